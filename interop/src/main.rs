@@ -1,0 +1,2 @@
+//! Interop runner.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The cygnet command.
+fn main() {}
