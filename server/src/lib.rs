@@ -1,1 +1,6 @@
 //! The gateway.
+
+pub mod auth;
+pub mod net;
+pub mod pki;
+pub mod pool;
