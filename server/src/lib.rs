@@ -1,8 +1,12 @@
 //! The gateway: everything of Cygnet that touches the operating system, and the `cygnet` command.
 //!
 //! The protocol engines live in `cygnet-ike` and `cygnet-esp`; this crate gives them sockets, a clock, users, addresses
-//! and routes.
+//! and routes. `ARCHITECTURE.md` at the root of the tree has the map.
 
+pub mod auth;
 pub mod config;
 pub mod control;
 pub mod explain;
+pub mod net;
+pub mod pki;
+pub mod pool;
