@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::Secret;
+use crate::auth::nt_hash::NtHash;
 
 /// A whole configuration.
 pub struct Settings {
@@ -89,8 +90,8 @@ pub struct Remote {
     /// Which algorithms are acceptable, by name; never empty.
     pub policy: Vec<Policy>,
     /// Which algorithms are acceptable, one by one; replaces `policy` where not empty.
-    pub proposals: Ikev2Proposals,
-    /// ESP always inside UDP, also where no NAT was seen.
+    pub proposals: Proposals,
+    /// ESP always inside UDP, also where no NAT was seen; otherwise only behind a NAT.
     pub force_udp_encap: bool,
     /// Whether clients may reach each other.
     pub client_to_client: bool,
@@ -139,15 +140,12 @@ pub struct ServerIdentity {
 }
 
 /// Source translation of what clients send.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nat {
     /// Clients appear with their own addresses; somebody has to route these back.
     Off,
     /// Clients appear with the address of the interface that a packet leaves by.
-    Masquerade {
-        /// Networks towards which clients keep their own addresses.
-        except: Vec<IpNet>,
-    },
+    Masquerade,
 }
 
 /// A named set of acceptable algorithms.
@@ -165,7 +163,7 @@ pub enum Policy {
 
 /// Explicit algorithm lists in the notation `aes256gcm16-prfsha384-ecp384`, checked for syntax.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ikev2Proposals {
+pub struct Proposals {
     /// For IKE SAs, best first; empty: by policy.
     pub ike: Vec<String>,
     /// For ESP, best first; empty: by policy.
@@ -187,8 +185,8 @@ pub struct ClientAuthentication {
 pub struct User {
     /// The name as it is typed into the device.
     pub name: String,
-    /// How they prove who they are.
-    pub credential: Credential,
+    /// Proof of the password.
+    pub nt_hash: NtHash,
     /// Always this IPv4 address; inside a pool, given to one user only.
     pub ipv4: Option<Ipv4Addr>,
     /// Always this IPv6 address; inside a pool, given to one user only.
@@ -201,12 +199,20 @@ pub struct User {
     pub disabled: bool,
 }
 
-/// How a user proves who they are.
-pub enum Credential {
-    /// The password itself, UTF-8.
-    Password(Secret),
-    /// MD4 of the password in UTF-16LE (RFC 2759 section 8.3), 16 bytes.
-    NtHash(Secret),
+impl Policy {
+    /// All of them, in the order in which they are told to people.
+    pub const ALL: [Self; 4] = [Self::Modern, Self::Compatible, Self::LegacyWindowsIkev2, Self::LegacyAndroid];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Modern => "modern",
+            Self::Compatible => "compatible",
+            Self::LegacyWindowsIkev2 => "legacy-windows-ikev2",
+            Self::LegacyAndroid => "legacy-android",
+        }
+    }
 }
 
 impl Settings {

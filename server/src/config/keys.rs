@@ -58,10 +58,6 @@ pub(super) const REMOTE: Table = Table {
     planned: &[("rate", "limits of speed"), ("accounting", "accounting")],
 };
 
-/// `nat = { .. }` in `[remote]`.
-pub(super) const NAT: Table =
-    Table { name: "remote.nat", keys: &["except"], planned: &[("source", "translation to a chosen address")] };
-
 /// One user in `[users]`, when written as a table.
 pub(super) const USER: Table = Table {
     name: "users.NAME",

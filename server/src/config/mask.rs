@@ -16,7 +16,8 @@ pub(super) fn mask_secrets(text: &str) -> String {
     let mut in_long_string = false;
     for line in text.split_inclusive('\n') {
         if let Some(header) = table_header(line) {
-            in_secret_table = header.split('.').any(|part| SECRET_TABLES.contains(&part.trim().trim_matches(['"', '\''])));
+            in_secret_table =
+                header.split('.').any(|part| SECRET_TABLES.contains(&part.trim().trim_matches(['"', '\''])));
             out.push_str(line);
             continue;
         }

@@ -170,8 +170,7 @@ fn snippets<'a>(files: &'a [(PathBuf, String)], places: &'a [(Spot, String)]) ->
         for (n, (spot, label)) in places.iter().enumerate().filter(|(_, (spot, _))| spot.file == id) {
             let kind = if n == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
             let annotation = kind.span(spot.start.min(text.len())..spot.end.min(text.len()));
-            snippet =
-                snippet.annotation(if label.is_empty() { annotation } else { annotation.label(label.as_str()) });
+            snippet = snippet.annotation(if label.is_empty() { annotation } else { annotation.label(label.as_str()) });
         }
         Some(Element::from(snippet))
     };

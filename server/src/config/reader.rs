@@ -117,7 +117,9 @@ impl<'a> Value<'a> {
     /// Seconds as a number, or a text such as `30s` or `1m30s`.
     pub(super) fn duration(&self) -> Option<Duration> {
         match self.inner {
-            DeValue::Integer(_) => self.integer(0..=i64::from(u32::MAX), "seconds").map(|s| Duration::from_secs(s.unsigned_abs())),
+            DeValue::Integer(_) => {
+                self.integer(0..=i64::from(u32::MAX), "seconds").map(|s| Duration::from_secs(s.unsigned_abs()))
+            }
             DeValue::String(text) => match text.parse::<jiff::SignedDuration>().ok().and_then(|d| d.try_into().ok()) {
                 Some(duration) => Some(duration),
                 None => self.error(
@@ -142,7 +144,10 @@ impl<'a> Value<'a> {
     /// One value or a list of them.
     pub(super) fn items(&self) -> Vec<Value<'a>> {
         let DeValue::Array(array) = self.inner else { return vec![self.clone()] };
-        array.iter().map(|item| Value { path: self.path.clone(), ..Value::of(self.problems, self.file, item) }).collect()
+        array
+            .iter()
+            .map(|item| Value { path: self.path.clone(), ..Value::of(self.problems, self.file, item) })
+            .collect()
     }
 
     pub(super) fn datetime(&self) -> Option<toml::value::Datetime> {
@@ -189,7 +194,12 @@ impl<'a> Value<'a> {
     }
 
     /// Reports an error about this value and gives back `None`.
-    pub(super) fn error<T>(&self, title: impl Into<String>, label: impl Into<String>, help: Option<String>) -> Option<T> {
+    pub(super) fn error<T>(
+        &self,
+        title: impl Into<String>,
+        label: impl Into<String>,
+        help: Option<String>,
+    ) -> Option<T> {
         let problem = Problem::error(title).at(self.spot, label);
         self.problems.report(match help {
             Some(help) => problem.help(help),

@@ -1,0 +1,1 @@
+//! The users file: what `cygnet user` writes and the configuration reads.
