@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::keys::{self, Table};
 use super::problem::{FileId, Problem, Problems, Spot};
-use super::reader::{Section, Value};
+use super::reader::Section;
 use super::remote::RawRemote;
 use super::source::{Source, read_bounded};
 use super::users::RawUsers;

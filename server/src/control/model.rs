@@ -18,12 +18,12 @@ pub enum ControlCommand {
         /// Gets the answer.
         reply: oneshot::Sender<Status>,
     },
-    /// Why somebody could not connect: the newest records first.
+    /// Why somebody could not connect: the newest entries first.
     Explain {
         /// Whom it is about.
         filter: ExplainFilter,
         /// Gets the answer.
-        reply: oneshot::Sender<Vec<explain::Record>>,
+        reply: oneshot::Sender<Vec<explain::Entry>>,
     },
     /// Read configuration and users file again and apply what changed; a mistake in them changes nothing.
     Reload {

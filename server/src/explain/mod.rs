@@ -2,6 +2,12 @@
 //!
 //! Pure: time comes with each [`Record`]. Does not: decide what a refusal means (the engines say so), talk to anybody.
 
+mod memory;
+mod render;
+
+pub use memory::Memory;
+pub use render::render;
+
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
@@ -18,10 +24,20 @@ pub struct Record {
     pub user: Option<String>,
     /// The exchange or event: `IKE_SA_INIT`, `IKE_AUTH`, `session`.
     pub exchange: String,
-    /// What happened in one line, without time, peer and exchange: `no common algorithms`.
+    /// What happened, without time, peer and exchange: `refused: no common algorithms`, `ended: the client left`.
     pub headline: String,
     /// What was seen and what was wanted, a line each.
     pub details: Vec<String>,
     /// The smallest change that would have made it work.
     pub fix: Option<String>,
+}
+
+/// A record, and how often the same was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The newest record of its kind.
+    #[serde(flatten)]
+    pub record: Record,
+    /// How often this happened to this peer without anything else in between.
+    pub times: u64,
 }
