@@ -7,7 +7,7 @@
 #[repr(u8)]
 #[non_exhaustive]
 pub enum DropReason {
-    /// Shorter than the least that its SA or its headers require.
+    /// Shorter than the least that its SA or its headers require, or not made of whole blocks.
     #[error("packet too short")]
     Runt,
     /// No SA has this SPI.

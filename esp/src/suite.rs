@@ -165,20 +165,13 @@ impl Transform {
         ESP_HEADER_LEN + self.iv_len()
     }
 
-    /// Length of the encrypted part for a payload of `payload_len` octets; `None` on overflow.
-    pub const fn ciphertext_len(self, payload_len: usize) -> Option<usize> {
-        match payload_len.checked_add(TRAILER_LEN) {
-            Some(len) => len.checked_next_multiple_of(self.alignment()),
-            None => None,
-        }
-    }
-
-    /// Length of the whole ESP packet, SPI to ICV, for a payload of `payload_len` octets; `None` on overflow.
+    /// Length of the whole ESP packet, SPI to ICV, for a payload of `payload_len` octets; `None` beyond [`MAX_PAYLOAD_LEN`].
     pub const fn sealed_len(self, payload_len: usize) -> Option<usize> {
-        match self.ciphertext_len(payload_len) {
-            Some(len) => len.checked_add(self.header_len() + self.icv_len()),
-            None => None,
+        if payload_len > MAX_PAYLOAD_LEN {
+            return None;
         }
+        let encrypted = (payload_len + TRAILER_LEN).next_multiple_of(self.alignment());
+        Some(self.header_len() + encrypted + self.icv_len())
     }
 
     /// Length of the shortest ESP packet: an empty payload.
@@ -227,6 +220,9 @@ pub const ESP_HEADER_LEN: usize = 8;
 
 /// Pad length and next header, RFC 4303 section 2.
 pub const TRAILER_LEN: usize = 2;
+
+/// The longest payload, in octets: an IPv6 header and the largest payload it can announce, RFC 8200 section 3.
+pub const MAX_PAYLOAD_LEN: usize = 40 + 65_535;
 
 /// Salt of the AEAD transforms, RFC 4106 section 4 and RFC 7634 section 2, in octets.
 pub const SALT_LEN: usize = 4;

@@ -10,7 +10,7 @@ use crate::drop_reason::DropReason;
 use crate::packet::{NO_NEXT_HEADER, Trailer};
 use crate::replay::Window;
 use crate::suite::{ESP_HEADER_LEN, Spi, Suite};
-use crate::transform::Opener;
+use crate::transform::{Opener, SequenceInput};
 
 /// What an [`InboundSa`] is made of.
 pub struct InboundConfig {
@@ -82,7 +82,7 @@ impl InboundSa {
         let low = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
         let candidate = self.window.check(low)?;
         let sequence = candidate.value();
-        let plaintext = self.opener.open(sequence, self.suite.esn, packet)?;
+        let plaintext = self.opener.open(SequenceInput { value: sequence, esn: self.suite.esn }, packet)?;
         let trailer = Trailer::parse(&packet[plaintext.clone()]).ok_or(DropReason::Integrity)?;
         self.window.accept(candidate);
         if trailer.next_header == NO_NEXT_HEADER {

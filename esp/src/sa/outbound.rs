@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{SaError, SaKeys, check};
 use crate::drop_reason::DropReason;
 use crate::suite::{ESP_HEADER_LEN, Spi, Suite, TRAILER_LEN};
-use crate::transform::{LANES, Sealer};
+use crate::transform::{LANES, Sealer, SequenceInput};
 
 /// Last sequence number of an SA without ESN, RFC 4303 section 3.3.3: the counter must not cycle.
 const LAST_SEQUENCE: u64 = u32::MAX as u64;
@@ -184,7 +184,7 @@ impl OutboundSa {
         let sealed_len = self.sealed_len(payload_len);
         let packet = packet.get_mut(..sealed_len).ok_or(DropReason::NoRoom)?;
         self.frame(&sequence, packet, payload_len, next_header);
-        self.sealer.seal(sequence.0, self.suite.esn, packet);
+        self.sealer.seal(self.input(sequence.0), packet);
         Ok(sealed_len)
     }
 
@@ -211,9 +211,13 @@ impl OutboundSa {
                 let packet = &mut buffer[segment.offset..][..sealed_len];
                 self.frame(&sequence, packet, segment.payload_len, segment.next_header);
             }
-            self.sealer.seal_group(first, self.suite.esn, buffer, group);
+            self.sealer.seal_group(self.input(first), self.suite, buffer, group);
         }
         Ok(end)
+    }
+
+    fn input(&self, value: u64) -> SequenceInput {
+        SequenceInput { value, esn: self.suite.esn }
     }
 
     fn check_layout(&self, buffer_len: usize, segments: &[Segment]) -> Result<usize, DropReason> {
