@@ -1,3 +1,4 @@
 //! Sans-IO IKEv2.
 
+pub mod crypto;
 pub mod wire;
