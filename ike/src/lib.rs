@@ -1,1 +1,3 @@
 //! Sans-IO IKEv2.
+
+pub mod crypto;
