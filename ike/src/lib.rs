@@ -1,3 +1,5 @@
 //! Sans-IO IKEv2.
 
 pub mod crypto;
+pub mod identity;
+pub mod wire;
