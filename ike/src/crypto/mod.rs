@@ -18,6 +18,7 @@ mod hmac;
 pub mod prf;
 pub mod random;
 pub mod secret;
+pub mod sign;
 pub mod sk;
 
 pub mod suite;

@@ -6,6 +6,7 @@
 //! Does not: know which keys IKE derives from what; that is the matter of the endpoint.
 
 use super::{hash::Hash, hmac::HmacKey, secret::Secret};
+use crate::wire::num::PrfId;
 
 /// A pseudorandom function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +27,29 @@ const MAX_PLUS_BLOCKS: usize = 255;
 impl Prf {
     /// Every function that can be computed, strongest first.
     pub const ALL: [Self; 4] = [Self::HmacSha512, Self::HmacSha384, Self::HmacSha256, Self::HmacSha1];
+
+    /// The function with this number, if it can be computed.
+    #[must_use]
+    pub const fn from_id(id: PrfId) -> Option<Self> {
+        match id {
+            PrfId::HMAC_SHA1 => Some(Self::HmacSha1),
+            PrfId::HMAC_SHA2_256 => Some(Self::HmacSha256),
+            PrfId::HMAC_SHA2_384 => Some(Self::HmacSha384),
+            PrfId::HMAC_SHA2_512 => Some(Self::HmacSha512),
+            _ => None,
+        }
+    }
+
+    /// The number of the function.
+    #[must_use]
+    pub const fn id(self) -> PrfId {
+        match self {
+            Self::HmacSha1 => PrfId::HMAC_SHA1,
+            Self::HmacSha256 => PrfId::HMAC_SHA2_256,
+            Self::HmacSha384 => PrfId::HMAC_SHA2_384,
+            Self::HmacSha512 => PrfId::HMAC_SHA2_512,
+        }
+    }
 
     /// Length of the output and preferred length of a key, in bytes.
     #[must_use]

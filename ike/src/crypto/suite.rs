@@ -7,6 +7,7 @@
 //! Does not: say what is allowed. That is policy, and policy is made of these values.
 
 use super::hash::Hash;
+use crate::wire::num::{EncrId, IntegId};
 
 /// The size of an AES key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,6 +80,30 @@ impl Encr {
         Self::AesCbc { bits: AesBits::B128 },
     ];
 
+    /// The cipher with this number and Key Length attribute (in bits), if it can be computed.
+    ///
+    /// The attribute has to be there exactly where the cipher has several key sizes, RFC 7296
+    /// section 3.3.5.
+    #[must_use]
+    pub fn from_id(id: EncrId, key_bits: Option<u16>) -> Option<Self> {
+        match (id, key_bits) {
+            (EncrId::AES_GCM_16, Some(bits)) => AesBits::from_bits(bits).map(|bits| Self::AesGcm16 { bits }),
+            (EncrId::AES_CBC, Some(bits)) => AesBits::from_bits(bits).map(|bits| Self::AesCbc { bits }),
+            (EncrId::CHACHA20_POLY1305, None) => Some(Self::ChaCha20Poly1305),
+            _ => None,
+        }
+    }
+
+    /// The number of the cipher; [`Encr::key_bits`] goes with it.
+    #[must_use]
+    pub const fn id(self) -> EncrId {
+        match self {
+            Self::AesGcm16 { .. } => EncrId::AES_GCM_16,
+            Self::ChaCha20Poly1305 => EncrId::CHACHA20_POLY1305,
+            Self::AesCbc { .. } => EncrId::AES_CBC,
+        }
+    }
+
     /// The Key Length attribute of the transform, in bits; `None` for the cipher with one size.
     #[must_use]
     pub const fn key_bits(self) -> Option<u16> {
@@ -140,6 +165,29 @@ impl Integ {
     /// Every algorithm that can be computed, strongest first.
     pub const ALL: [Self; 4] = [Self::HmacSha512_256, Self::HmacSha384_192, Self::HmacSha256_128, Self::HmacSha1_96];
 
+    /// The algorithm with this number, if it can be computed. `NONE` is the absence of an [`Integ`].
+    #[must_use]
+    pub const fn from_id(id: IntegId) -> Option<Self> {
+        match id {
+            IntegId::HMAC_SHA1_96 => Some(Self::HmacSha1_96),
+            IntegId::HMAC_SHA2_256_128 => Some(Self::HmacSha256_128),
+            IntegId::HMAC_SHA2_384_192 => Some(Self::HmacSha384_192),
+            IntegId::HMAC_SHA2_512_256 => Some(Self::HmacSha512_256),
+            _ => None,
+        }
+    }
+
+    /// The number of the algorithm.
+    #[must_use]
+    pub const fn id(self) -> IntegId {
+        match self {
+            Self::HmacSha1_96 => IntegId::HMAC_SHA1_96,
+            Self::HmacSha256_128 => IntegId::HMAC_SHA2_256_128,
+            Self::HmacSha384_192 => IntegId::HMAC_SHA2_384_192,
+            Self::HmacSha512_256 => IntegId::HMAC_SHA2_512_256,
+        }
+    }
+
     /// Length of the key in bytes.
     #[must_use]
     pub const fn key_len(self) -> usize {
@@ -164,5 +212,37 @@ impl Integ {
             Self::HmacSha384_192 => Hash::Sha384,
             Self::HmacSha512_256 => Hash::Sha512,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_every_algorithm_by_its_number() {
+        for encr in Encr::ALL {
+            assert_eq!(Encr::from_id(encr.id(), encr.key_bits()), Some(encr));
+        }
+        for integ in Integ::ALL {
+            assert_eq!(Integ::from_id(integ.id()), Some(integ));
+        }
+    }
+
+    #[test]
+    fn wants_the_key_length_exactly_where_the_cipher_has_several() {
+        assert_eq!(Encr::from_id(EncrId::AES_GCM_16, None), None);
+        assert_eq!(Encr::from_id(EncrId::AES_CBC, None), None);
+        assert_eq!(Encr::from_id(EncrId::AES_CBC, Some(0)), None);
+        assert_eq!(Encr::from_id(EncrId::AES_CBC, Some(512)), None);
+        assert_eq!(Encr::from_id(EncrId::CHACHA20_POLY1305, Some(256)), None);
+    }
+
+    #[test]
+    fn does_not_know_what_it_cannot_compute() {
+        assert_eq!(Encr::from_id(EncrId::NULL, None), None);
+        assert_eq!(Encr::from_id(EncrId::TRIPLE_DES, None), None);
+        assert_eq!(Integ::from_id(IntegId::NONE), None);
+        assert_eq!(Integ::from_id(IntegId::HMAC_MD5_96), None);
     }
 }

@@ -19,6 +19,7 @@ mod ec;
 mod modp;
 
 use super::{random::Random, secret::Secret};
+use crate::wire::num::GroupId;
 
 /// A Diffie-Hellman group that can be computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,6 +57,39 @@ impl Group {
         Self::Ecp521,
         Self::Curve25519,
     ];
+
+    /// The group with this number, if it can be computed.
+    #[must_use]
+    pub const fn from_id(id: GroupId) -> Option<Self> {
+        match id {
+            GroupId::MODP_1024 => Some(Self::Modp1024),
+            GroupId::MODP_1536 => Some(Self::Modp1536),
+            GroupId::MODP_2048 => Some(Self::Modp2048),
+            GroupId::MODP_3072 => Some(Self::Modp3072),
+            GroupId::MODP_4096 => Some(Self::Modp4096),
+            GroupId::ECP_256 => Some(Self::Ecp256),
+            GroupId::ECP_384 => Some(Self::Ecp384),
+            GroupId::ECP_521 => Some(Self::Ecp521),
+            GroupId::CURVE25519 => Some(Self::Curve25519),
+            _ => None,
+        }
+    }
+
+    /// The number of the group.
+    #[must_use]
+    pub const fn id(self) -> GroupId {
+        match self {
+            Self::Modp1024 => GroupId::MODP_1024,
+            Self::Modp1536 => GroupId::MODP_1536,
+            Self::Modp2048 => GroupId::MODP_2048,
+            Self::Modp3072 => GroupId::MODP_3072,
+            Self::Modp4096 => GroupId::MODP_4096,
+            Self::Ecp256 => GroupId::ECP_256,
+            Self::Ecp384 => GroupId::ECP_384,
+            Self::Ecp521 => GroupId::ECP_521,
+            Self::Curve25519 => GroupId::CURVE25519,
+        }
+    }
 
     /// Length of a public value in bytes, as the KE payload carries it: exactly this, RFC 7296
     /// section 3.4.
