@@ -1,0 +1,27 @@
+//! The EAP payload, RFC 7296 section 3.16: to IKE one opaque packet.
+//!
+//! Does not: read EAP, not even its Length field; an EAP implementation ignores what lies beyond it (RFC 3748 section 4.1).
+
+use crate::wire::{Malformed, Writer};
+
+/// Length in bytes of the shortest EAP packet: Success and Failure, RFC 3748 section 4.2.
+const SHORTEST: usize = 4;
+
+/// One EAP packet, at least 4 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Eap<'a>(pub &'a [u8]);
+
+impl<'a> Eap<'a> {
+    /// Parses the payload body, without the generic payload header.
+    ///
+    /// # Errors
+    /// [`Malformed::Eap`] if it is shorter than an EAP header.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
+        if body.len() < SHORTEST { Err(Malformed::Eap) } else { Ok(Self(body)) }
+    }
+
+    /// Appends the payload body.
+    pub fn emit(&self, out: &mut Writer) {
+        out.bytes(self.0);
+    }
+}
