@@ -7,6 +7,7 @@ pub mod auth;
 pub mod config;
 pub mod control;
 pub mod explain;
+pub mod gateway;
 pub mod net;
 pub mod pki;
 pub mod pool;

@@ -7,13 +7,12 @@ use rustls_pki_types::UnixTime;
 use super::ConfigurationError;
 use crate::auth::nt_hash::NtHash;
 use crate::auth::users::{User, UserTable};
-use crate::config::{Credential, Settings};
+use crate::config::Settings;
 use crate::pool::{FixedAddresses, LeaseTable};
 
 /// The accounts. `dummy` is a random hash that unknown names are checked against.
 pub(super) fn user_table(settings: &Settings, dummy: NtHash) -> Result<UserTable, ConfigurationError> {
-    let users = settings.users.iter().map(account).collect::<Result<Vec<_>, _>>()?;
-    Ok(UserTable::new(users, dummy)?)
+    Ok(UserTable::new(settings.users.iter().map(account), dummy)?)
 }
 
 /// An empty lease table of the configured pools.
@@ -32,30 +31,16 @@ pub(super) fn fixed_addresses(settings: &Settings) -> FixedAddresses {
     settings.users.iter().flat_map(of).collect()
 }
 
-fn account(user: &crate::config::User) -> Result<User, ConfigurationError> {
-    let nt_hash = match &user.credential {
-        Credential::Password(password) => {
-            let text = std::str::from_utf8(password.expose()).map_err(|_| bad(user, "the password is not UTF-8"))?;
-            NtHash::of_password(text)
-        }
-        Credential::NtHash(hash) => {
-            let bytes = hash.expose().try_into().map_err(|_| bad(user, "an NT hash has 16 bytes"))?;
-            NtHash::from_bytes(bytes)
-        }
-    };
-    Ok(User {
+fn account(user: &crate::config::User) -> User {
+    User {
         name: user.name.clone(),
-        nt_hash,
+        nt_hash: NtHash::from_bytes(*user.nt_hash.expose()),
         group: None,
         addresses: user.ipv4.map(Into::into).into_iter().chain(user.ipv6.map(Into::into)).collect(),
-        expires: user.expires.map(|at| {
-            UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(at.as_second()).unwrap_or(0)))
-        }),
+        expires: user
+            .expires
+            .map(|at| UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(at.as_second()).unwrap_or(0)))),
         devices: user.devices,
         disabled: user.disabled,
-    })
-}
-
-fn bad(user: &crate::config::User, problem: &'static str) -> ConfigurationError {
-    ConfigurationError::User { user: user.name.clone(), problem }
+    }
 }

@@ -21,7 +21,7 @@ impl Gateway {
         }
         let mut session = Session::new(now, request, user);
         if let Err(text) = self.make_room(now, &session) {
-            self.report_denial(now, &session, &text, None);
+            self.report_denial(now, &session, &text);
             return self.ike.deny(now.instant, id, Denial::Authorization);
         }
         match self.lease(now, id, &session, request) {
@@ -31,8 +31,7 @@ impl Gateway {
                 self.sessions.insert(id, session);
             }
             Err(error) => {
-                let (text, fix) = report::pool_error(&error);
-                self.report_denial(now, &session, &text, fix);
+                self.report_denial(now, &session, &error.to_string());
                 self.ike.deny(now.instant, id, Denial::NoAddress);
             }
         }
@@ -50,7 +49,7 @@ impl Gateway {
             Err(text) => {
                 if let Some(session) = self.sessions.remove(&id) {
                     self.release(id);
-                    self.report_denial(now, &session, &format!("the host cannot forward for it: {text}"), None);
+                    self.report_denial(now, &session, &format!("the host cannot forward for it: {text}"));
                 }
                 self.ike.deny(now.instant, id, Denial::NoAddress);
             }

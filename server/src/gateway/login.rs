@@ -1,10 +1,7 @@
 //! Logins with user name and password: between IKE's EAP payloads (RFC 7296 section 2.16) and the EAP server.
 
-use std::time::Duration;
-
 use cygnet_ike::crypto::secret::Secret;
 use cygnet_ike::{EapStep, Path, SessionId};
-use rustls_pki_types::UnixTime;
 
 use super::session::Login;
 use super::{Gateway, Now};
@@ -17,7 +14,7 @@ impl Gateway {
         let step = match self.throttle.admit(now.instant, path.peer.ip(), None) {
             Ok(()) => EapStep::Request(login.eap.start()),
             Err(throttled) => {
-                self.report_login_failure(now, &login, &throttled.to_string(), None);
+                self.report_login_failure(now, &login, &throttled.to_string());
                 EapStep::Failure { message: login.eap.failure() }
             }
         };
@@ -36,10 +33,10 @@ impl Gateway {
     fn next_step(&mut self, now: Now, login: &mut Login, response: &[u8]) -> EapStep {
         let source = login.path.peer.ip();
         if let Err(throttled) = self.throttle.admit(now.instant, source, login.eap.claimed_name()) {
-            self.report_login_failure(now, login, &throttled.to_string(), None);
+            self.report_login_failure(now, login, &throttled.to_string());
             return EapStep::Failure { message: login.eap.failure() };
         }
-        match login.eap.handle(response, &self.users, wall_clock(now)) {
+        match login.eap.handle(response, &self.users, now.wall_clock()) {
             EapOutcome::Request(message) => EapStep::Request(message),
             EapOutcome::Rejected { message, reason } => {
                 self.login_failed(now, login, &reason);
@@ -62,7 +59,7 @@ impl Gateway {
         if reason.is_guess() {
             self.throttle.note_failure(now.instant, login.path.peer.ip(), login.eap.claimed_name());
         }
-        self.report_login_failure(now, login, &reason.to_string(), reason.fix());
+        self.report_login_failure(now, login, &reason.to_string());
     }
 
     fn eap_seed(&mut self) -> EapSeed {
@@ -78,8 +75,4 @@ impl Gateway {
     fn server_name(&self) -> &str {
         self.settings.remote.as_ref().map_or("", |remote| &remote.name)
     }
-}
-
-fn wall_clock(now: Now) -> UnixTime {
-    UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now.wall.as_second()).unwrap_or(0)))
 }

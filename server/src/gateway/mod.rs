@@ -61,6 +61,7 @@ pub struct Now {
 /// See the module.
 pub struct Gateway {
     settings: Arc<Settings>,
+    esp_shards: u8,
     ike: Endpoint,
     random: Box<dyn Random + Send>,
     meter: Box<dyn Meter>,
@@ -87,15 +88,17 @@ impl Gateway {
         mut random: Box<dyn Random + Send>,
         endpoint_random: Box<dyn Random + Send>,
         meter: Box<dyn Meter>,
+        esp_shards: u8,
         now: Now,
     ) -> Result<Self, ConfigurationError> {
         let mut dummy = [0; 16];
         random.fill(&mut dummy);
         Ok(Self {
-            ike: Endpoint::new(Arc::new(ike_config::build(&settings)?), endpoint_random),
+            ike: Endpoint::new(Arc::new(ike_config::build(&settings, esp_shards)?), endpoint_random),
             users: accounts::user_table(&settings, NtHash::from_bytes(dummy))?,
             leases: accounts::lease_table(&settings)?,
             settings,
+            esp_shards,
             random,
             meter,
             throttle: FailureThrottle::new(),
@@ -196,6 +199,14 @@ impl Gateway {
 
 impl Now {
     fn unix(self) -> cygnet_ike::UnixTime {
-        cygnet_ike::UnixTime::from_secs(u64::try_from(self.wall.as_second()).unwrap_or(0))
+        cygnet_ike::UnixTime::from_secs(self.seconds())
+    }
+
+    fn wall_clock(self) -> rustls_pki_types::UnixTime {
+        rustls_pki_types::UnixTime::since_unix_epoch(Duration::from_secs(self.seconds()))
+    }
+
+    fn seconds(self) -> u64 {
+        u64::try_from(self.wall.as_second()).unwrap_or(0)
     }
 }
