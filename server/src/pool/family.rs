@@ -30,6 +30,14 @@ impl Span {
     }
 }
 
+/// A free address for somebody. Nothing has changed until [`Family::hold`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice {
+    pub(super) address: u128,
+    /// Where the next search begins.
+    cursor: Option<u128>,
+}
+
 /// A free address that somebody held before.
 #[derive(Debug)]
 struct Former {
@@ -101,24 +109,28 @@ impl Family {
         self.held.get(&address).copied()
     }
 
-    /// Takes a certain address for `session`: one that is fixed for `owner`, or a free one of a pool.
-    pub(super) fn take(&mut self, address: u128, owner: &str, session: u64) -> bool {
+    /// A certain address, if `owner` may have it: one that is fixed for `owner`, or a free one of a pool.
+    pub(super) fn choose(&self, address: u128, owner: &str) -> Option<Choice> {
         let entitled = match self.fixed.get(&address) {
             Some(only) => only == owner,
             None => self.is_dynamic(address),
         };
-        let free = entitled && !self.held.contains_key(&address);
-        if free {
-            self.hold(address, session);
-        }
-        free
+        (entitled && !self.held.contains_key(&address)).then_some(Choice { address, cursor: None })
     }
 
-    /// Takes whichever address suits `owner` best.
-    pub(super) fn take_any(&mut self, owner: &str, session: u64) -> Option<u128> {
-        let address = self.former_of(owner).or_else(|| self.fresh()).or_else(|| self.free_for_longest())?;
-        self.hold(address, session);
-        Some(address)
+    /// Whichever address suits `owner` best.
+    pub(super) fn choose_any(&self, owner: &str) -> Option<Choice> {
+        let known = |address| Choice { address, cursor: None };
+        let former = self.former_of(owner).map(known);
+        former.or_else(|| self.fresh()).or_else(|| self.free_for_longest().map(known))
+    }
+
+    /// Gives an address that was just chosen to `session`.
+    pub(super) fn hold(&mut self, choice: Choice, session: u64) {
+        self.forget(choice.address);
+        self.held_dynamic += usize::from(self.is_dynamic(choice.address));
+        self.held.insert(choice.address, session);
+        self.cursor = choice.cursor.or(self.cursor);
     }
 
     /// Frees an address; `owner` gets it again when possible.
@@ -169,12 +181,6 @@ impl Family {
         self.contains(address) && !self.is_barred(address)
     }
 
-    fn hold(&mut self, address: u128, session: u64) {
-        self.forget(address);
-        self.held_dynamic += usize::from(self.is_dynamic(address));
-        self.held.insert(address, session);
-    }
-
     fn forget(&mut self, address: u128) {
         let Some(former) = self.former.remove(&address) else { return };
         self.by_age.remove(&former.freed);
@@ -197,7 +203,7 @@ impl Family {
     /// The next address that nobody holds, remembers or is barred from, searched from the cursor and around.
     ///
     /// Bounded: it passes at most as many addresses as there are held, remembered and barred ones.
-    fn fresh(&mut self) -> Option<u128> {
+    fn fresh(&self) -> Option<Choice> {
         if self.capacity <= (self.held_dynamic + self.former.len()) as u128 {
             return None;
         }
@@ -206,8 +212,7 @@ impl Family {
         loop {
             let next = self.successor(address);
             if !self.held.contains_key(&address) && !self.former.contains_key(&address) && !self.is_barred(address) {
-                self.cursor = Some(next);
-                return Some(address);
+                return Some(Choice { address, cursor: Some(next) });
             }
             if next == start {
                 return None;

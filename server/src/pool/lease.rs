@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::family::{Family, Span};
+use super::family::{Choice, Family, Span};
 use super::gateway_address;
 
 /// Who asks for a lease.
@@ -193,24 +193,19 @@ impl LeaseTable {
         }
         let fixed = self.fixed.get(&key.owner).copied().unwrap_or_default();
         let v4 = match want.v4 {
-            Some(asked) => self.lease_v4(key, fixed.v4, asked)?,
-            None => None,
+            Some(asked) => choose(&self.v4, key, fixed.v4.map(from_v4), asked.map(from_v4)),
+            None => Ok(None),
         };
-        let v6 = match want.v6.map(|asked| self.lease_v6(key, fixed.v6, asked)).transpose() {
-            Ok(v6) => v6.flatten(),
-            Err(error) => {
-                if let Some(address) = v4 {
-                    self.v4.give_back(u32::from(address).into(), &key.owner);
-                }
-                return Err(error);
-            }
+        let v4 = v4.map_err(|refused| self.error(refused, |n| IpAddr::V4(to_v4(n)), is_v4))?;
+        let v6 = match want.v6 {
+            Some(asked) => choose(&self.v6, key, fixed.v6.map(u128::from), asked.map(u128::from)),
+            None => Ok(None),
         };
+        let v6 = v6.map_err(|refused| self.error(refused, |n| IpAddr::V6(n.into()), is_v6))?;
         if v4.is_none() && v6.is_none() {
             return Err(PoolError::NoPool { asked: if want.v4.is_some() { "IPv4" } else { "IPv6" } });
         }
-        let lease = Lease { v4, v6 };
-        self.sessions.insert(key.session, Held { owner: key.owner.clone(), lease });
-        Ok(lease)
+        Ok(self.hold(key, v4, v6))
     }
 
     /// Ends the lease of a session and returns it, `None` if there was none.
@@ -259,27 +254,16 @@ impl LeaseTable {
         (of(&self.v4), of(&self.v6))
     }
 
-    fn lease_v4(
-        &mut self,
-        key: &LeaseKey,
-        fixed: Option<Ipv4Addr>,
-        asked: Option<Ipv4Addr>,
-    ) -> Result<Option<Ipv4Addr>, PoolError> {
-        let number = |a: Ipv4Addr| u128::from(u32::from(a));
-        let got = lease_in(&mut self.v4, key, fixed.map(number), asked.map(number));
-        let to_address = |n: u128| Ipv4Addr::from(u32::try_from(n).expect("IPv4 pools hold 32-bit numbers"));
-        got.map(|n| n.map(to_address)).map_err(|refused| self.error(refused, |n| IpAddr::V4(to_address(n)), is_v4))
-    }
-
-    fn lease_v6(
-        &mut self,
-        key: &LeaseKey,
-        fixed: Option<Ipv6Addr>,
-        asked: Option<Ipv6Addr>,
-    ) -> Result<Option<Ipv6Addr>, PoolError> {
-        let got = lease_in(&mut self.v6, key, fixed.map(u128::from), asked.map(u128::from));
-        got.map(|n| n.map(Ipv6Addr::from))
-            .map_err(|refused| self.error(refused, |n| IpAddr::V6(Ipv6Addr::from(n)), is_v6))
+    fn hold(&mut self, key: &LeaseKey, v4: Option<Choice>, v6: Option<Choice>) -> Lease {
+        if let Some(choice) = v4 {
+            self.v4.hold(choice, key.session);
+        }
+        if let Some(choice) = v6 {
+            self.v6.hold(choice, key.session);
+        }
+        let lease = Lease { v4: v4.map(|c| to_v4(c.address)), v6: v6.map(|c| c.address.into()) };
+        self.sessions.insert(key.session, Held { owner: key.owner.clone(), lease });
+        lease
     }
 
     fn error(&self, refused: Refused, to_address: impl Fn(u128) -> IpAddr, of: fn(&IpNet) -> bool) -> PoolError {
@@ -297,28 +281,34 @@ enum Refused {
     Exhausted { capacity: u128 },
 }
 
-fn lease_in(
-    family: &mut Family,
+/// `Ok(None)`: the family has no pool.
+fn choose(
+    family: &Family,
     key: &LeaseKey,
     fixed: Option<u128>,
     asked: Option<u128>,
-) -> Result<Option<u128>, Refused> {
+) -> Result<Option<Choice>, Refused> {
     if let Some(address) = fixed {
-        if let Some(session) = family.holder(address) {
-            return Err(Refused::FixedInUse { address, session });
-        }
-        return Ok(family.take(address, &key.owner, key.session).then_some(address));
+        let choice = family.choose(address, &key.owner);
+        return match family.holder(address) {
+            Some(session) => Err(Refused::FixedInUse { address, session }),
+            None => Ok(choice),
+        };
     }
     if !family.has_pool() {
         return Ok(None);
     }
-    if let Some(address) = asked
-        && family.take(address, &key.owner, key.session)
-    {
-        return Ok(Some(address));
-    }
-    let any = family.take_any(&key.owner, key.session);
-    any.map(Some).ok_or_else(|| Refused::Exhausted { capacity: family.capacity() })
+    let requested = asked.and_then(|address| family.choose(address, &key.owner));
+    let choice = requested.or_else(|| family.choose_any(&key.owner));
+    choice.map(Some).ok_or_else(|| Refused::Exhausted { capacity: family.capacity() })
+}
+
+fn from_v4(address: Ipv4Addr) -> u128 {
+    u32::from(address).into()
+}
+
+fn to_v4(number: u128) -> Ipv4Addr {
+    u32::try_from(number).expect("IPv4 pools hold 32-bit numbers").into()
 }
 
 fn is_v4(net: &IpNet) -> bool {
@@ -399,4 +389,170 @@ fn fixed_problem(pools: &[IpNet], address: IpAddr) -> Option<&'static str> {
 
 fn list(pools: &[IpNet]) -> String {
     pools.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: LeaseRequest = LeaseRequest { v4: Some(None), v6: Some(None) };
+
+    fn table(pools: &[&str], fixed: &[(&str, &str)]) -> LeaseTable {
+        try_table(pools, fixed).unwrap()
+    }
+
+    fn try_table(pools: &[&str], fixed: &[(&str, &str)]) -> Result<LeaseTable, PoolConfigError> {
+        LeaseTable::new(&nets(pools), &owners(fixed))
+    }
+
+    fn nets(pools: &[&str]) -> Vec<IpNet> {
+        pools.iter().map(|p| p.parse().unwrap()).collect()
+    }
+
+    fn owners(fixed: &[(&str, &str)]) -> FixedAddresses {
+        fixed.iter().map(|(owner, a)| ((*owner).to_owned(), a.parse().unwrap())).collect()
+    }
+
+    fn key(owner: &str, session: u64) -> LeaseKey {
+        LeaseKey { owner: owner.to_owned(), session }
+    }
+
+    fn v4(table: &mut LeaseTable, owner: &str, session: u64) -> Option<String> {
+        table.lease(&key(owner, session), ANY).ok()?.v4.map(|a| a.to_string())
+    }
+
+    fn asking(address: &str) -> LeaseRequest {
+        LeaseRequest { v4: Some(Some(address.parse().unwrap())), v6: None }
+    }
+
+    #[test]
+    fn a_slash_24_serves_253_clients_and_says_when_it_is_full() {
+        let mut table = table(&["10.20.0.0/24"], &[]);
+        for session in 0..253 {
+            let expected = format!("10.20.0.{}", session + 2);
+            assert_eq!(v4(&mut table, &format!("user{session}"), session).as_deref(), Some(expected.as_str()));
+        }
+        let error = table.lease(&key("late", 999), ANY).unwrap_err();
+        assert!(error.to_string().starts_with("all 253 addresses of 10.20.0.0/24 are leased"), "{error}");
+        assert_eq!(table.usage().0, PoolUsage { leased: 253, leased_dynamic: 253, capacity: 253 });
+    }
+
+    #[test]
+    fn a_returning_client_gets_its_address_back() {
+        let mut table = table(&["10.20.0.0/24"], &[]);
+        assert_eq!(v4(&mut table, "alice", 1).as_deref(), Some("10.20.0.2"));
+        table.release(1);
+        assert_eq!(v4(&mut table, "bob", 2).as_deref(), Some("10.20.0.3"));
+        assert_eq!(v4(&mut table, "alice", 3).as_deref(), Some("10.20.0.2"));
+        assert_eq!(v4(&mut table, "alice", 4).as_deref(), Some("10.20.0.4"));
+    }
+
+    #[test]
+    fn the_address_that_is_free_for_longest_goes_first() {
+        let mut table = table(&["10.20.0.0/29"], &[]);
+        for session in 0..5 {
+            v4(&mut table, &format!("user{session}"), session);
+        }
+        table.release(3);
+        table.release(1);
+        assert_eq!(v4(&mut table, "new", 10).as_deref(), Some("10.20.0.5"));
+        assert_eq!(v4(&mut table, "newer", 11).as_deref(), Some("10.20.0.3"));
+        assert_eq!(v4(&mut table, "late", 12), None);
+    }
+
+    #[test]
+    fn a_requested_address_is_given_if_it_is_free_and_ours() {
+        let mut table = table(&["10.20.0.0/24"], &[("eve", "10.20.0.9")]);
+        let mut ask =
+            |session, address| table.lease(&key("alice", session), asking(address)).unwrap().v4.unwrap().to_string();
+        assert_eq!(ask(1, "10.20.0.77"), "10.20.0.77");
+        for (session, refused) in
+            [(2, "10.20.0.77"), (3, "10.20.0.1"), (4, "10.20.0.9"), (5, "10.20.0.0"), (6, "8.8.8.8")]
+        {
+            assert_ne!(ask(session, refused), refused);
+        }
+    }
+
+    #[test]
+    fn a_fixed_address_belongs_to_its_owner_alone() {
+        let mut table = table(&["10.20.0.0/29", "fd00::/64"], &[("alice", "10.20.0.4")]);
+        assert_eq!(table.usage().0.capacity, 4);
+        for session in 0..4 {
+            assert_ne!(v4(&mut table, &format!("user{session}"), session).as_deref(), Some("10.20.0.4"));
+        }
+        assert_eq!(v4(&mut table, "late", 5), None);
+        assert_eq!(v4(&mut table, "alice", 6).as_deref(), Some("10.20.0.4"));
+        let again = table.lease(&key("alice", 7), ANY).unwrap_err();
+        assert_eq!(again, PoolError::FixedInUse { address: "10.20.0.4".parse().unwrap(), session: 6 });
+        table.release(6);
+        assert_eq!(v4(&mut table, "alice", 7).as_deref(), Some("10.20.0.4"));
+    }
+
+    #[test]
+    fn a_large_ipv6_pool_costs_nothing() {
+        let mut table = table(&["fd00:20::/64"], &[]);
+        let lease = table.lease(&key("alice", 1), ANY).unwrap();
+        assert_eq!(lease, Lease { v4: None, v6: Some("fd00:20::2".parse().unwrap()) });
+        let far = LeaseRequest { v4: None, v6: Some(Some("fd00:20::ffff:ffff:ffff:ffff".parse().unwrap())) };
+        assert_eq!(table.lease(&key("bob", 2), far).unwrap().v6, far.v6.unwrap());
+        assert_eq!(table.usage().1.capacity, (1 << 64) - 2);
+    }
+
+    #[test]
+    fn nothing_is_held_after_a_refusal() {
+        let mut table = table(&["10.20.0.0/29", "fd00::/126"], &[]);
+        for session in 0..2 {
+            table.lease(&key("v6", session), LeaseRequest { v4: None, v6: Some(None) }).unwrap();
+        }
+        assert!(matches!(table.lease(&key("alice", 5), ANY), Err(PoolError::Exhausted { .. })));
+        assert_eq!(table.usage().0.leased, 0);
+        assert_eq!(table.lease_of(5), None);
+        table.lease(&key("alice", 5), LeaseRequest { v4: Some(None), v6: None }).unwrap();
+        assert_eq!(table.lease_of(5).unwrap().v4, Some("10.20.0.2".parse().unwrap()), "the refusal used an address up");
+    }
+
+    #[test]
+    fn a_family_without_a_pool_is_left_out() {
+        let mut table = table(&["10.20.0.0/24"], &[]);
+        assert_eq!(table.lease(&key("alice", 1), ANY).unwrap().v6, None);
+        let only_v6 = LeaseRequest { v4: None, v6: Some(None) };
+        assert_eq!(table.lease(&key("alice", 2), only_v6), Err(PoolError::NoPool { asked: "IPv6" }));
+        assert_eq!(table.lease(&key("alice", 1), ANY), Err(PoolError::SessionHasLease(1)));
+    }
+
+    #[test]
+    fn new_pools_keep_live_leases_and_name_the_stray_ones() {
+        let mut table = table(&["10.20.0.0/24"], &[]);
+        v4(&mut table, "alice", 1);
+        v4(&mut table, "bob", 2);
+        table.release(2);
+        table.reconfigure(&nets(&["10.20.0.0/24", "10.30.0.0/24"]), &owners(&[])).unwrap();
+        assert_eq!(v4(&mut table, "bob", 3).as_deref(), Some("10.20.0.3"));
+        assert_eq!(v4(&mut table, "carol", 4).as_deref(), Some("10.20.0.4"));
+        table.reconfigure(&nets(&["10.30.0.0/24"]), &owners(&[])).unwrap();
+        assert_eq!(table.stray_sessions(), [1, 3, 4]);
+        assert_eq!(v4(&mut table, "dave", 5).as_deref(), Some("10.30.0.2"));
+        table.release(1);
+        table.reconfigure(&nets(&["10.20.0.0/24"]), &owners(&[("alice", "10.20.0.3")])).unwrap();
+        assert!(matches!(table.lease(&key("alice", 6), ANY), Err(PoolError::FixedInUse { session: 3, .. })));
+        assert_eq!(v4(&mut table, "erin", 7).as_deref(), Some("10.20.0.2"));
+    }
+
+    #[test]
+    fn pools_that_cannot_work_are_refused() {
+        let text = |pools: &[&str], fixed: &[(&str, &str)]| try_table(pools, fixed).unwrap_err().to_string();
+        assert_eq!(text(&["10.0.0.0/8", "10.20.0.0/24"], &[]), "the pools 10.0.0.0/8 and 10.20.0.0/24 overlap");
+        assert_eq!(text(&["::/0"], &[]), "the pool ::/0 is the whole address space");
+        let twice = [("alice", "10.20.0.9"), ("bob", "10.20.0.9")];
+        assert_eq!(text(&["10.20.0.0/24"], &twice), "the address 10.20.0.9 is fixed for both alice and bob");
+        for (address, problem) in [
+            ("10.21.0.9", "outside every pool"),
+            ("10.20.0.1", "the gateway's own"),
+            ("10.20.0.255", "a network or broadcast address"),
+        ] {
+            let error = text(&["10.20.0.0/24"], &[("alice", address)]);
+            assert_eq!(error, format!("the address {address}, fixed for alice, is {problem}"));
+        }
+        assert!(try_table(&["10.20.0.0/30", "10.20.0.9/32", "10.30.0.0/31"], &[]).is_ok());
+    }
 }

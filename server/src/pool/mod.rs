@@ -8,6 +8,8 @@
 
 mod family;
 mod lease;
+#[cfg(test)]
+mod model_tests;
 
 pub use lease::{FixedAddresses, Lease, LeaseKey, LeaseRequest, LeaseTable, PoolConfigError, PoolError, PoolUsage};
 
