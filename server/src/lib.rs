@@ -4,10 +4,12 @@
 //! and routes. `ARCHITECTURE.md` at the root of the tree has the map.
 
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod explain;
 pub mod gateway;
+pub mod logging;
 pub mod net;
 pub mod pki;
 pub mod pool;

@@ -29,8 +29,7 @@ pub(super) fn check(source: &Source<'_>, daemon: &Daemon, remote: &RawRemote, us
 }
 
 fn name(source: &Source<'_>, remote: &RawRemote) {
-    // A name that was given and refused has its own message already; `name` is missing then, too.
-    if remote.name.is_none() && !source.problems.has_errors() {
+    if !remote.name_given {
         let problem = Problem::error("[remote] has no `name`")
             .at(remote.spot, "")
             .help("add what users type into their device:  name = \"vpn.example.org\"");
@@ -48,7 +47,7 @@ fn logins(source: &Source<'_>, remote: &RawRemote, users: &RawUsers) {
             .help("add `cert` and `key` to [remote]");
         source.problems.report(problem);
     }
-    if remote.psks.is_empty() && !by_password && !by_certificate && !source.problems.has_errors() {
+    if !remote.psk_given && !by_password && !by_certificate {
         let help = if users.is_empty() {
             "add a pre-shared key (psk = \"file:PATH\"), or a certificate (cert, key) with [users] or a client authority (ca)"
         } else {
@@ -102,7 +101,7 @@ fn certificate(source: &Source<'_>, remote: &RawRemote, found: &LocatedIdentity)
 }
 
 fn pools(source: &Source<'_>, daemon: &Daemon, remote: &RawRemote, users: &RawUsers) {
-    if remote.pools.is_empty() && !source.problems.has_errors() {
+    if !remote.pool_given {
         let problem = Problem::error("[remote] has no `pool`")
             .at(remote.spot, "clients need an address")
             .help("add a network that nothing else uses:  pool = \"10.20.0.0/24\"");

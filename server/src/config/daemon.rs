@@ -1,7 +1,5 @@
 //! `[daemon]` and `[log]`: the process itself.
 
-use std::path::PathBuf;
-
 use super::names::check_interface;
 use super::nearest::nearest;
 use super::reader::{Section, Value};
@@ -31,11 +29,6 @@ pub(super) fn read_logging(section: Option<&Section<'_>>) -> Logging {
         filter: value("level").and_then(|v| filter(&v)).unwrap_or_else(|| defaults::LOG_FILTER.to_owned()),
         format: value("format").and_then(|v| format(&v)).unwrap_or(LogFormat::Text),
     }
-}
-
-/// The control socket of a configuration file that is otherwise not looked at; `None` if it names none.
-pub(super) fn socket_of(document: &toml::Table) -> Option<PathBuf> {
-    document.get("daemon")?.get("socket")?.as_str().map(PathBuf::from)
 }
 
 fn interface(value: &Value<'_>) -> Option<String> {

@@ -44,13 +44,24 @@ pub fn check(path: &Path, surroundings: &Surroundings, styled: bool) -> Check {
     Check { settings, report: problems.render(styled), errors, warnings }
 }
 
-/// The control socket that the configuration at `path` names; the default one if it cannot be read.
+/// The control socket that the configuration at `path` names; the default one if it names none or cannot be read.
 #[must_use]
 pub fn control_socket(path: &Path) -> PathBuf {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let named = text.parse().ok().and_then(|table| daemon::socket_of(&table));
-    let directory = path.parent().unwrap_or(Path::new(""));
-    named.map_or_else(|| PathBuf::from(super::defaults::CONTROL_SOCKET), |socket| directory.join(socket))
+    daemon_path(path, "socket", super::defaults::CONTROL_SOCKET)
+}
+
+/// The users file that the configuration at `path` names; the default one if it names none or cannot be read.
+#[must_use]
+pub fn users_file(path: &Path) -> PathBuf {
+    daemon_path(path, "users_file", super::defaults::USERS_FILE)
+}
+
+/// A path of `[daemon]` without looking at the rest of the file, which may be broken.
+fn daemon_path(path: &Path, key: &str, default: &str) -> PathBuf {
+    let text = std::fs::read_to_string(path).map(zeroize::Zeroizing::new).unwrap_or_default();
+    let table = text.parse::<toml::Table>().unwrap_or_default();
+    let named = table.get("daemon").and_then(|daemon| daemon.get(key)).and_then(toml::Value::as_str);
+    path.parent().unwrap_or(Path::new("")).join(named.unwrap_or(default))
 }
 
 fn read(path: &Path, surroundings: &Surroundings, problems: &Problems) -> Option<Settings> {

@@ -13,7 +13,7 @@ mod error;
 mod file;
 mod keys;
 mod mask;
-pub(crate) mod names;
+mod names;
 mod nearest;
 mod problem;
 mod reader;
@@ -22,13 +22,16 @@ mod secret;
 mod source;
 mod surroundings;
 mod users;
-pub mod users_file;
+mod users_file;
 
 pub use checked::{
     ClientAuthentication, Daemon, LogFormat, Logging, Nat, Policy, Proposals, Protocol, PskEntry, PskSelector, Remote,
     ServerIdentity, Settings, User,
 };
 pub use error::ConfigError;
-pub use file::{Check, check, control_socket, load};
+pub use file::{Check, check, control_socket, load, users_file};
+pub(crate) use names::{check_server as check_server_name, check_user as check_user_name};
 pub use secret::Secret;
 pub use surroundings::Surroundings;
+pub(crate) use users_file::text_of_one as users_file_text;
+pub use users_file::{NewUser, UsersFile, UsersFileError};

@@ -40,6 +40,14 @@ pub(super) fn check_identity(text: &str) -> Result<(), &'static str> {
     }
 }
 
+/// Whether `text` can be what users type into their device: a DNS name or an address; the error says why not.
+pub(crate) fn check_server(text: &str) -> Result<(), String> {
+    if text.parse::<IpAddr>().is_err() && !is_dns_name(text) {
+        return Err(format!("\"{text}\" is neither a DNS name nor an IP address"));
+    }
+    Ok(())
+}
+
 /// Whether `text` can be a user's name; the error says why not.
 pub(crate) fn check_user(text: &str) -> Result<(), &'static str> {
     if text.is_empty() {

@@ -18,14 +18,17 @@ pub(super) struct RawRemote {
     /// Where `[remote]` is.
     pub(super) spot: Spot,
     pub(super) protocols: Vec<Protocol>,
+    /// The file has `name`, whether or not it makes sense; likewise below.
+    pub(super) name_given: bool,
     pub(super) name: Option<Located<String>>,
     pub(super) id: Option<Located<String>>,
     pub(super) listen: Vec<IpAddr>,
+    pub(super) psk_given: bool,
     pub(super) psks: Vec<Located<PskEntry>>,
     pub(super) identity: Option<LocatedIdentity>,
-    /// The file has `cert`, whether or not it could be read.
     pub(super) cert_given: bool,
     pub(super) client_ca: Option<Located<Vec<Vec<u8>>>>,
+    pub(super) pool_given: bool,
     pub(super) pools: Vec<Located<IpNet>>,
     pub(super) dns: Vec<Located<IpAddr>>,
     pub(super) dns_domains: Vec<Located<String>>,
@@ -47,13 +50,16 @@ pub(super) fn read(source: &Source<'_>, section: &Section<'_>, psk: Option<&Valu
     RawRemote {
         spot: section.spot,
         protocols: protocols(source, section),
+        name_given: section.value("name").is_some(),
         name: section.value("name").and_then(|v| server_name(&v)),
         id: section.value("id").and_then(|v| identity_text(&v)),
         listen: parsed_list(section, "listen", "an IP address").into_iter().map(|a| a.value).collect(),
+        psk_given: section.value("psk").is_some() || psk.is_some(),
         psks: pre_shared_keys(source, section, psk),
         identity: certificate::server_identity(source, section),
         cert_given: section.value("cert").is_some(),
         client_ca: certificate::client_authorities(source, section),
+        pool_given: section.value("pool").is_some_and(|v| !v.items().is_empty()),
         pools: networks(section, "pool"),
         dns: parsed_list(section, "dns", "an IP address"),
         dns_domains: dns_domains(section),
@@ -98,13 +104,9 @@ fn protocol(value: &Value<'_>) -> Option<Protocol> {
 
 fn server_name(value: &Value<'_>) -> Option<Located<String>> {
     let text = value.text()?;
-    if text.value.parse::<IpAddr>().is_err() && !names::is_dns_name(text.value) {
+    if let Err(reason) = names::check_server(text.value) {
         let help = "write what users type into their device, such as \"vpn.example.org\" or \"192.0.2.1\"";
-        return value.error(
-            format!("\"{}\" is neither a DNS name nor an IP address", text.value),
-            "",
-            Some(help.into()),
-        );
+        return value.error(reason, "", Some(help.into()));
     }
     Some(Located { value: text.value.to_owned(), spot: text.spot })
 }
