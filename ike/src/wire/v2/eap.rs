@@ -25,3 +25,24 @@ impl<'a> Eap<'a> {
         out.bytes(self.0);
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::{assert_truncations, emitted};
+
+    #[test]
+    fn round_trips_and_rejects_truncations() {
+        let body = &[2, 1, 0, 6, 1, b'a'];
+        assert_eq!(Eap::parse(body), Ok(Eap(body)));
+        assert_eq!(emitted(|out| Eap(body).emit(out)), body);
+        assert_truncations(body, 4, Malformed::Eap, |b| Eap::parse(b).map(|_| ()));
+    }
+}
