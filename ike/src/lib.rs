@@ -1,3 +1,5 @@
 //! Sans-IO IKEv2.
 
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod wire;
