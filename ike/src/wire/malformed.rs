@@ -40,8 +40,8 @@ pub enum Malformed {
     /// The SA payload or one of its proposals.
     #[error("invalid SA payload")]
     SecurityAssociation,
-    /// The SPI of a proposal does not fit its protocol.
-    #[error("SPI size does not fit the protocol of a proposal")]
+    /// The SPI of a proposal has a size that does not fit its protocol, or is zero.
+    #[error("SPI of a proposal does not fit its protocol")]
     ProposalSpi,
     /// Proposal numbers do not start at one or above, or do not increase.
     #[error("proposal numbers out of order")]

@@ -46,7 +46,7 @@ pub struct Proposal {
     pub transforms: Vec<Transform>,
 }
 
-/// The SPI of a proposal: none, 4 bytes for ESP and AH, 8 bytes for IKE.
+/// The SPI of a proposal: none, 4 bytes for ESP and AH, 8 bytes for IKE; a parsed one is not zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Spi {
     len: u8,
@@ -134,6 +134,16 @@ impl Proposal {
             transform.emit(i < last, out);
         }
         out.patch_len_u16(start.saturating_add(2), start);
+    }
+}
+
+impl fmt::Display for Proposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}:", self.protocol, self.number)?;
+        for transform in &self.transforms {
+            write!(f, " {transform}")?;
+        }
+        Ok(())
     }
 }
 
@@ -257,8 +267,8 @@ impl RawProposal<'_> {
     fn read(&self) -> Result<Proposal, Malformed> {
         let spi = Spi::from_bytes(self.spi).ok_or(Malformed::ProposalSpi)?;
         let fits = match self.protocol {
-            ProtocolId::IKE => matches!(spi.len, 0 | 8),
-            ProtocolId::ESP | ProtocolId::AH => spi.len == 4,
+            ProtocolId::IKE => spi.len == 0 || (spi.len == 8 && spi.bytes != [0; 8]),
+            ProtocolId::ESP | ProtocolId::AH => spi.len == 4 && spi.bytes != [0; 8],
             _ => true,
         };
         if !fits {
@@ -407,7 +417,11 @@ mod tests {
         assert_eq!(SecurityAssociation::parse(ESP), Ok(esp()));
         assert_eq!(emitted(|out| esp().emit(out)), ESP);
         assert_eq!(esp().proposals[0].spi.esp(), Some(EspSpi(0xc0ff_ee01)));
-        assert_eq!(esp().proposals[0].transforms[0].to_string(), "ENCR_AES_CBC-256");
+        assert_eq!(
+            esp().proposals[0].to_string(),
+            "ESP 1: ENCR_AES_CBC-256 AUTH_HMAC_SHA2_256_128 No ESN",
+            "for people who compare offers"
+        );
     }
 
     #[test]
@@ -478,6 +492,14 @@ mod tests {
         for wrong in [&[0][..], &[1, 1], &[2, 1]] {
             assert_eq!(numbered(wrong), Err(Malformed::ProposalNumber), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn rejects_an_spi_of_zero() {
+        let zero = |protocol, spi| parsed(vec![Proposal { protocol, ..ike(1, spi, vec![]) }]);
+        assert_eq!(zero(ProtocolId::IKE, IkeSpi([0; 8]).into()), Err(Malformed::ProposalSpi));
+        assert_eq!(zero(ProtocolId::ESP, EspSpi(0).into()), Err(Malformed::ProposalSpi));
+        assert!(zero(ProtocolId::ESP, EspSpi(1).into()).is_ok());
     }
 
     #[test]
