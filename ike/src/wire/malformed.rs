@@ -4,7 +4,7 @@
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum Malformed {
-    /// Fewer than the 28 bytes of an IKE header, or a header field that no peer may send.
+    /// Fewer than the 28 bytes of an IKE header.
     #[error("IKE header too short")]
     HeaderTooShort,
     /// The Length field differs from the number of bytes received.

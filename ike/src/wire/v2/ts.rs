@@ -16,8 +16,8 @@ use crate::wire::limits::MAX_TRAFFIC_SELECTORS;
 use crate::wire::num::TsType;
 use crate::wire::{Malformed, Parsed, Writer};
 
-/// Length in bytes of a selector before its addresses.
-const SELECTOR_HEAD: u16 = 8;
+/// Length in bytes of type, protocol and length, which the Length field of a selector counts, too.
+const SELECTOR_HEAD: u16 = 4;
 
 /// A list of selectors, as one TSi or TSr payload carries it: at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -293,7 +293,7 @@ fn count(body: &[u8]) -> Parsed<'_, u8> {
 
 fn raw_selector(input: &[u8]) -> Parsed<'_, RawSelector<'_>> {
     let (rest, (ts_type, protocol)) = (be_u8.map(TsType), be_u8).parse(input)?;
-    let (rest, body_len) = be_u16.map_opt(|len: u16| len.checked_sub(SELECTOR_HEAD - 4)).parse(rest)?;
+    let (rest, body_len) = be_u16.map_opt(|len: u16| len.checked_sub(SELECTOR_HEAD)).parse(rest)?;
     let (rest, body) = take(body_len).parse(rest)?;
     Ok((rest, RawSelector { ts_type, protocol, body }))
 }
