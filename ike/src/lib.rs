@@ -11,6 +11,8 @@ pub mod proposal;
 pub mod psk;
 pub mod refusal;
 pub mod time;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod wire;
 
 pub use child_sa::{ChildKeys, ChildSa, ChildSuite, DirectionKeys};
