@@ -1,5 +1,6 @@
 //! Sans-IO IKEv2.
 
+pub mod cert;
 pub mod child_sa;
 pub mod config;
 pub mod credential;
