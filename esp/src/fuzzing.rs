@@ -198,6 +198,7 @@ impl Model {
         self.wire.iter().rev().nth(back % self.wire.len().max(1)).cloned()
     }
 
+    #[expect(clippy::panic, reason = "a fuzz target reports by panicking")]
     fn deliver(&mut self, back: usize) {
         let Some((value, len, mut packet)) = self.pick(back) else { return };
         match (self.expected(value), self.into.open(&mut packet)) {

@@ -305,3 +305,29 @@ fn refuses_keys_spis_and_windows_that_do_not_fit() {
         assert!(matches!(with(256, long, 1024), Some(SaError::IntegrityKey { .. })));
     }
 }
+
+fn seal_number(sa: &OutboundSa, skip: u32) -> Vec<u8> {
+    sa.reserve(skip).expect("numbers left");
+    seal(sa, b"payload", 4)
+}
+
+#[test]
+fn crosses_two_to_the_32_with_esn() {
+    for transform in every_transform() {
+        let suite = Suite { transform, esn: true };
+        let (out, mut into) = (outbound(suite), inbound(suite));
+        let mut first = seal(&out, b"payload", 4);
+        let mut half = seal_number(&out, 1 << 31);
+        let mut before = seal_number(&out, (1 << 31) - 10);
+        let mut late = seal(&out, b"payload", 4);
+        let mut after = seal_number(&out, 20);
+        assert!(after[4..8] < before[4..8], "the lower half has wrapped");
+        let results: Vec<_> = [&mut first, &mut half, &mut before, &mut after, &mut late]
+            .into_iter()
+            .map(|packet| into.open(packet).map(|opened| opened.sequence))
+            .collect();
+        assert!(results.iter().all(Result::is_ok), "{transform}: {results:?}");
+        assert!(into.highest_sequence() > 1 << 32);
+        assert!(results[4].is_ok_and(|number| number < 1 << 32));
+    }
+}
