@@ -77,6 +77,7 @@ impl Window {
     }
 
     /// Marks an authentic sequence number as received and moves the window if it is the highest.
+    #[expect(clippy::needless_pass_by_value, reason = "a candidate is accepted once")]
     pub fn accept(&mut self, candidate: Candidate) {
         let Candidate(sequence) = candidate;
         if sequence > self.highest {

@@ -174,6 +174,7 @@ impl OutboundSa {
     ///
     /// The payload lies at `packet[header_len()..][..payload_len]`; header, IV, padding, trailer and ICV are written around
     /// it. Fails with [`DropReason::NoRoom`] if `packet` is shorter than `sealed_len(payload_len)`; nothing is written then.
+    #[expect(clippy::needless_pass_by_value, reason = "a sequence number is used up by sealing")]
     pub fn seal(
         &self,
         sequence: Sequence,
@@ -257,4 +258,106 @@ fn write_trailer(trailer: &mut [u8], next_header: u8) {
 
 fn low_half(sequence: u64) -> u32 {
     (sequence & u64::from(u32::MAX)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::secret::Secret;
+    use crate::suite::{AesBits, Transform};
+
+    fn outbound(esn: bool, soft_limit: Option<u64>) -> OutboundSa {
+        let transform = Transform::AesGcm16(AesBits::Aes128);
+        let keys = SaKeys { encr: Secret::new(vec![1; 20]), integ: Secret::new(vec![]) };
+        OutboundSa::new(OutboundConfig { spi: Spi(0x1000), suite: Suite { transform, esn }, keys, soft_limit })
+            .expect("valid configuration")
+    }
+
+    fn numbers(range: SequenceRange) -> Vec<u64> {
+        range.map(|sequence| sequence.value()).collect()
+    }
+
+    #[test]
+    fn begins_with_number_one() {
+        let sa = outbound(false, None);
+        assert_eq!(sa.reserved(), 0);
+        assert_eq!(numbers(sa.reserve(3).expect("left")), [1, 2, 3]);
+        assert_eq!(numbers(sa.reserve(0).expect("left")), []);
+        assert_eq!(numbers(sa.reserve(1).expect("left")), [4]);
+        assert_eq!(sa.reserved(), 4);
+    }
+
+    #[test]
+    fn stops_at_the_last_number_without_esn() {
+        let sa = outbound(false, None);
+        sa.reserve(u32::MAX - 1).expect("left");
+        assert_eq!(numbers(sa.reserve(1).expect("the last")), [u64::from(u32::MAX)]);
+        for count in [1, 2, u32::MAX] {
+            assert_eq!(sa.reserve(count).err(), Some(DropReason::Exhausted));
+        }
+        assert_eq!(sa.reserved(), u64::from(u32::MAX));
+    }
+
+    #[test]
+    fn refuses_a_batch_that_does_not_fit_as_a_whole() {
+        let sa = outbound(false, None);
+        sa.reserve(u32::MAX - 3).expect("left");
+        assert_eq!(sa.reserve(4).err(), Some(DropReason::Exhausted));
+        assert_eq!(sa.reserve(1).err(), Some(DropReason::Exhausted), "a failed reservation is spent");
+    }
+
+    #[test]
+    fn goes_on_with_esn() {
+        let sa = outbound(true, None);
+        sa.reserve(u32::MAX).expect("left");
+        assert_eq!(numbers(sa.reserve(2).expect("left")), [1 << 32, (1 << 32) + 1]);
+    }
+
+    #[test]
+    fn never_wraps_with_esn() {
+        let sa = outbound(true, None);
+        sa.next.store(LAST_SEQUENCE_ESN, Ordering::Relaxed);
+        assert_eq!(numbers(sa.reserve(1).expect("the last")), [LAST_SEQUENCE_ESN]);
+        for _ in 0..1000 {
+            assert_eq!(sa.reserve(u32::MAX).err(), Some(DropReason::Exhausted));
+        }
+    }
+
+    #[test]
+    fn tells_once_that_the_soft_limit_is_reached() {
+        for batch in [1, 3, 64] {
+            let sa = outbound(false, Some(100));
+            let crossings: Vec<u64> = (0..200)
+                .map(|_| sa.reserve(batch).expect("left"))
+                .filter(SequenceRange::crossed_soft_limit)
+                .map(|range| range.next)
+                .collect();
+            assert_eq!(crossings.len(), 1, "batches of {batch}");
+            assert!(crossings[0] <= 100 && 100 < crossings[0] + u64::from(batch));
+        }
+    }
+
+    #[test]
+    fn has_a_soft_limit_far_before_the_end() {
+        let sa = outbound(false, None);
+        assert!(!sa.reserve((1 << 31) - 1).expect("left").crossed_soft_limit());
+        assert!(sa.reserve(1).expect("left").crossed_soft_limit());
+        assert!(sa.reserve((1 << 31) - 1).is_ok());
+    }
+
+    #[test]
+    fn hands_each_number_to_one_thread_only() {
+        let sa = outbound(false, None);
+        let seen: Vec<Vec<u64>> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| (0..500).flat_map(|_| numbers(sa.reserve(7).expect("left"))).collect()))
+                .collect();
+            workers.into_iter().map(|worker| worker.join().expect("no panic")).collect()
+        });
+        let all: BTreeSet<u64> = seen.iter().flatten().copied().collect();
+        assert_eq!(all.len(), 4 * 500 * 7);
+        assert_eq!(all.last(), Some(&sa.reserved()));
+    }
 }

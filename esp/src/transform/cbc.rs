@@ -201,3 +201,71 @@ fn blocks(body: &mut [u8]) -> &mut [Block] {
     debug_assert!(rest.is_empty(), "the body is padded to whole blocks");
     blocks
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // RFC 3602, section 4, cases 1 and 2.
+    #[test]
+    fn encrypts_and_decrypts_the_published_blocks() {
+        let case_1 = (
+            0x06a9_2140_36b8_a15b_512e_03d5_3412_0006_u128,
+            0x3daf_ba42_9d9e_b430_b422_da80_2c9f_ac41_u128,
+            vec![u128::from_be_bytes(*b"Single block msg")],
+            vec![0xe353_779c_1079_aeb8_2708_942d_be77_181a_u128],
+        );
+        let case_2 = (
+            0xc286_696d_887c_9aa0_611b_bb3e_2025_a45a,
+            0x562e_1799_6d09_3d28_ddb3_ba69_5a2e_6f58,
+            vec![0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f, 0x1011_1213_1415_1617_1819_1a1b_1c1d_1e1f],
+            vec![0xd296_cd94_c2cc_cf8a_3a86_3028_b5e1_dc0a, 0x7586_602d_253c_fff9_1b82_66be_a6d6_1ab1],
+        );
+        for (key, iv, plaintext, ciphertext) in [case_1, case_2] {
+            let (key, iv) = (key.to_be_bytes(), Block::from(iv.to_be_bytes()));
+            let expected: Vec<u8> = ciphertext.iter().flat_map(|block| block.to_be_bytes()).collect();
+            let plain: Vec<u8> = plaintext.iter().flat_map(|block| block.to_be_bytes()).collect();
+
+            let mut body = plain.clone();
+            encrypt(&Aes128Enc::new(&key.into()), &iv, blocks(&mut body));
+            assert_eq!(body, expected);
+
+            let mut body_in_lane = plain.clone();
+            let lane = Lane { chain: iv, body: blocks(&mut body_in_lane) };
+            encrypt_lanes(&Aes128Enc::new(&key.into()), &mut [lane]);
+            assert_eq!(body_in_lane, expected);
+
+            decrypt(&Aes128Dec::new(&key.into()), &iv, blocks(&mut body));
+            assert_eq!(body, plain);
+        }
+    }
+
+    #[test]
+    fn lanes_of_unlike_length_equal_one_packet_after_the_other() {
+        let aes = Aes256Enc::new(&[5; 32].into());
+        let lens = [3, 0, 7, 7, 1, 90, 2, 0, 16, 15, 17, 1, 1, 5, 88, 88];
+        let mut bodies: Vec<Vec<u8>> =
+            lens.iter().map(|len| (0..=255).cycle().take(len * BLOCK_LEN).collect()).collect();
+        let mut expected = bodies.clone();
+        for (number, body) in expected.iter_mut().enumerate() {
+            encrypt(&aes, &iv_input(number as u64), blocks(body));
+        }
+        let mut lanes: Vec<Lane<'_>> = bodies
+            .iter_mut()
+            .enumerate()
+            .map(|(number, body)| Lane { chain: iv_input(number as u64), body: blocks(body) })
+            .collect();
+        encrypt_lanes(&aes, &mut lanes);
+        assert_eq!(bodies, expected);
+    }
+
+    #[test]
+    fn has_nothing_to_do_without_lanes() {
+        encrypt_lanes(&Aes128Enc::new(&[5; 16].into()), &mut []);
+    }
+
+    #[test]
+    fn the_label_of_the_iv_key_is_shorter_than_what_any_packet_authenticates() {
+        assert!(IV_KEY_LABEL.len() < HEADER_LEN + BLOCK_LEN);
+    }
+}
