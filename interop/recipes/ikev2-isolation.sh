@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lab/lab.sh"
 
 : "${IKE:=aes128gcm16-prfsha256-x25519}" ; : "${ESP:=aes128gcm16}"
-ROLE=roadwarrior AUTH=psk STACK=libipsec CLIENT_TS=0.0.0.0/0,::/0
+ROLE=roadwarrior AUTH=psk STACK=libipsec SRV_ROUTES=all CLIENT_TS=0.0.0.0/0,::/0
 lab_main
 need swanctl tcpdump tshark nft python3
 server_load
@@ -18,7 +18,7 @@ topology_start c1 c2
 
 both_connect() {
   must "c1 connects" client_up c1
-  must "c2 connects" client_up c2
+  CLIENT_ID=second.example.test must "c2 connects" client_up c2
   check "c1 pings the LAN" ping_ok c1 "$LAN_HOST" 3
   check "c2 pings the LAN" ping_ok c2 "$LAN_HOST" 3
 }
