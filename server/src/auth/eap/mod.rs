@@ -188,7 +188,9 @@ impl EapServer {
         EapOutcome::Failure { message: self.failure(), reason: Some(reason) }
     }
 
-    fn failure(&self) -> Vec<u8> {
+    /// EAP-Failure, for a login that is refused before its next step.
+    #[must_use]
+    pub fn failure(&self) -> Vec<u8> {
         self.result(Packet::Failure { identifier: self.identifier })
     }
 
