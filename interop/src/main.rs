@@ -68,7 +68,11 @@ fn main() -> Result<ExitCode> {
     let laboratory = laboratory(&arguments, interop)?;
     let (mut passed, mut failed) = (0, 0);
     let ran = schedule::run_all(&laboratory, &rows, arguments.jobs, |row, outcome| {
-        if outcome.verdict == Verdict::Passed { passed += 1 } else { failed += 1 }
+        if outcome.verdict == Verdict::Passed {
+            passed += 1
+        } else {
+            failed += 1
+        }
         say(&describe(row, outcome));
     });
     if let Err(error) = ran {
@@ -95,7 +99,10 @@ fn laboratory(arguments: &Arguments, interop: &Path) -> Result<Laboratory> {
         PathBuf::new()
     } else {
         arguments.cygnet.canonicalize().with_context(|| {
-            format!("{} is not there; build it with: cargo build --release -p cygnet-server", arguments.cygnet.display())
+            format!(
+                "{} is not there; build it with: cargo build --release -p cygnet-server",
+                arguments.cygnet.display()
+            )
         })?
     };
     let out = arguments.out.clone().unwrap_or_else(|| interop.join("out").join(run_name()));
