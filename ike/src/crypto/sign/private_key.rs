@@ -171,9 +171,9 @@ impl SigningKey {
     }
 
     fn load_rsa(der: &[u8]) -> Result<Self, KeyError> {
+        let public = PublicKey::of_rsa_private_key(der)?;
         let for_sha1 = RsaPrivateKey::from_pkcs1_der(der).map_err(|_| KeyError::Malformed)?;
         let key = RsaKeyPair::from_der(der).map_err(|error| KeyError::Rejected(error.to_string()))?;
-        let public = PublicKey::rsa(key.public_key().as_ref())?;
         Ok(Self { secret: SecretKey::Rsa { key: Box::new(key), for_sha1: Box::new(for_sha1) }, public })
     }
 
