@@ -6,9 +6,7 @@ use std::time::Instant;
 
 use crate::config::Config;
 use crate::crypto::random::Random;
-use crate::event::{
-    CloseReason, Counters, Denial, EapStep, Event, Grant, Path, SessionId, SessionInfo, Transmit,
-};
+use crate::event::{CloseReason, Counters, Denial, EapStep, Event, Grant, Path, SessionId, SessionInfo, Transmit};
 use crate::time::UnixTime;
 
 /// All IKE SAs of one shard.

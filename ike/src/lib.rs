@@ -7,13 +7,13 @@ pub mod credential;
 pub mod crypto;
 pub mod endpoint;
 pub mod event;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod identity;
 pub mod proposal;
 pub mod psk;
 pub mod refusal;
 pub mod time;
-#[doc(hidden)]
-pub mod fuzzing;
 pub mod wire;
 
 pub use child_sa::{ChildKeys, ChildSa, ChildSuite, DirectionKeys};

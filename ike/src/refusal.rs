@@ -167,7 +167,9 @@ impl RefusalReason {
             Self::EapUnavailable { certificate_missing: false } => {
                 "add users, or let the client log in by certificate or pre-shared key".into()
             }
-            Self::CertificatesUnavailable => "set client_ca to the authority that issued the client's certificate".into(),
+            Self::CertificatesUnavailable => {
+                "set client_ca to the authority that issued the client's certificate".into()
+            }
             Self::NoServerCertificate => "set cert and key, or let the client use a pre-shared key".into(),
             Self::EapFailed => "check user name and password".into(),
             Self::TrafficSelectors { .. } => "set routes to networks that the client asks for".into(),

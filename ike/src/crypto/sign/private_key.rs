@@ -271,8 +271,8 @@ pub enum KeyError {
     /// PEM or DER is broken, or the parts of the key contradict each other.
     #[error("the private key is malformed")]
     Malformed,
-    /// *ring* wants the public key next to the private one.
-    #[error("the private key comes without its public key; `openssl pkey -in KEY -out NEW` adds it")]
+    /// The file has an ECDSA key without the public key, which *ring* cannot compute.
+    #[error("the private key comes without its public key, which has to be in the same file; make a new key")]
     NoPublicKey,
     /// *ring* rejects the key, for instance an RSA key with more than 4096 bits.
     #[error("the private key is rejected: {0}")]

@@ -269,6 +269,7 @@ fn says_why_a_key_cannot_be_loaded() {
     let error = |pem: &[u8]| SigningKey::from_pem(pem).expect_err("not a good key");
     assert_eq!(error(testdata!("rsa2048.encrypted.pem")), KeyError::Encrypted);
     assert_eq!(error(testdata!("rsa2048.encrypted-pkcs1.pem")), KeyError::Encrypted);
+    assert_eq!(error(testdata!("p256.no-public.pem")), KeyError::NoPublicKey);
     assert_eq!(error(b"no PEM at all"), KeyError::Missing);
     let empty = b"-----BEGIN RSA PRIVATE KEY-----\nMAA=\n-----END RSA PRIVATE KEY-----\n";
     assert_eq!(error(empty), KeyError::Unsupported(UnsupportedKey::Malformed));
