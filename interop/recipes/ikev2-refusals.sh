@@ -78,7 +78,8 @@ explained "$CLIENT_ADDR" 'expired' 'renew|issue|new certificate'
 client_reset c1
 cp "$OUT"/kept/client.* "$OUT/pki/"
 
-POOL=$POOL_FIRST/32 POOL_LAST=$POOL_FIRST CLIENT_VIPS=0.0.0.0
+# The smallest pool: one address is the gateway's, one is left.
+POOL=10.99.0.8/30 POOL_LAST=$POOL_FIRST CLIENT_VIPS=0.0.0.0
 server_for psk
 step "pool exhausted"
 CLIENT_ID=first.example.test check "first client connects" client_up c2
