@@ -1,0 +1,56 @@
+//! What a negotiated Child SA consists of, as the data plane needs it (RFC 7296 sections 1.3 and 2.17).
+//!
+//! Does not: process ESP packets.
+
+use crate::crypto::secret::Secret;
+use crate::crypto::suite::{Encr, Integ};
+use crate::event::Path;
+use crate::wire::EspSpi;
+use crate::wire::v2::TrafficSelector;
+
+/// A pair of ESP SAs in tunnel mode, one for each direction.
+pub struct ChildSa {
+    /// Chosen by us; what we receive carries it. Its first byte is 1 + the shard of the packet path.
+    pub inbound_spi: EspSpi,
+    /// Chosen by the peer; what we send carries it.
+    pub outbound_spi: EspSpi,
+    /// Algorithms of both directions.
+    pub suite: ChildSuite,
+    /// Keys of both directions.
+    pub keys: ChildKeys,
+    /// Traffic on our side of the tunnel (`TSr`).
+    pub local_ts: Vec<TrafficSelector>,
+    /// Traffic on the client's side of the tunnel (`TSi`).
+    pub remote_ts: Vec<TrafficSelector>,
+    /// Whether ESP goes inside UDP port 4500 (RFC 3948).
+    pub udp_encap: bool,
+    /// Addresses of the outer packets.
+    pub path: Path,
+}
+
+/// Algorithms of a Child SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ChildSuite {
+    /// The cipher.
+    pub encr: Encr,
+    /// The integrity algorithm; `None` exactly if the cipher is an AEAD.
+    pub integ: Option<Integ>,
+    /// Extended sequence numbers (RFC 4303 section 2.2.1).
+    pub esn: bool,
+}
+
+/// Keys of a Child SA.
+pub struct ChildKeys {
+    /// For what we receive.
+    pub inbound: DirectionKeys,
+    /// For what we send.
+    pub outbound: DirectionKeys,
+}
+
+/// Keys of one direction.
+pub struct DirectionKeys {
+    /// Key of the cipher; for an AEAD followed by the salt of 4 bytes.
+    pub encr: Secret,
+    /// Key of the integrity algorithm; empty for an AEAD.
+    pub integ: Secret,
+}

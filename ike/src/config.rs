@@ -1,0 +1,134 @@
+//! What an endpoint is told in advance.
+//!
+//! Does not: read files; the server makes these values.
+
+use std::time::Duration;
+
+use crate::credential::{Authorities, Credential};
+use crate::identity::Identity;
+use crate::proposal::Policy;
+use crate::psk::PskTable;
+
+/// Configuration of an [`Endpoint`](crate::Endpoint).
+pub struct Config {
+    /// Who we are, unless a client asks for another name that our certificate has.
+    pub identity: Identity,
+    /// Acceptable algorithms.
+    pub policy: Policy,
+    /// Pre-shared keys of clients.
+    pub psks: PskTable,
+    /// Our certificate with its key; needed for clients that log in by EAP or certificate.
+    pub credential: Option<Credential>,
+    /// Authorities for client certificates; `None`: no login by certificate.
+    pub client_authorities: Option<Authorities>,
+    /// Whether clients may log in by EAP.
+    pub eap: bool,
+    /// Whether RSA signatures with SHA-1 (method 1) are made for and accepted from clients that know nothing newer.
+    pub rsa_sha1: bool,
+    /// Always put ESP into UDP, also where no NAT was detected.
+    pub force_udp_encap: bool,
+    /// Whether several clients share an identity, so that INITIAL_CONTACT of one says nothing about the others.
+    pub shared_identities: bool,
+    /// Shard of the IKE SAs: first byte of our IKE SPIs minus 1.
+    pub ike_shard: u8,
+    /// Number of shards of the packet path, 1 to 255: the first byte of an inbound ESP SPI is 1 + shard.
+    pub esp_shards: u8,
+    /// Bounds.
+    pub limits: Limits,
+    /// Durations.
+    pub timing: Timing,
+}
+
+impl Config {
+    /// A configuration that nobody can log in to yet.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            policy: Policy::default(),
+            psks: PskTable::default(),
+            credential: None,
+            client_authorities: None,
+            eap: false,
+            rsa_sha1: true,
+            force_udp_encap: false,
+            shared_identities: false,
+            ike_shard: 0,
+            esp_shards: 1,
+            limits: Limits::default(),
+            timing: Timing::default(),
+        }
+    }
+}
+
+/// Bounds of what peers can make us keep or do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From this many half-open IKE SAs on, a COOKIE is demanded from everybody (RFC 7296 section 2.6).
+    pub cookie_threshold: usize,
+    /// From this many half-open IKE SAs of one address (IPv4) or /64 (IPv6) on, a COOKIE is demanded from it.
+    pub cookie_threshold_per_source: usize,
+    /// At most this many half-open IKE SAs; more are dropped silently.
+    pub half_open: usize,
+    /// At most this many IKE SAs in all.
+    pub sessions: usize,
+    /// At most this many Child SAs of one session.
+    pub children: usize,
+    /// At most this many CREATE_CHILD_SA requests of one session a second.
+    pub create_child_per_second: u32,
+    /// At most this many IKE_AUTH messages of one login.
+    pub eap_rounds: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            cookie_threshold: 1000,
+            cookie_threshold_per_source: 64,
+            half_open: 65_536,
+            sessions: 100_000,
+            children: 8,
+            create_child_per_second: 10,
+            eap_rounds: 50,
+        }
+    }
+}
+
+/// How long things take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// A client has this long to begin IKE_AUTH.
+    pub half_open: Duration,
+    /// A client has this long to finish IKE_AUTH, a user typing a password included.
+    pub authentication: Duration,
+    /// An established IKE SA without Child SA is deleted after this long.
+    pub childless: Duration,
+    /// A client that is silent for this long is asked whether it lives; `None`: never.
+    pub liveness: Option<Duration>,
+    /// An own request is sent again after this long, then after twice as long, and so on.
+    pub retransmit: Duration,
+    /// An own request is sent this many times in all before the peer counts as dead.
+    pub transmissions: u32,
+    /// A Child SA or IKE SA that was replaced by rekeying is removed after this long if the client does not delete it.
+    pub replaced: Duration,
+    /// The cookie secret lives this long; the one before it is still accepted.
+    pub cookie_secret: Duration,
+    /// DELETE is sent this many times when the gateway closes a session.
+    pub delete_transmissions: u32,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            half_open: Duration::from_secs(30),
+            authentication: Duration::from_secs(60),
+            childless: Duration::from_secs(30),
+            liveness: Some(Duration::from_secs(30)),
+            retransmit: Duration::from_secs(2),
+            transmissions: 5,
+            replaced: Duration::from_secs(120),
+            cookie_secret: Duration::from_secs(90),
+            delete_transmissions: 3,
+        }
+    }
+}

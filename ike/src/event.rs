@@ -1,0 +1,316 @@
+//! What goes into an [`Endpoint`](crate::Endpoint) beside datagrams, and what comes out of it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::child_sa::ChildSa;
+use crate::crypto::secret::Secret;
+use crate::identity::Identity;
+use crate::refusal::Refusal;
+use crate::wire::EspSpi;
+use crate::wire::v2::TrafficSelector;
+
+/// A pair of UDP endpoints. The local port is 500 or 4500; on 4500 whoever does the sending puts the
+/// non-ESP marker of RFC 3948 in front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Path {
+    /// Our end.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub peer: SocketAddr,
+}
+
+/// A message to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// From where to where.
+    pub path: Path,
+    /// The IKE message, without non-ESP marker.
+    pub payload: Bytes,
+}
+
+/// Names one client from its first message on; survives rekeying of the IKE SA and is never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A network: an address and the number of leading bits that count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prefix {
+    /// Any address inside.
+    pub address: IpAddr,
+    /// 0 to 32, or 0 to 128.
+    pub len: u8,
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.len)
+    }
+}
+
+/// Something that happened.
+pub enum Event {
+    /// The client wants to log in by EAP; to be answered by [`Endpoint::eap_continue`](crate::Endpoint::eap_continue).
+    Eap {
+        /// Who.
+        session: SessionId,
+        /// The EAP response of the client; `None` at the beginning, when the server asks first.
+        response: Option<Vec<u8>>,
+        /// What the client calls itself. Unproven, and with Windows just an address: not the user name.
+        idi: Identity,
+        /// Where it is.
+        path: Path,
+    },
+    /// The client has proven who it is; to be answered by [`Endpoint::grant`](crate::Endpoint::grant) or
+    /// [`Endpoint::deny`](crate::Endpoint::deny).
+    Authenticated {
+        /// Who.
+        session: SessionId,
+        /// What it wants.
+        request: AccessRequest,
+    },
+    /// A Child SA is ready: to be installed for both directions.
+    ///
+    /// With `replaces`, the old pair keeps receiving until its [`Event::ChildDown`], and sending goes on with the old
+    /// pair until then or until the first authentic packet arrives on the new one.
+    ChildUp {
+        /// Whose.
+        session: SessionId,
+        /// The Child SA.
+        child: Box<ChildSa>,
+        /// The inbound SPI of the Child SA that was rekeyed.
+        replaces: Option<EspSpi>,
+    },
+    /// A Child SA is gone: to be removed in both directions.
+    ChildDown {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        inbound_spi: EspSpi,
+    },
+    /// An authentic message came from a new address: all Child SAs of the session move there.
+    Moved {
+        /// Who.
+        session: SessionId,
+        /// The new addresses.
+        path: Path,
+    },
+    /// The IKE SA is complete and the client has been told so.
+    Established {
+        /// Who.
+        session: SessionId,
+        /// What is known about it.
+        info: Box<SessionInfo>,
+    },
+    /// The session is over; its Child SAs went down before. Sent for every session that was [`Event::Authenticated`].
+    Closed {
+        /// Whose.
+        session: SessionId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// Something was refused, before or after authentication.
+    Refused(Box<Refusal>),
+}
+
+/// How a client has proven its identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AuthenticatedBy {
+    /// Pre-shared key.
+    Psk,
+    /// Certificate and signature.
+    Certificate,
+    /// EAP; who it is in truth, the EAP server knows.
+    Eap,
+}
+
+/// What an authenticated client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessRequest {
+    /// The identity that was proven; with EAP only claimed.
+    pub identity: Identity,
+    /// How.
+    pub by: AuthenticatedBy,
+    /// Where the client is.
+    pub path: Path,
+    /// The client says that it has no other session (RFC 7296 section 2.4). The endpoint has closed the ones that it
+    /// knows by this identity, unless identities are shared.
+    pub initial_contact: bool,
+    /// `Some` if an IPv4 address is wanted; within, the one that the client would like to have.
+    pub ipv4: Option<Option<Ipv4Addr>>,
+    /// `Some` if an IPv6 address is wanted; within, the one that the client would like to have.
+    pub ipv6: Option<Option<Ipv6Addr>>,
+    /// Traffic on the client's side, as offered.
+    pub tsi: Vec<TrafficSelector>,
+    /// Traffic on our side, as offered.
+    pub tsr: Vec<TrafficSelector>,
+    /// Whether the client is behind address translation.
+    pub behind_nat: bool,
+}
+
+/// What a client gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// Inner addresses: the client's side of the tunnel is narrowed to them.
+    pub addresses: Vec<IpAddr>,
+    /// Netmask to tell with an IPv4 address, if asked for; `None`: none.
+    pub netmask: Option<Ipv4Addr>,
+    /// Name servers.
+    pub dns: Vec<IpAddr>,
+    /// Domains to be asked of these name servers only (RFC 8598).
+    pub domains: Vec<String>,
+    /// Networks on our side of the tunnel; empty: everything.
+    pub routes: Vec<Prefix>,
+    /// Answer to APPLICATION_VERSION; `None`: no answer.
+    pub application_version: Option<String>,
+}
+
+/// Why an authenticated client is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Denial {
+    /// No address is left: INTERNAL_ADDRESS_FAILURE. The IKE SA stays for a short while, so that the client may retry.
+    NoAddress,
+    /// This client may not come in (expired, disabled, too many devices): AUTHENTICATION_FAILED.
+    Authorization,
+}
+
+/// The EAP server's next step.
+pub enum EapStep {
+    /// Ask the client.
+    Request(Vec<u8>),
+    /// The client is in.
+    Success {
+        /// The master session key of the method.
+        msk: Secret,
+        /// The EAP-Success packet.
+        message: Vec<u8>,
+    },
+    /// The client is not who it says.
+    Failure {
+        /// The EAP-Failure packet.
+        message: Vec<u8>,
+    },
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The client deleted the IKE SA.
+    PeerDeleted,
+    /// The client did not answer any more.
+    PeerDead,
+    /// The same client came again with INITIAL_CONTACT.
+    Replaced,
+    /// It never got a Child SA, or lost the last one and did not make another.
+    NoChildSa,
+    /// The operator or the configuration ended it.
+    Administrative,
+    /// The gateway stops.
+    Shutdown,
+    /// It was denied by the server.
+    Denied,
+    /// The client failed to finish what it began.
+    Failed,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PeerDeleted => "closed by the client",
+            Self::PeerDead => "the client no longer answers",
+            Self::Replaced => "the client connected again",
+            Self::NoChildSa => "no traffic was ever agreed on",
+            Self::Administrative => "closed by the operator",
+            Self::Shutdown => "the gateway stops",
+            Self::Denied => "denied",
+            Self::Failed => "the client did not finish what it began",
+        })
+    }
+}
+
+/// A view of one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// Which.
+    pub session: SessionId,
+    /// How far it is.
+    pub state: SessionState,
+    /// Where the client is.
+    pub path: Path,
+    /// Whether the client is behind address translation.
+    pub behind_nat: bool,
+    /// Who the client is; `None` before it said so.
+    pub identity: Option<Identity>,
+    /// How it has proven that; `None` before it did.
+    pub by: Option<AuthenticatedBy>,
+    /// Algorithms of the IKE SA, such as `aes256gcm16-prfsha384-ecp384`.
+    pub ike_suite: String,
+    /// Algorithms of the newest Child SA.
+    pub child_suite: Option<String>,
+    /// Inner addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Inbound SPIs of the Child SAs.
+    pub children: Vec<EspSpi>,
+    /// When the first message came.
+    pub since: Instant,
+    /// When the client was last heard.
+    pub last_heard: Instant,
+}
+
+/// How far a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SessionState {
+    /// IKE_SA_INIT is answered.
+    HalfOpen,
+    /// IKE_AUTH has begun.
+    Authenticating,
+    /// IKE_AUTH is done.
+    Established,
+    /// We have sent DELETE.
+    Closing,
+}
+
+/// What was counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams handed in.
+    pub received: u64,
+    /// Messages sent.
+    pub sent: u64,
+    /// Messages that are not IKE.
+    pub malformed: u64,
+    /// Messages for SPIs that nobody has.
+    pub unknown_spi: u64,
+    /// Messages that failed the integrity check.
+    pub forged: u64,
+    /// Messages outside of the window or not expected in the state.
+    pub unexpected: u64,
+    /// Retransmitted requests that were answered from the cache.
+    pub retransmissions_answered: u64,
+    /// Requests that we sent again.
+    pub retransmissions_sent: u64,
+    /// COOKIE demands sent.
+    pub cookies_sent: u64,
+    /// New handshakes that were not even considered, since the table is full.
+    pub overload_dropped: u64,
+    /// Half-open IKE SAs that ran out of time.
+    pub half_open_expired: u64,
+    /// Refusals.
+    pub refused: u64,
+    /// Sessions that were established.
+    pub established: u64,
+    /// Sessions now half-open or authenticating.
+    pub half_open: u64,
+    /// Sessions now established.
+    pub sessions: u64,
+}

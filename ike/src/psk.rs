@@ -1,0 +1,120 @@
+//! Pre-shared keys and who they are for.
+//!
+//! The most specific entry counts: an identity, then the smallest network that holds the address of the peer, then the
+//! key for everybody.
+
+use std::net::IpAddr;
+
+use crate::crypto::secret::Secret;
+use crate::event::Prefix;
+use crate::identity::Identity;
+
+/// Whom a key is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PskSelector {
+    /// Everybody.
+    Any,
+    /// Peers whose messages come from here; an address is a network of full length.
+    Network(Prefix),
+    /// Peers that call themselves so.
+    Identity(Identity),
+}
+
+/// All pre-shared keys.
+#[derive(Default)]
+pub struct PskTable(Vec<(PskSelector, Secret)>);
+
+impl PskTable {
+    /// Keys with their selectors. Of several with the same selector the first counts.
+    #[must_use]
+    pub fn new(entries: Vec<(PskSelector, Secret)>) -> Self {
+        Self(entries)
+    }
+
+    /// Whether there is no key at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The key for a peer that calls itself `identity` and sends from `address`.
+    #[must_use]
+    pub fn find(&self, identity: &Identity, address: IpAddr) -> Option<&Secret> {
+        let ranked = self.0.iter().filter_map(|(selector, key)| Some((selector.rank(identity, address)?, key)));
+        // `max_by_key` takes the last of equals; reversed, that is the first entry.
+        ranked.rev().max_by_key(|(rank, _)| *rank).map(|(_, key)| key)
+    }
+}
+
+impl PskSelector {
+    /// How specifically this selects the peer; `None` if it does not.
+    fn rank(&self, identity: &Identity, address: IpAddr) -> Option<u16> {
+        const IDENTITY: u16 = 1000;
+        match self {
+            Self::Any => Some(0),
+            Self::Network(prefix) => prefix.contains(address).then_some(1 + u16::from(prefix.len)),
+            Self::Identity(wanted) => (wanted == identity).then_some(IDENTITY),
+        }
+    }
+}
+
+impl Prefix {
+    /// Whether `address` is inside.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let host = u32::MAX.checked_shr(self.len.into()).unwrap_or(0);
+                network.to_bits() | host == address.to_bits() | host
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let host = u128::MAX.checked_shr(self.len.into()).unwrap_or(0);
+                network.to_bits() | host == address.to_bits() | host
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(address: &str, len: u8) -> Prefix {
+        Prefix { address: address.parse().expect("an address"), len }
+    }
+
+    fn table() -> PskTable {
+        PskTable::new(vec![
+            (PskSelector::Any, Secret::from_slice(b"any")),
+            (PskSelector::Network(prefix("192.0.2.0", 24)), Secret::from_slice(b"net")),
+            (PskSelector::Network(prefix("192.0.2.7", 32)), Secret::from_slice(b"host")),
+            (PskSelector::Identity(Identity::Fqdn("laptop".into())), Secret::from_slice(b"name")),
+            (PskSelector::Identity(Identity::Fqdn("laptop".into())), Secret::from_slice(b"second")),
+            (PskSelector::Network(prefix("2001:db8::", 32)), Secret::from_slice(b"six")),
+        ])
+    }
+
+    fn find(identity: &str, address: &str) -> Vec<u8> {
+        let identity = Identity::Fqdn(identity.into());
+        table().find(&identity, address.parse().expect("an address")).expect("Any matches").expose().to_vec()
+    }
+
+    #[test]
+    fn the_most_specific_entry_counts() {
+        assert_eq!(find("x", "203.0.113.1"), b"any");
+        assert_eq!(find("x", "192.0.2.1"), b"net");
+        assert_eq!(find("x", "192.0.2.7"), b"host");
+        assert_eq!(find("laptop", "192.0.2.7"), b"name");
+        assert_eq!(find("x", "2001:db8:1::1"), b"six");
+        assert_eq!(find("x", "2001:db9::1"), b"any");
+    }
+
+    #[test]
+    fn nobody_is_found_without_a_matching_entry() {
+        let table = PskTable::new(vec![(PskSelector::Identity(Identity::KeyId(b"a".into())), Secret::from_slice(b"k"))]);
+        let address = "192.0.2.1".parse().expect("an address");
+        assert!(table.find(&Identity::Fqdn("a".into()), address).is_none());
+        assert!(table.find(&Identity::KeyId(b"a".into()), address).is_some());
+    }
+}

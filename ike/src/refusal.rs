@@ -1,0 +1,251 @@
+//! Refusals: what was refused, to whom, why, and what would have helped.
+//!
+//! A [`Refusal`] is told to the server only. The peer gets a notification of the RFC at most, never the reason.
+
+use std::fmt;
+
+use crate::event::{Path, SessionId};
+use crate::identity::Identity;
+use crate::proposal::Mismatch;
+use crate::wire::Malformed;
+use crate::wire::num::{AuthMethod, ExchangeType, PayloadType};
+use crate::wire::v2::TrafficSelector;
+
+/// Something that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Between whom.
+    pub path: Path,
+    /// The session, if the message belonged to one.
+    pub session: Option<SessionId>,
+    /// The exchange in which it happened.
+    pub exchange: ExchangeType,
+    /// Who the peer says it is, if it said so.
+    pub identity: Option<Identity>,
+    /// Why.
+    pub reason: RefusalReason,
+}
+
+/// Why something was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefusalReason {
+    /// The bytes are no valid message.
+    Malformed(Malformed),
+    /// A payload that this exchange needs is missing, or is there twice.
+    Payloads {
+        /// What is wrong, such as "KE is missing".
+        problem: &'static str,
+    },
+    /// A payload that we do not know is marked as critical.
+    UnsupportedCritical(PayloadType),
+    /// A future major version of IKE.
+    MajorVersion(u8),
+    /// None of the offered suites for the IKE SA is acceptable.
+    IkeProposal(Mismatch),
+    /// None of the offered suites for the Child SA is acceptable.
+    ChildProposal(Mismatch),
+    /// The public Diffie-Hellman value is not one that may be used.
+    KeyExchange,
+    /// The IDi payload is of a type that we do not know, or not valid.
+    Identity,
+    /// There is no pre-shared key for this identity and address.
+    NoPsk,
+    /// The pre-shared key of the client is another one than ours.
+    WrongPsk,
+    /// The client wants to log in by EAP, but the gateway has no certificate or no users.
+    EapUnavailable {
+        /// Whether it is the certificate that is missing.
+        certificate_missing: bool,
+    },
+    /// The client logs in by certificate, but no authorities for clients are configured.
+    CertificatesUnavailable,
+    /// The gateway has no certificate, which this client expects.
+    NoServerCertificate,
+    /// An authentication method that we do not accept.
+    AuthMethod(AuthMethod),
+    /// The certificate of the client is not acceptable.
+    Certificate {
+        /// Why, and until when or for whom it would have been.
+        problem: String,
+    },
+    /// The signature of the client is wrong.
+    Signature {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The EAP server did not let the client in.
+    EapFailed,
+    /// The AUTH payload after EAP does not match the key of the EAP method.
+    EapKeyMismatch,
+    /// The EAP conversation was too long.
+    EapTooLong,
+    /// Nothing of the offered traffic may go through the tunnel.
+    TrafficSelectors {
+        /// TSi of the client.
+        tsi: Vec<TrafficSelector>,
+        /// TSr of the client.
+        tsr: Vec<TrafficSelector>,
+        /// What would be allowed on the side of the client.
+        allowed_tsi: Vec<TrafficSelector>,
+        /// What would be allowed on our side.
+        allowed_tsr: Vec<TrafficSelector>,
+    },
+    /// The client did not ask for an address, and clients here only get in with one.
+    NoAddressRequested,
+    /// No address is left.
+    NoAddress,
+    /// The server denied access to an authenticated client.
+    Denied,
+    /// Transport mode, IPComp, AH or something else that this gateway does not do.
+    Unsupported {
+        /// What.
+        what: &'static str,
+    },
+    /// Too many Child SAs.
+    TooManyChildren,
+    /// Too many requests in a short time.
+    TooManyRequests,
+    /// A Child SA that does not exist was to be rekeyed.
+    UnknownChild,
+    /// The client did not go on.
+    TimedOut {
+        /// With what it did not go on.
+        waiting_for: &'static str,
+    },
+}
+
+impl RefusalReason {
+    /// A short name, as used for counters.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::Payloads { .. } => "payloads",
+            Self::UnsupportedCritical(_) => "unsupported_critical",
+            Self::MajorVersion(_) => "major_version",
+            Self::IkeProposal(_) => "ike_proposal",
+            Self::ChildProposal(_) => "child_proposal",
+            Self::KeyExchange => "key_exchange",
+            Self::Identity => "identity",
+            Self::NoPsk => "no_psk",
+            Self::WrongPsk => "wrong_psk",
+            Self::EapUnavailable { .. } => "eap_unavailable",
+            Self::CertificatesUnavailable => "certificates_unavailable",
+            Self::NoServerCertificate => "no_server_certificate",
+            Self::AuthMethod(_) => "auth_method",
+            Self::Certificate { .. } => "certificate",
+            Self::Signature { .. } => "signature",
+            Self::EapFailed => "eap_failed",
+            Self::EapKeyMismatch => "eap_key_mismatch",
+            Self::EapTooLong => "eap_too_long",
+            Self::TrafficSelectors { .. } => "traffic_selectors",
+            Self::NoAddressRequested => "no_address_requested",
+            Self::NoAddress => "no_address",
+            Self::Denied => "denied",
+            Self::Unsupported { .. } => "unsupported",
+            Self::TooManyChildren => "too_many_children",
+            Self::TooManyRequests => "too_many_requests",
+            Self::UnknownChild => "unknown_child",
+            Self::TimedOut { .. } => "timed_out",
+        }
+    }
+
+    /// The smallest change that would have helped, as a sentence for the operator; `None` if there is none here.
+    #[must_use]
+    pub fn fix(&self) -> Option<String> {
+        Some(match self {
+            Self::IkeProposal(mismatch) | Self::ChildProposal(mismatch) => match mismatch.would_help {
+                Some(name) => format!("allow it with policy = [..., \"{}\"]", name.name()),
+                None => "configure the client to offer one of the accepted suites".into(),
+            },
+            Self::NoPsk => "add a psk for this identity or address, or one for everybody".into(),
+            Self::WrongPsk => "enter the same pre-shared key on both sides".into(),
+            Self::EapUnavailable { certificate_missing: true } => {
+                "set cert and key: clients with user name and password need a server certificate".into()
+            }
+            Self::EapUnavailable { certificate_missing: false } => {
+                "add users, or let the client log in by certificate or pre-shared key".into()
+            }
+            Self::CertificatesUnavailable => "set client_ca to the authority that issued the client's certificate".into(),
+            Self::NoServerCertificate => "set cert and key, or let the client use a pre-shared key".into(),
+            Self::EapFailed => "check user name and password".into(),
+            Self::TrafficSelectors { .. } => "set routes to networks that the client asks for".into(),
+            Self::NoAddressRequested => "let the client ask for a virtual address".into(),
+            Self::NoAddress => "enlarge the pool".into(),
+            Self::TimedOut { waiting_for: "IKE_AUTH" } => {
+                "let UDP port 4500 and large datagrams through between client and gateway".into()
+            }
+            _ => return None,
+        })
+    }
+
+    /// What happened, as a sentence for the operator, with the [`fix`](Self::fix) where there is one.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        match self.fix() {
+            Some(fix) => format!("{self}; {fix}"),
+            None => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for RefusalReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(malformed) => write!(f, "not a valid message: {malformed}"),
+            Self::Payloads { problem } => write!(f, "not a valid request: {problem}"),
+            Self::UnsupportedCritical(kind) => write!(f, "the client insists on a payload of type {kind}"),
+            Self::MajorVersion(major) => write!(f, "the client speaks version {major} of IKE"),
+            Self::IkeProposal(mismatch) => write!(f, "no acceptable IKE suite: {mismatch}"),
+            Self::ChildProposal(mismatch) => write!(f, "no acceptable ESP suite: {mismatch}"),
+            Self::KeyExchange => write!(f, "the client's Diffie-Hellman value is not acceptable"),
+            Self::Identity => write!(f, "the client's identity is of an unknown kind or not valid"),
+            Self::NoPsk => write!(f, "there is no pre-shared key for this client"),
+            Self::WrongPsk => write!(f, "the client has another pre-shared key"),
+            Self::EapUnavailable { certificate_missing: true } => {
+                write!(f, "the client wants to use name and password, but the gateway has no certificate")
+            }
+            Self::EapUnavailable { certificate_missing: false } => {
+                write!(f, "the client wants to use name and password, but there are no users")
+            }
+            Self::CertificatesUnavailable => write!(f, "the client uses a certificate, but none are accepted"),
+            Self::NoServerCertificate => write!(f, "the client expects a certificate, but the gateway has none"),
+            Self::AuthMethod(method) => write!(f, "the client authenticates by {method}, which is not accepted"),
+            Self::Certificate { problem } => write!(f, "the client's certificate is not acceptable: {problem}"),
+            Self::Signature { problem } => write!(f, "the client's signature is not acceptable: {problem}"),
+            Self::EapFailed => write!(f, "user name or password is wrong"),
+            Self::EapKeyMismatch => write!(f, "the client derived another key from the password exchange"),
+            Self::EapTooLong => write!(f, "the password exchange does not come to an end"),
+            Self::TrafficSelectors { tsi, tsr, allowed_tsi, allowed_tsr } => write!(
+                f,
+                "the client asks for {} === {}, allowed is {} === {}",
+                list(tsi),
+                list(tsr),
+                list(allowed_tsi),
+                list(allowed_tsr)
+            ),
+            Self::NoAddressRequested => write!(f, "the client did not ask for an address"),
+            Self::NoAddress => write!(f, "no address is left"),
+            Self::Denied => write!(f, "the client is not allowed to connect"),
+            Self::Unsupported { what } => write!(f, "the client demands {what}, which this gateway does not do"),
+            Self::TooManyChildren => write!(f, "the client wants too many Child SAs"),
+            Self::TooManyRequests => write!(f, "the client sends requests too fast"),
+            Self::UnknownChild => write!(f, "the client rekeys a Child SA that does not exist"),
+            Self::TimedOut { waiting_for } => write!(f, "the client did not go on with {waiting_for}"),
+        }
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "client offered {}; accepted is {}", self.offered.join(", "), self.allowed.join(", "))
+    }
+}
+
+fn list(selectors: &[TrafficSelector]) -> String {
+    if selectors.is_empty() {
+        return "nothing".into();
+    }
+    selectors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
