@@ -9,7 +9,7 @@ use crate::crypto::random::Random;
 use crate::event::{
     CloseReason, Counters, Denial, EapStep, Event, Grant, Path, SessionId, SessionInfo, Transmit,
 };
-use crate::time::UnixTime;
+use crate::cert::UnixTime;
 
 /// All IKE SAs of one shard.
 pub struct Endpoint {

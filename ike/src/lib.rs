@@ -1,5 +1,6 @@
 //! Sans-IO IKEv2.
 
+pub mod cert;
 pub mod child_sa;
 pub mod config;
 pub mod credential;
@@ -10,7 +11,6 @@ pub mod identity;
 pub mod proposal;
 pub mod psk;
 pub mod refusal;
-pub mod time;
 pub mod wire;
 
 pub use child_sa::{ChildKeys, ChildSa, ChildSuite, DirectionKeys};
@@ -21,5 +21,5 @@ pub use event::{
     SessionInfo, SessionState, Transmit,
 };
 pub use refusal::{Refusal, RefusalReason};
-pub use time::UnixTime;
+pub use cert::UnixTime;
 pub use wire::{EspSpi, IkeSpi};

@@ -52,3 +52,30 @@ fn sha2(algorithm: &'static digest::Algorithm, parts: &[&[u8]]) -> Vec<u8> {
     parts.iter().for_each(|part| state.update(part));
     state.finish().as_ref().to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::testing::from_hex;
+
+    #[test]
+    fn digests_abc_as_fips_180_does_however_it_is_cut() {
+        for (hash, digest) in [
+            (Hash::Sha1, "a9993e364706816aba3e25717850c26c9cd0d89d"),
+            (Hash::Sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+            (
+                Hash::Sha384,
+                "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7",
+            ),
+            (
+                Hash::Sha512,
+                "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+                 2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+            ),
+        ] {
+            assert_eq!(hash.digest(&[b"abc"]), from_hex(digest), "{hash:?}");
+            assert_eq!(hash.digest(&[b"a", b"", b"bc"]), from_hex(digest), "{hash:?}");
+            assert_eq!(hash.output_len() * 2, digest.len());
+        }
+    }
+}

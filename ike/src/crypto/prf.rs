@@ -99,3 +99,87 @@ impl Prf {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::testing::from_hex;
+
+    fn assert_mac(prf: Prf, key: &[u8], data: &[u8], expected: &str) {
+        assert!(prf.mac(key, &[data]).ct_eq(&from_hex(expected)), "{prf:?}, {data:?}");
+        let (front, back) = data.split_at(data.len() / 3);
+        assert!(prf.mac(key, &[front, &[], back]).ct_eq(&from_hex(expected)), "{prf:?} in parts");
+    }
+
+    #[test]
+    fn agrees_with_rfc_2202() {
+        assert_mac(Prf::HmacSha1, &[0x0b; 20], b"Hi There", "b617318655057264e28bc0b6fb378c8ef146be00");
+        let question = b"what do ya want for nothing?";
+        assert_mac(Prf::HmacSha1, b"Jefe", question, "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+        let long = b"Test Using Larger Than Block-Size Key - Hash Key First";
+        assert_mac(Prf::HmacSha1, &[0xaa; 80], long, "aa4ae5e15272d00e95705637ce8a3b55ed402112");
+    }
+
+    #[test]
+    fn agrees_with_rfc_4231() {
+        const CASE_1: [(Prf, &str); 3] = [
+            (Prf::HmacSha256, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            (
+                Prf::HmacSha384,
+                "afd03944d84895626b0825f4ab46907f15f9dadbe4101ec682aa034c7cebc59cfaea9ea9076ede7f4af152e8b2fa9cb6",
+            ),
+            (
+                Prf::HmacSha512,
+                "87aa7cdea5ef619d4ff0b4241a1d6cb02379f4e2ce4ec2787ad0b30545e17cde\
+                 daa833b7d6b8a702038b274eaea3f4e4be9d914eeb61f1702e696c203a126854",
+            ),
+        ];
+        for (prf, mac) in CASE_1 {
+            assert_mac(prf, &[0x0b; 20], b"Hi There", mac);
+        }
+        let long = b"Test Using Larger Than Block-Size Key - Hash Key First";
+        let case_6 = "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54";
+        assert_mac(Prf::HmacSha256, &[0xaa; 131], long, case_6);
+    }
+
+    /// Computed with another implementation: Python's `hmac`, by the formula of RFC 7296 section 2.13.
+    #[test]
+    fn expands_as_another_implementation_does() {
+        let key: Vec<u8> = (0..32).collect();
+        for (prf, first, last) in [
+            (Prf::HmacSha1, "cba6890a15084fb5513f64086b1411a1", "5990d35036cc534778b0b8018b118a93"),
+            (Prf::HmacSha256, "5878b2d2677f99b8d2eadd14a814a953", "dbfb467a0ea87e1b14b7bbe17187f789"),
+            (Prf::HmacSha384, "ef2dafd4db363ef66c411ae7999c2da2", "05f45f0b35fcfb1cb354ec0a00fff63e"),
+            (Prf::HmacSha512, "e691195dc00e24d1d4730b5ea4f37afa", "8e8f2c86a56005a4f31fe54a3acfe16f"),
+        ] {
+            let stream = prf.plus(&key, &[b"Ni | Nr |", b" SPIi | SPIr"], 200);
+            assert_eq!(stream.len(), 200);
+            assert_eq!(stream.expose()[..16], from_hex(first), "{prf:?}");
+            assert_eq!(stream.expose()[184..], from_hex(last), "{prf:?}");
+        }
+    }
+
+    #[test]
+    fn expands_to_a_prefix_of_the_longest_stream() {
+        for prf in Prf::ALL {
+            let longest = prf.plus(b"key", &[b"seed"], 255 * prf.output_len());
+            for length in [0, 1, prf.output_len() - 1, prf.output_len(), prf.output_len() + 1] {
+                assert!(prf.plus(b"key", &[b"seed"], length).ct_eq(&longest.expose()[..length]));
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "255 blocks")]
+    fn does_not_expand_beyond_the_rfc() {
+        let _ = Prf::HmacSha1.plus(b"key", &[b"seed"], 255 * 20 + 1);
+    }
+
+    #[test]
+    fn finds_every_function_by_its_number() {
+        for prf in Prf::ALL {
+            assert_eq!(Prf::from_id(prf.id()), Some(prf));
+        }
+        assert_eq!(Prf::from_id(PrfId::HMAC_MD5), None);
+    }
+}

@@ -39,6 +39,16 @@ impl Random for SeededRandom {
     }
 }
 
+/// The bytes of a test vector; white space in it does not count.
+#[cfg(test)]
+pub(crate) fn from_hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).map(|digit| digit as u8).collect();
+    assert_eq!(digits.len(), text.split_whitespace().map(str::len).sum::<usize>(), "only digits and white space");
+    let (pairs, rest) = digits.as_chunks::<2>();
+    assert!(rest.is_empty(), "digits come in pairs");
+    pairs.iter().map(|[high, low]| high << 4 | low).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

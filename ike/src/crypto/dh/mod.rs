@@ -182,3 +182,56 @@ pub enum DhError {
     #[error("the public value is not a usable element of the group")]
     NotInGroup,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::testing::SeededRandom;
+
+    fn pair(group: Group, seed: u64) -> KeyPair {
+        KeyPair::generate(group, &mut SeededRandom::new(seed))
+    }
+
+    #[test]
+    fn both_ends_agree_in_every_group() {
+        for group in Group::ALL {
+            let (one, two) = (pair(group, 1), pair(group, 2));
+            let (public_one, public_two) = (one.public().to_vec(), two.public().to_vec());
+            assert_eq!((public_one.len(), public_two.len()), (group.public_len(), group.public_len()), "{group:?}");
+            assert_ne!(public_one, public_two, "{group:?}");
+            let secret = one.agree(&public_two).expect("a good value");
+            assert!(two.agree(&public_one).expect("a good value").ct_eq(secret.expose()), "{group:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_every_other_length() {
+        for group in Group::ALL {
+            let public = pair(group, 1).public().to_vec();
+            for length in (0..public.len()).chain([public.len() + 1]) {
+                let mut value = public.clone();
+                value.resize(length, 1);
+                let refused = pair(group, 2).agree(&value).err();
+                assert_eq!(refused, Some(DhError::Length { expected: public.len(), got: length }), "{group:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_zero_in_every_group() {
+        for group in Group::ALL {
+            let refused = pair(group, 2).agree(&vec![0; group.public_len()]).err();
+            assert_eq!(refused, Some(DhError::NotInGroup), "{group:?}");
+        }
+    }
+
+    #[test]
+    fn finds_every_group_by_its_number() {
+        for group in Group::ALL {
+            assert_eq!(Group::from_id(group.id()), Some(group));
+        }
+        for number in [0, 1, 17, 18, 22, 23, 24, 32, 1025, u16::MAX] {
+            assert_eq!(Group::from_id(GroupId(number)), None, "{number}");
+        }
+    }
+}

@@ -163,3 +163,138 @@ const P4096: &str = "\
     88719A10BDBA5B2699C327186AF4E23C1A946834B6150BDA2583E9CA2AD44CE8DBBBC2DB04DE8EF92E8EFC141FBECAA6\
     287C59474E6BC05D99B2964FA090C3A2233BA186515BE7ED1F612970CEE2D7AFB81BDD762170481CD0069127D5B05AA9\
     93B4EA988D8FDDC186FFB7DC90A6C08F4DF435C934063199FFFFFFFFFFFFFFFF";
+
+#[cfg(test)]
+mod tests {
+    use crypto_bigint::{Limb, NonZero};
+
+    use super::*;
+    use crate::crypto::{hash::Hash, testing::from_hex};
+
+    const PRIMES: [(Prime, u32, &str, u64); 5] = [
+        (Prime::P1024, 1024, P1024, 129_093),
+        (Prime::P1536, 1536, P1536, 741_804),
+        (Prime::P2048, 2048, P2048, 124_476),
+        (Prime::P3072, 3072, P3072, 1_690_314),
+        (Prime::P4096, 4096, P4096, 240_904),
+    ];
+
+    /// Fixed-point numbers with this many bits behind the point.
+    const FRACTION: u32 = 4160;
+    type Fixed = Uint<{ U4096::LIMBS + 2 * U512::LIMBS }>;
+
+    /// `arctan (1 / x)`, by its series.
+    fn arctan_of_inverse(x: u32) -> Fixed {
+        let divided = |value: &Fixed, by: u32| value.div_rem_limb(NonZero::new(Limb::from(by)).expect("not zero")).0;
+        let mut power = divided(&Fixed::ONE.shl_vartime(FRACTION), x);
+        let mut sum = power;
+        for n in 1.. {
+            power = divided(&power, x * x);
+            let term = divided(&power, 2 * n + 1);
+            if term == Fixed::ZERO {
+                break;
+            }
+            sum = if n % 2 == 0 { sum.wrapping_add(&term) } else { sum.wrapping_sub(&term) };
+        }
+        sum
+    }
+
+    /// RFC 2412 appendix E and RFC 3526: `2^n - 2^(n-64) - 1 + 2^64 * ([2^(n-130) pi] + c)`.
+    #[test]
+    fn primes_follow_from_pi() {
+        let [fifth, tiny] = [5, 239].map(arctan_of_inverse);
+        let pi = fifth.shl_vartime(4).wrapping_sub(&tiny.shl_vartime(2)); // Machin's formula
+        for (_, bits, hex, c) in PRIMES {
+            let middle = pi.shr_vartime(FRACTION - (bits - 130)).wrapping_add(&Fixed::from(c));
+            let expected = Fixed::ONE
+                .shl_vartime(bits)
+                .wrapping_sub(&Fixed::ONE.shl_vartime(bits - 64))
+                .wrapping_sub(&Fixed::ONE)
+                .wrapping_add(&middle.shl_vartime(64));
+            let expected = expected.to_be_bytes();
+            let (zeros, expected) = expected.as_ref().split_at(expected.as_ref().len() - bits as usize / 8);
+            assert!(zeros.iter().all(|byte| *byte == 0));
+            assert_eq!(expected, from_hex(hex), "{bits} bits");
+        }
+    }
+
+    /// Computed with another implementation: Python's `pow`.
+    #[test]
+    fn raises_as_another_implementation_does() {
+        for (prime, of_two, of_other) in [
+            (
+                Prime::P1024,
+                "3e5e53f04e5eeec9a4732ead2dc7f2ffad5d7f6aab19395b4a8130e8ec660251",
+                "6b85c14a119c80a7da7e67f2ccd0c45185539fd8e9a67ceaf03b054680e2b8e6",
+            ),
+            (
+                Prime::P1536,
+                "9a5ea5c17387a96223486d00a3d3437a4622bc0c790f48f01a1cebca6ce67221",
+                "9ecc36cf1b80508a1eef24bfee90fec6566137d5afcc9f1c9bbfac4d4edf5979",
+            ),
+            (
+                Prime::P2048,
+                "3ae26e14ac54744ba175a8b2c76205eebfc4fdb8314c4c40ae2ea47b3c0e28a3",
+                "57331ab69577ecab0d9bc73221e33ba358b5f319e0e560caeb650d069a8f29b9",
+            ),
+            (
+                Prime::P3072,
+                "2a9f2a20bd56167b364eac425220fa443f9ffe3381398ac1f5d0d3e1cd83aa0a",
+                "1ad1330fa5fd829413433c221e642ac3e8ca5c113789157451413ffc0034061c",
+            ),
+            (
+                Prime::P4096,
+                "0439872574dafc9b300359ea0dd742c3976ccf9fa56883bdb8268462adedf8cf",
+                "3bb6dca9358a1930a9b482b557dd0d1852fa6247a47598a15bf2fee56ea36730",
+            ),
+        ] {
+            let mut exponent = [0; U512::BYTES];
+            let length = prime.exponent_bits() as usize / 8;
+            (1..).zip(&mut exponent[U512::BYTES - length..]).for_each(|(value, byte)| *byte = value);
+            let exponent = U512::from_be_slice(&exponent);
+            let mut two = vec![0; prime.len()];
+            two[prime.len() - 1] = 2;
+            let other: Vec<u8> = [0].into_iter().chain((0..prime.len() - 1).map(|i| (i * 7 % 256) as u8)).collect();
+            for (base, digest) in [(two, of_two), (other, of_other)] {
+                let result = prime.power(&base, &exponent).expect("in range");
+                assert_eq!(Hash::Sha256.digest(&[&result]), from_hex(digest), "{} bytes", prime.len());
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_zero_one_and_minus_one_and_takes_their_neighbours() {
+        for (prime, _, hex, _) in PRIMES {
+            let number = |last: u8| {
+                let mut number = vec![0; prime.len()];
+                number[prime.len() - 1] = last;
+                number
+            };
+            let below_p = |distance: u8| {
+                let mut number = from_hex(hex);
+                number[prime.len() - 1] -= distance;
+                number
+            };
+            let private = Private { prime, exponent: Zeroizing::new(U512::from(3_u8)) };
+            for refused in [number(0), number(1), below_p(1), below_p(0), vec![0xff; prime.len()]] {
+                assert_eq!(private.agree(&refused).err(), Some(DhError::NotInGroup));
+            }
+            assert!(private.agree(&number(2)).expect("2 is a good value").ct_eq(&number(8)));
+            assert!(private.agree(&below_p(2)).expect("-2 is a good value").ct_eq(&below_p(8)));
+        }
+    }
+
+    #[test]
+    fn uses_exponents_of_the_full_length() {
+        struct Ones;
+        impl Random for Ones {
+            fn fill(&mut self, out: &mut [u8]) {
+                out.fill(0xff);
+            }
+        }
+        for (prime, ..) in PRIMES {
+            let (private, _) = generate(prime, &mut Ones);
+            assert_eq!(private.exponent.bits(), prime.exponent_bits());
+        }
+    }
+}

@@ -29,7 +29,7 @@ pub(super) struct Key {
 }
 
 enum Cipher {
-    Ring(aead::LessSafeKey),
+    Ring(Box<aead::LessSafeKey>),
     Aes192(Box<AesGcm<Aes192, U12>>),
 }
 
@@ -105,5 +105,5 @@ const SHORT_ENOUGH: &str = "a message is far shorter than the cipher's limit";
 
 fn ring_cipher(algorithm: &'static aead::Algorithm, key: &[u8]) -> Cipher {
     let key = aead::UnboundKey::new(algorithm, key).expect("the key has the cipher's length");
-    Cipher::Ring(aead::LessSafeKey::new(key))
+    Cipher::Ring(Box::new(aead::LessSafeKey::new(key)))
 }

@@ -1,0 +1,27 @@
+//! Certificates: who vouches for the key that made an AUTH signature. RFC 5280, RFC 4945.
+//!
+//! [`verify_chain`] turns the certificates of a peer into a [`VerifiedCertificate`], which exists only
+//! if a path to a trust anchor holds at the given time; its key verifies the signature, and its
+//! names decide which [`Identity`](crate::identity::Identity) it speaks for.
+//!
+//! Paths, signatures, validity and constraints are the work of `webpki`; names, key purposes and
+//! messages for people are ours. Chains signed with SHA-1, by keys on P-521 or by Ed448 are not
+//! supported, a certificate of a peer on P-521 is.
+//!
+//! Does not: revocation lists, OCSP, anything that a certificate names by URL, PKCS #7.
+
+mod certificate;
+mod chain;
+mod error;
+pub mod pem;
+mod time;
+mod trust;
+
+pub use certificate::Certificate;
+pub use chain::{Role, VerifiedCertificate, verify_chain};
+pub use error::CertError;
+pub use time::UnixTime;
+pub use trust::{KEY_HASH_LEN, TrustAnchors};
+
+#[cfg(test)]
+mod tests;
