@@ -83,6 +83,7 @@ impl Laboratory {
     ///
     /// # Errors
     /// When the recipe cannot be started at all or its folder cannot be written.
+    #[expect(clippy::disallowed_methods, reason = "it is the real time that a run takes")]
     pub(crate) fn run(&self, row: &Row, number: usize) -> Result<Outcome> {
         let out = self.out.join(&row.name);
         fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
