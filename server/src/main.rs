@@ -1,2 +1,7 @@
-//! The cygnet command.
-fn main() {}
+//! The `cygnet` command. Everything is in the library; this is the door.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cygnet_server::cli::main(|_settings| anyhow::bail!("this build has no gateway"))
+}

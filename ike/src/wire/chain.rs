@@ -84,3 +84,93 @@ fn generic_header(input: &[u8]) -> Parsed<'_, (u8, u8, u16)> {
 fn body(input: &[u8], len: usize) -> Parsed<'_, &[u8]> {
     take(len).parse(input)
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+
+    /// A nonce-like payload of type 40 with two bytes, then a critical one of type 200 without any.
+    const TWO: &[u8] = &[200, 0, 0, 6, 0xaa, 0xbb, 0, 0x80, 0, 4];
+
+    fn kinds(first: u8, bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
+        Chain::new(PayloadType::from_next(first), bytes).map(|raw| raw.map(|raw| raw.kind.0)).collect()
+    }
+
+    #[test]
+    fn walks_the_payloads_in_order() {
+        let found: Vec<_> = Chain::new(Some(PayloadType::NONCE), TWO).collect::<Result<_, _>>().expect("valid");
+        let first = RawPayload {
+            kind: PayloadType::NONCE,
+            next: Some(PayloadType(200)),
+            critical: false,
+            offset: 4,
+            body: &[0xaa, 0xbb],
+        };
+        let second = RawPayload { kind: PayloadType(200), next: None, critical: true, offset: 10, body: &[] };
+        assert_eq!(found, [first, second]);
+    }
+
+    #[test]
+    fn accepts_no_payloads_at_all() {
+        assert_eq!(kinds(0, &[]), Ok(vec![]));
+    }
+
+    #[test]
+    fn rejects_every_truncation() {
+        for len in 0..TWO.len() {
+            assert!(kinds(40, &TWO[..len]).is_err(), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn rejects_lengths_below_the_header_or_beyond_the_end() {
+        for length in [0, 1, 2, 3, 5, 255] {
+            assert_eq!(kinds(40, &[0, 0, 0, length]), Err(Malformed::PayloadLength), "{length}");
+        }
+    }
+
+    #[test]
+    fn rejects_bytes_after_the_last_payload() {
+        assert_eq!(kinds(40, &[0, 0, 0, 4, 0]), Err(Malformed::TrailingBytes));
+        assert_eq!(kinds(0, &[0]), Err(Malformed::TrailingBytes));
+    }
+
+    #[test]
+    fn ignores_the_reserved_bits_beside_the_critical_bit() {
+        let raw = Chain::new(Some(PayloadType::NONCE), &[0, 0x7f, 0, 4]).next().expect("one").expect("valid");
+        assert!(!raw.critical);
+    }
+
+    #[test]
+    fn ends_at_an_encrypted_payload() {
+        for kind in [46, 53] {
+            assert_eq!(kinds(kind, &[41, 0, 0, 5, 7]), Ok(vec![kind]));
+            assert_eq!(kinds(kind, &[41, 0, 0, 5, 7, 0, 0, 0, 4]), Err(Malformed::TrailingBytes));
+        }
+    }
+
+    #[test]
+    fn takes_exactly_as_many_payloads_as_the_limit_says() {
+        let chain = |payloads: usize| {
+            let mut bytes = [43, 0, 0, 4].repeat(payloads);
+            bytes[payloads * 4 - 4] = 0;
+            bytes
+        };
+        assert_eq!(kinds(43, &chain(MAX_PAYLOADS)).map(|k| k.len()), Ok(MAX_PAYLOADS));
+        assert_eq!(kinds(43, &chain(MAX_PAYLOADS + 1)), Err(Malformed::TooManyPayloads));
+    }
+
+    #[test]
+    fn yields_nothing_after_an_error() {
+        let mut chain = Chain::new(Some(PayloadType::NONCE), &[41, 0, 0, 3]);
+        assert_eq!(chain.next(), Some(Err(Malformed::PayloadLength)));
+        assert_eq!(chain.next(), None);
+    }
+}

@@ -163,3 +163,110 @@ fn fields(message: &[u8]) -> Parsed<'_, (Header, u32)> {
 fn spi(input: &[u8]) -> Parsed<'_, IkeSpi> {
     take(8_usize).map_res(<[u8; 8]>::try_from).map(IkeSpi).parse(input)
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::emitted;
+
+    /// An IKE_SA_INIT request without payloads and with the length of a header.
+    const REQUEST: [u8; 28] = [
+        0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, // initiator SPI
+        0, 0, 0, 0, 0, 0, 0, 0, // no responder SPI
+        33, 0x20, 34, 0x08, // SA, version 2.0, IKE_SA_INIT, initiator
+        0, 0, 0, 0, // message ID
+        0, 0, 0, 28,
+    ];
+
+    fn with(at: usize, value: u8) -> [u8; 28] {
+        let mut message = REQUEST;
+        message[at] = value;
+        message
+    }
+
+    #[test]
+    fn parses_a_first_request() {
+        let header = Header {
+            initiator_spi: IkeSpi([0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88]),
+            responder_spi: None,
+            next_payload: Some(PayloadType::SECURITY_ASSOCIATION),
+            version: Version::V2,
+            exchange: ExchangeType::IKE_SA_INIT,
+            flags: Flags { initiator: true, version: false, response: false },
+            message_id: 0,
+        };
+        assert_eq!(Header::parse(&REQUEST), Ok(header));
+        assert_eq!(emitted(|out| header.emit(out)), REQUEST);
+    }
+
+    #[test]
+    fn round_trips_a_response_without_payloads() {
+        let header = Header {
+            initiator_spi: IkeSpi([1; 8]),
+            responder_spi: Some(IkeSpi([2; 8])),
+            next_payload: None,
+            version: Version { major: 2, minor: 1 },
+            exchange: ExchangeType::INFORMATIONAL,
+            flags: Flags { initiator: false, version: true, response: true },
+            message_id: 0xdead_beef,
+        };
+        assert_eq!(Header::parse(&emitted(|out| header.emit(out))), Ok(header));
+    }
+
+    #[test]
+    fn rejects_every_truncation() {
+        for len in 0..REQUEST.len() {
+            assert_eq!(Header::parse(&REQUEST[..len]), Err(Malformed::HeaderTooShort), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn rejects_a_length_other_than_the_datagrams() {
+        for length in [0, 27, 29] {
+            assert_eq!(Header::parse(&with(27, length)), Err(Malformed::MessageLength), "{length}");
+        }
+        assert_eq!(Header::parse(&with(24, 1)), Err(Malformed::MessageLength));
+    }
+
+    #[test]
+    fn rejects_spis_that_are_zero_or_equal() {
+        let mut zero = REQUEST;
+        zero[..8].fill(0);
+        assert_eq!(Header::parse(&zero), Err(Malformed::InitiatorSpi));
+        let mut equal = REQUEST;
+        equal.copy_within(..8, 8);
+        assert_eq!(Header::parse(&equal), Err(Malformed::EqualSpis));
+    }
+
+    #[test]
+    fn rejects_other_major_versions_but_can_read_them() {
+        assert_eq!(Header::parse(&with(17, 0x30)), Err(Malformed::MajorVersion));
+        assert_eq!(Header::parse(&with(17, 0x00)), Err(Malformed::MajorVersion));
+        let header = Header::parse_any_version(&with(17, 0x3f)).expect("readable");
+        assert_eq!(header.version, Version { major: 3, minor: 15 });
+    }
+
+    #[test]
+    fn ignores_the_minor_version_and_reserved_flags() {
+        assert!(Header::parse(&with(17, 0x2f)).is_ok());
+        let header = Header::parse(&with(19, 0xff)).expect("reserved bits are ignored");
+        assert_eq!(header.flags, Flags { initiator: true, version: true, response: true });
+        assert_eq!(emitted(|out| header.emit(out))[19], 0x38);
+    }
+
+    #[test]
+    fn rejects_exchanges_of_the_other_version() {
+        assert_eq!(Header::parse(&with(18, 2)), Err(Malformed::ExchangeType));
+        assert_eq!(Header::parse(&with(18, 200)), Err(Malformed::ExchangeType));
+        let mut v1 = with(18, 2);
+        v1[17] = 0x10;
+        assert_eq!(Header::parse(&v1).map(|h| h.version), Ok(Version::V1));
+    }
+}

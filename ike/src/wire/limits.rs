@@ -3,14 +3,15 @@
 //! The RFCs set none of these; they bound the work that one datagram can cause. All are far above what the native
 //! clients of Windows, Apple, Android and strongSwan send.
 
-/// Longest message, in bytes, also after reassembly of fragments (RFC 7383): the largest UDP payload, rounded up.
+/// Longest message, in bytes, also after reassembly of fragments (RFC 7383): what a 16-bit length can say.
 pub const MAX_MESSAGE: usize = 65_535;
 
 /// Payloads in one chain. Windows sends about 12, a peer with many certificates and vendor IDs about 30.
 pub const MAX_PAYLOADS: usize = 64;
 
-/// Proposals in one SA payload. Windows 11 offers up to 14.
-pub const MAX_PROPOSALS: usize = 16;
+/// Proposals in one SA payload. Windows spells out every combination: Windows 11 offers 18, and up to 21 with stronger
+/// groups switched on.
+pub const MAX_PROPOSALS: usize = 32;
 
 /// Transforms in one proposal. Android and strongSwan offer up to 30.
 pub const MAX_TRANSFORMS: usize = 64;

@@ -4,7 +4,7 @@
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum Malformed {
-    /// Fewer than the 28 bytes of an IKE header, or a header field that no peer may send.
+    /// Fewer than the 28 bytes of an IKE header.
     #[error("IKE header too short")]
     HeaderTooShort,
     /// The Length field differs from the number of bytes received.
@@ -40,8 +40,8 @@ pub enum Malformed {
     /// The SA payload or one of its proposals.
     #[error("invalid SA payload")]
     SecurityAssociation,
-    /// The SPI of a proposal does not fit its protocol.
-    #[error("SPI size does not fit the protocol of a proposal")]
+    /// The SPI of a proposal has a size that does not fit its protocol, or is zero.
+    #[error("SPI of a proposal does not fit its protocol")]
     ProposalSpi,
     /// Proposal numbers do not start at one or above, or do not increase.
     #[error("proposal numbers out of order")]

@@ -419,3 +419,40 @@ impl NotifyType {
         self.0 < 16384
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::header::Version;
+
+    #[test]
+    fn prints_names_and_unknown_numbers() {
+        assert_eq!(EncrId::AES_GCM_16.to_string(), "ENCR_AES_GCM_16");
+        assert_eq!(EncrId(65_001).to_string(), "65001");
+        assert_eq!(format!("{:?}", NotifyType(40_960)), "NotifyType(40960)");
+        assert_eq!(format!("{:>4}|", PayloadType::NOTIFY), "   N|");
+    }
+
+    #[test]
+    fn separates_errors_from_status() {
+        assert!(NotifyType::AUTHENTICATION_FAILED.is_error());
+        assert!(NotifyType(16_383).is_error());
+        assert!(!NotifyType::INITIAL_CONTACT.is_error());
+    }
+
+    #[test]
+    fn knows_the_exchanges_of_each_version() {
+        assert!(ExchangeType::IKE_AUTH.exists_in(Version::V2));
+        assert!(!ExchangeType::IKE_AUTH.exists_in(Version::V1));
+        assert!(ExchangeType::QUICK_MODE.exists_in(Version::V1));
+        assert!(!ExchangeType::QUICK_MODE.exists_in(Version::V2));
+        assert!(!ExchangeType::IKE_SA_INIT.exists_in(Version { major: 3, minor: 0 }));
+    }
+}

@@ -105,3 +105,51 @@ impl Writer {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fills_in_a_length_after_the_fact() {
+        let mut out = Writer::new();
+        out.u8(9);
+        out.u16(0);
+        out.bytes(b"abc");
+        out.patch_len_u16(1, 0);
+        assert_eq!(out.finish(), Ok(vec![9, 0, 6, b'a', b'b', b'c']));
+    }
+
+    #[test]
+    fn reports_a_count_that_does_not_fit() {
+        let mut out = Writer::new();
+        out.count_u8(256);
+        out.u8(1);
+        assert_eq!(out.finish(), Err(TooLong));
+    }
+
+    #[test]
+    fn reports_a_length_that_does_not_fit() {
+        let mut out = Writer::new();
+        out.u16(0);
+        out.bytes(&[0; 65_534]);
+        out.patch_len_u16(0, 0);
+        assert_eq!(out.finish(), Err(TooLong));
+    }
+
+    #[test]
+    fn leaves_the_bytes_alone_when_patching_beyond_the_end() {
+        let mut out = Writer::new();
+        out.u16(7);
+        out.patch_u8(2, 1);
+        out.patch_len_u16(1, 0);
+        assert_eq!(out.finish(), Ok(vec![0, 7]));
+    }
+}

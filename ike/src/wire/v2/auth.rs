@@ -42,3 +42,30 @@ impl<'a> Authentication<'a> {
 fn method(body: &[u8]) -> Parsed<'_, AuthMethod> {
     (be_u8, take(3_usize)).map(|(id, _reserved)| AuthMethod(id)).parse(body)
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::{assert_truncations, emitted};
+
+    #[test]
+    fn round_trips_and_rejects_truncations() {
+        let body = &[2, 0, 0, 0, 1, 2, 3];
+        let auth = Authentication { method: AuthMethod::SHARED_KEY, data: &[1, 2, 3] };
+        assert_eq!(Authentication::parse(body), Ok(auth));
+        assert_eq!(emitted(|out| auth.emit(out)), body);
+        assert_truncations(body, 5, Malformed::Authentication, |b| Authentication::parse(b).map(|a| a.method));
+    }
+
+    #[test]
+    fn ignores_reserved_bytes() {
+        assert_eq!(Authentication::parse(&[14, 1, 2, 3, 4]).map(|a| a.data), Ok(&[4][..]));
+    }
+}

@@ -29,7 +29,7 @@ impl ChainBuilder {
         Self::default()
     }
 
-    /// Appends a payload.
+    /// Appends a payload. An encrypted payload has to be the last.
     pub fn push(&mut self, payload: &Payload<'_>) -> &mut Self {
         self.links.push(payload, &mut self.out);
         self
@@ -52,7 +52,7 @@ impl MessageBuilder {
         Self { links: Links::default(), out }
     }
 
-    /// Appends a payload.
+    /// Appends a payload. An encrypted payload has to be the last.
     pub fn push(&mut self, payload: &Payload<'_>) -> &mut Self {
         self.links.push(payload, &mut self.out);
         self
@@ -94,5 +94,75 @@ impl Links {
         out.u16(0);
         payload.emit(out);
         out.patch_len_u16(start.saturating_add(2), start);
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::IkeSpi;
+    use crate::wire::header::{Flags, HEADER_LEN, Version};
+    use crate::wire::num::ExchangeType;
+    use crate::wire::v2::{Delete, Encrypted, Nonce, VendorId};
+
+    const HEADER: Header = Header {
+        initiator_spi: IkeSpi([1; 8]),
+        responder_spi: None,
+        next_payload: None,
+        version: Version::V2,
+        exchange: ExchangeType::IKE_SA_INIT,
+        flags: Flags { initiator: true, version: false, response: false },
+        message_id: 0,
+    };
+
+    #[test]
+    fn links_payloads_and_fills_in_lengths() {
+        let mut builder = MessageBuilder::new(&HEADER);
+        builder.push(&Payload::Nonce(Nonce(&[7; 16]))).push(&Payload::VendorId(VendorId(b"v")));
+        let message = builder.finish().expect("short");
+        let header = Header::parse(&message).expect("valid");
+        assert_eq!(header, Header { next_payload: Some(PayloadType::NONCE), ..HEADER });
+        assert_eq!(message[HEADER_LEN..HEADER_LEN + 4], [43, 0, 0, 20]);
+        assert_eq!(message[HEADER_LEN + 20..], [0, 0, 0, 5, b'v']);
+    }
+
+    #[test]
+    fn builds_a_message_without_payloads() {
+        let stale = Header { next_payload: Some(PayloadType::NONCE), ..HEADER };
+        let message = MessageBuilder::new(&stale).finish().expect("short");
+        assert_eq!(Header::parse(&message), Ok(HEADER));
+    }
+
+    #[test]
+    fn names_the_first_payload_of_a_chain() {
+        let mut builder = ChainBuilder::new();
+        builder.push(&Payload::Delete(Delete::IkeSa));
+        assert_eq!(builder.finish(), Ok((Some(PayloadType::DELETE), vec![0, 0, 0, 8, 1, 0, 0, 0])));
+        assert_eq!(ChainBuilder::new().finish(), Ok((None, vec![])));
+    }
+
+    #[test]
+    fn lets_an_encrypted_payload_name_what_is_inside() {
+        let mut builder = MessageBuilder::new(&HEADER);
+        builder.push(&Payload::Encrypted(Encrypted { inner: Some(PayloadType::EAP), body: b"x" }));
+        assert_eq!(builder.finish().expect("short")[HEADER_LEN..], [48, 0, 0, 5, b'x']);
+    }
+
+    #[test]
+    fn refuses_what_is_too_long() {
+        let big = vec![0; 65_532];
+        let mut builder = ChainBuilder::new();
+        builder.push(&Payload::VendorId(VendorId(&big)));
+        assert_eq!(builder.finish(), Err(TooLong));
+        let mut builder = MessageBuilder::new(&HEADER);
+        builder.push(&Payload::VendorId(VendorId(&big[..65_520])));
+        assert_eq!(builder.finish(), Err(TooLong));
     }
 }

@@ -79,3 +79,51 @@ impl<'a> CertificateRequest<'a> {
 fn encoding(body: &[u8]) -> Parsed<'_, CertEncoding> {
     be_u8.map(CertEncoding).parse(body)
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::{assert_truncations, emitted};
+
+    #[test]
+    fn round_trips_a_certificate() {
+        let body = &[4, 0x30, 0x03, 0x02, 0x01, 0x00];
+        let cert = Certificate { encoding: CertEncoding::X509_SIGNATURE, data: &body[1..] };
+        assert_eq!(Certificate::parse(body), Ok(cert));
+        assert_eq!(emitted(|out| cert.emit(out)), body);
+        assert_truncations(body, 2, Malformed::Certificate, |b| Certificate::parse(b).map(|c| c.encoding));
+    }
+
+    #[test]
+    fn limits_the_size_of_a_certificate() {
+        let mut body = vec![4; MAX_CERTIFICATE + 1];
+        assert!(Certificate::parse(&body).is_ok());
+        body.push(0);
+        assert_eq!(Certificate::parse(&body), Err(Malformed::Certificate));
+    }
+
+    #[test]
+    fn round_trips_a_request_for_two_authorities() {
+        let body = [vec![4], vec![0xaa; 20], vec![0xbb; 20]].concat();
+        let request = CertificateRequest::parse(&body).expect("valid");
+        assert_eq!(request.hashes().collect::<Vec<_>>(), [&[0xaa; 20], &[0xbb; 20]]);
+        assert_eq!(emitted(|out| request.emit(out)), body);
+        for len in 0..body.len() {
+            assert_eq!(CertificateRequest::parse(&body[..len]).is_ok(), len % 20 == 1, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn takes_requests_of_other_encodings_as_they_are() {
+        let request = CertificateRequest::parse(&[1, 9, 9, 9]).expect("not ours to judge");
+        assert_eq!(request.authorities, [9, 9, 9]);
+        assert_eq!(request.hashes().count(), 0);
+    }
+}

@@ -136,3 +136,95 @@ fn length_fits(kind: CpAttr, len: usize) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::emitted;
+
+    /// A request like that of Windows: address, DNS, and a private attribute, all without values.
+    const REQUEST: &[u8] = &[1, 0, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0x5b, 0xa0, 0, 0];
+
+    #[test]
+    fn round_trips_a_request() {
+        let cp = Configuration {
+            kind: CpType::REQUEST,
+            attributes: [CpAttr::INTERNAL_IP4_ADDRESS, CpAttr::INTERNAL_IP4_DNS, CpAttr::MICROSOFT_IP4_SERVER]
+                .map(|kind| CpAttribute::new(kind, &[][..]))
+                .to_vec(),
+        };
+        assert_eq!(Configuration::parse(REQUEST).as_ref(), Ok(&cp));
+        assert_eq!(emitted(|out| cp.emit(out)), REQUEST);
+    }
+
+    #[test]
+    fn rejects_truncations_within_an_attribute() {
+        let body = [REQUEST, &[0, 7, 0, 2, b'h', b'i']].concat();
+        for len in 0..body.len() {
+            let whole = matches!(len, 4 | 8 | 12 | 16);
+            assert_eq!(Configuration::parse(&body[..len]).is_ok(), whole, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn round_trips_addresses() {
+        let v4 = Ipv4Addr::new(10, 1, 2, 3);
+        let v6: Ipv6Addr = "2001:db8::1".parse().expect("valid");
+        let cp = Configuration {
+            kind: CpType::REPLY,
+            attributes: vec![
+                CpAttribute::ip4(CpAttr::INTERNAL_IP4_ADDRESS, v4),
+                CpAttribute::ip4_subnet(v4, Ipv4Addr::new(255, 255, 255, 0)),
+                CpAttribute::ip6_prefix(CpAttr::INTERNAL_IP6_ADDRESS, v6, 64),
+                CpAttribute::ip6(CpAttr::INTERNAL_IP6_DNS, v6),
+            ],
+        };
+        let body = emitted(|out| cp.emit(out));
+        assert_eq!(Configuration::parse(&body).as_ref(), Ok(&cp));
+        let read: Vec<_> = cp.attributes.iter().map(|a| (a.as_ip4(), a.as_ip6())).collect();
+        assert_eq!(read, [(Some(v4), None), (None, None), (None, Some(v6)), (None, Some(v6))]);
+    }
+
+    #[test]
+    fn checks_the_length_of_known_attributes_only() {
+        let accepted = |kind: u16, len: u8| {
+            let [hi, lo] = kind.to_be_bytes();
+            let body = [vec![1, 0, 0, 0, hi, lo, 0, len], vec![0; len.into()]].concat();
+            Configuration::parse(&body).is_ok()
+        };
+        let lengths = |kind: u16| (0..=20).filter(|&len| accepted(kind, len)).collect::<Vec<_>>();
+        for kind in [1, 2, 3, 4, 6, 23456] {
+            assert_eq!(lengths(kind), [0, 4], "{kind}");
+        }
+        for kind in [10, 12, 23457] {
+            assert_eq!(lengths(kind), [0, 16], "{kind}");
+        }
+        assert_eq!(lengths(8), [0, 16, 17]);
+        assert_eq!(lengths(13), [0, 8]);
+        assert_eq!(lengths(15), [0, 17]);
+        assert_eq!(lengths(14), (0..=20).step_by(2).collect::<Vec<_>>());
+        assert_eq!(lengths(25).len(), 21);
+        assert_eq!(lengths(16_384).len(), 21);
+    }
+
+    #[test]
+    fn ignores_reserved_bits() {
+        let cp = Configuration::parse(&[1, 9, 9, 9, 0x80, 1, 0, 0]).expect("valid");
+        assert_eq!(cp.attributes, [CpAttribute::new(CpAttr::INTERNAL_IP4_ADDRESS, &[][..])]);
+    }
+
+    #[test]
+    fn takes_exactly_as_many_attributes_as_the_limit_says() {
+        let body = |number: usize| [vec![1, 0, 0, 0], [0, 1, 0, 0].repeat(number)].concat();
+        let parsed = |number| Configuration::parse(&body(number)).map(|cp| cp.attributes.len());
+        assert_eq!(parsed(MAX_CONFIGURATION_ATTRIBUTES), Ok(MAX_CONFIGURATION_ATTRIBUTES));
+        assert_eq!(parsed(MAX_CONFIGURATION_ATTRIBUTES + 1), Err(Malformed::TooManyConfigurationAttributes));
+    }
+}

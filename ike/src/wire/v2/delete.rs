@@ -64,3 +64,58 @@ fn spis(rest: &[u8], number: u16) -> Option<Vec<EspSpi>> {
     let parsed: Parsed<'_, Vec<EspSpi>> = count(be_u32.map(EspSpi), usize::from(number)).parse(rest);
     parsed.ok().map(|(_, spis)| spis)
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::emitted;
+
+    const TWO: &[u8] = &[3, 4, 0, 2, 0, 0, 1, 0, 0, 0, 1, 1];
+
+    #[test]
+    fn round_trips_child_sas() {
+        let delete = Delete::ChildSas { protocol: ProtocolId::ESP, spis: vec![EspSpi(0x100), EspSpi(0x101)] };
+        assert_eq!(Delete::parse(TWO).as_ref(), Ok(&delete));
+        assert_eq!(emitted(|out| delete.emit(out)), TWO);
+    }
+
+    #[test]
+    fn round_trips_the_ike_sa() {
+        assert_eq!(Delete::parse(&[1, 0, 0, 0]), Ok(Delete::IkeSa));
+        assert_eq!(emitted(|out| Delete::IkeSa.emit(out)), [1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn rejects_every_truncation() {
+        for vector in [TWO, &[1, 0, 0, 0]] {
+            for len in 0..vector.len() {
+                assert_eq!(Delete::parse(&vector[..len]), Err(Malformed::Delete), "{len} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn rejects_what_does_not_add_up() {
+        let cases: [&[u8]; 9] = [
+            &[1, 0, 0, 1],
+            &[1, 0, 0, 0, 0],
+            &[1, 4, 0, 1, 0, 0, 0, 1],
+            &[1, 8, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1],
+            &[3, 0, 0, 0],
+            &[3, 4, 0, 0],
+            &[3, 4, 0, 1, 0, 0, 0, 1, 0],
+            &[3, 4, 0xff, 0xff, 0, 0, 0, 1],
+            &[9, 4, 0, 1, 0, 0, 0, 1],
+        ];
+        for body in cases {
+            assert_eq!(Delete::parse(body), Err(Malformed::Delete), "{body:?}");
+        }
+    }
+}

@@ -56,3 +56,53 @@ impl<'a> Identification<'a> {
 fn head(body: &[u8]) -> Parsed<'_, (IdType, [u8; 3])> {
     (be_u8.map(IdType), take(3_usize).map_res(<[u8; 3]>::try_from)).parse(body)
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::{assert_truncations, emitted};
+
+    const FQDN: &[u8] = &[2, 0, 0, 0, b'a', b'.', b'b'];
+
+    #[test]
+    fn round_trips_a_name() {
+        let id = Identification::new(IdType::FQDN, b"a.b");
+        assert_eq!(Identification::parse(FQDN), Ok(id));
+        assert_eq!(emitted(|out| id.emit(out)), FQDN);
+        assert_eq!(id.to_body(), FQDN);
+    }
+
+    #[test]
+    fn rejects_every_truncation() {
+        assert_truncations(FQDN, 4, Malformed::Identification, |b| Identification::parse(b).map(|id| id.id_type));
+    }
+
+    #[test]
+    fn keeps_the_reserved_bytes_that_auth_covers() {
+        let body = &[11, 1, 2, 3, 0xff];
+        assert_eq!(Identification::parse(body).map(|id| id.to_body()), Ok(body.to_vec()));
+    }
+
+    #[test]
+    fn demands_the_length_of_an_address() {
+        for (id_type, right) in [(1, 4), (5, 16)] {
+            for len in 0..20 {
+                let body = [vec![id_type, 0, 0, 0], vec![7; len]].concat();
+                assert_eq!(Identification::parse(&body).is_ok(), len == right, "type {id_type}, {len} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn lets_unknown_types_and_empty_names_survive() {
+        assert_eq!(Identification::parse(&[201, 0, 0, 0, 1]).map(|id| id.id_type), Ok(IdType(201)));
+        assert_eq!(Identification::parse(&[11, 0, 0, 0]).map(|id| id.data.len()), Ok(0));
+    }
+}

@@ -42,3 +42,36 @@ impl<'a> KeyExchange<'a> {
 fn group(body: &[u8]) -> Parsed<'_, GroupId> {
     (be_u16, take(2_usize)).map(|(id, _reserved)| GroupId(id)).parse(body)
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::{assert_truncations, emitted};
+
+    const VECTOR: &[u8] = &[0, 31, 0, 0, 0xca, 0xfe];
+
+    #[test]
+    fn round_trips() {
+        let ke = KeyExchange { group: GroupId::CURVE25519, data: &[0xca, 0xfe] };
+        assert_eq!(KeyExchange::parse(VECTOR), Ok(ke));
+        assert_eq!(emitted(|out| ke.emit(out)), VECTOR);
+    }
+
+    #[test]
+    fn rejects_every_truncation_and_an_empty_public_value() {
+        assert_truncations(VECTOR, 5, Malformed::KeyExchange, |b| KeyExchange::parse(b).map(|ke| ke.group));
+    }
+
+    #[test]
+    fn ignores_reserved_bytes() {
+        let ke = KeyExchange::parse(&[0, 14, 0xff, 0xff, 1]).expect("valid");
+        assert_eq!(ke, KeyExchange { group: GroupId::MODP_2048, data: &[1] });
+    }
+}

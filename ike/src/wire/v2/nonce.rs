@@ -21,3 +21,27 @@ impl<'a> Nonce<'a> {
         out.bytes(self.0);
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::emitted;
+
+    #[test]
+    fn takes_16_to_256_bytes() {
+        let bytes: Vec<u8> = (0..=u8::MAX).chain([0]).collect();
+        for len in 0..=bytes.len() {
+            let body = &bytes[..len];
+            let expected = if (16..=256).contains(&len) { Ok(Nonce(body)) } else { Err(Malformed::Nonce) };
+            assert_eq!(Nonce::parse(body), expected, "{len} bytes");
+        }
+        assert_eq!(emitted(|out| Nonce(&bytes[..32]).emit(out)), bytes[..32]);
+    }
+}

@@ -84,3 +84,62 @@ fn head(body: &[u8]) -> Parsed<'_, (ProtocolId, u8, NotifyType)> {
 fn ike_spi(input: &[u8]) -> Parsed<'_, About> {
     take(8_usize).map_res(<[u8; 8]>::try_from).map(|spi| About::NamedIkeSa(IkeSpi(spi))).parse(input)
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::{assert_truncations, emitted};
+
+    /// REKEY_SA of the ESP SA c0ffee01.
+    const REKEY: &[u8] = &[3, 4, 0x40, 0x09, 0xc0, 0xff, 0xee, 0x01];
+
+    #[test]
+    fn round_trips_rekey_sa() {
+        let notify = Notify::about_esp(EspSpi(0xc0ff_ee01), NotifyType::REKEY_SA, &[]);
+        assert_eq!(Notify::parse(REKEY), Ok(notify));
+        assert_eq!(emitted(|out| notify.emit(out)), REKEY);
+        assert_truncations(REKEY, 8, Malformed::Notify, |b| Notify::parse(b).map(|n| n.kind));
+    }
+
+    #[test]
+    fn round_trips_a_cookie() {
+        let body = &[0, 0, 0x40, 0x06, 1, 2, 3];
+        let notify = Notify::new(NotifyType::COOKIE, &[1, 2, 3]);
+        assert_eq!(Notify::parse(body), Ok(notify));
+        assert_eq!(emitted(|out| notify.emit(out)), body);
+        assert_truncations(body, 4, Malformed::Notify, |b| Notify::parse(b).map(|n| n.kind));
+    }
+
+    #[test]
+    fn ignores_the_protocol_of_an_empty_spi() {
+        for protocol in [0, 1, 2, 3, 99] {
+            let about = Notify::parse(&[protocol, 0, 0x40, 0x04]).map(|n| n.about);
+            assert_eq!(about, Ok(About::IkeSa), "{protocol}");
+        }
+    }
+
+    #[test]
+    fn round_trips_an_ike_spi() {
+        let body = &[1, 8, 0, 4, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+        let notify = Notify::parse(body).expect("valid");
+        assert_eq!(notify.about, About::NamedIkeSa(IkeSpi([1, 2, 3, 4, 5, 6, 7, 8])));
+        assert_eq!(notify.data, [9]);
+        assert_eq!(emitted(|out| notify.emit(out)), body);
+        assert_truncations(body, 12, Malformed::Notify, |b| Notify::parse(b).map(|n| n.kind));
+    }
+
+    #[test]
+    fn rejects_spi_sizes_that_do_not_fit_the_protocol() {
+        for (protocol, size) in [(0, 4), (1, 4), (99, 4), (3, 8), (2, 8), (3, 1), (3, 16), (1, 255)] {
+            let body = [vec![protocol, size, 0x40, 0x09], vec![7; 300]].concat();
+            assert_eq!(Notify::parse(&body), Err(Malformed::Notify), "protocol {protocol}, size {size}");
+        }
+    }
+}

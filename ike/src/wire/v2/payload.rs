@@ -231,3 +231,90 @@ impl<'s, 'a> IntoIterator for &'s Payloads<'a> {
         self.iter()
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::limits::MAX_PAYLOADS;
+    use crate::wire::num::{CertEncoding, NotifyType};
+    use crate::wire::v2::ChainBuilder;
+
+    fn chain(payloads: &[Payload<'_>]) -> (Option<PayloadType>, Vec<u8>) {
+        let mut builder = ChainBuilder::new();
+        for payload in payloads {
+            builder.push(payload);
+        }
+        builder.finish().expect("short")
+    }
+
+    fn unknown(critical: bool) -> Payload<'static> {
+        Payload::Unknown(Unknown { kind: PayloadType(200), critical, body: b"?" })
+    }
+
+    #[test]
+    fn parses_an_empty_chain() {
+        assert!(Payloads::parse(None, &[]).expect("valid").is_empty());
+    }
+
+    #[test]
+    fn lets_unknown_payloads_survive() {
+        let (first, bytes) = chain(&[unknown(false), Payload::Nonce(Nonce(&[1; 16]))]);
+        assert_eq!(bytes[..5], [40, 0, 0, 5, b'?']);
+        let payloads = Payloads::parse(first, &bytes).expect("valid");
+        assert_eq!(payloads.iter().collect::<Vec<_>>(), [&unknown(false), &Payload::Nonce(Nonce(&[1; 16]))]);
+    }
+
+    #[test]
+    fn names_the_unknown_payload_that_is_critical() {
+        let (first, bytes) = chain(&[Payload::Nonce(Nonce(&[1; 16])), unknown(true)]);
+        assert_eq!(Payloads::parse(first, &bytes), Err(PayloadError::UnsupportedCritical(PayloadType(200))));
+    }
+
+    #[test]
+    fn ignores_the_critical_bit_of_known_payloads() {
+        let (first, mut bytes) = chain(&[Payload::Nonce(Nonce(&[1; 16]))]);
+        bytes[1] = 0x80;
+        assert_eq!(Payloads::parse(first, &bytes).map(|p| p.len()), Ok(1));
+    }
+
+    #[test]
+    fn treats_the_types_of_ikev1_as_unknown() {
+        for kind in [1, 4, 10, 13, 20, 132] {
+            let payloads = Payloads::parse(Some(PayloadType(kind)), &[0, 0, 0, 4]).expect("valid");
+            assert!(matches!(payloads.iter().next(), Some(Payload::Unknown(_))), "{kind}");
+        }
+    }
+
+    #[test]
+    fn rejects_every_truncation_of_a_chain() {
+        let (first, bytes) = chain(&[
+            Payload::Notify(Notify::new(NotifyType::COOKIE, b"cookie")),
+            Payload::VendorId(VendorId(b"vendor")),
+            Payload::Nonce(Nonce(&[1; 16])),
+        ]);
+        for len in 0..bytes.len() {
+            assert!(Payloads::parse(first, &bytes[..len]).is_err(), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn limits_certificates_payloads_and_size() {
+        let cert = Payload::Certificate(Certificate { encoding: CertEncoding::X509_SIGNATURE, data: b"c" });
+        let parsed = |payloads: Vec<Payload<'_>>| {
+            let (first, bytes) = chain(&payloads);
+            Payloads::parse(first, &bytes).map(|p| p.len())
+        };
+        assert_eq!(parsed(vec![cert.clone(); MAX_CERTIFICATES]), Ok(MAX_CERTIFICATES));
+        assert_eq!(parsed(vec![cert; MAX_CERTIFICATES + 1]), Err(Malformed::TooManyCertificates.into()));
+        assert_eq!(parsed(vec![unknown(false); MAX_PAYLOADS + 1]), Err(Malformed::TooManyPayloads.into()));
+        let huge = vec![0; MAX_MESSAGE + 1];
+        assert_eq!(Payloads::parse(None, &huge), Err(Malformed::MessageTooLong.into()));
+    }
+}

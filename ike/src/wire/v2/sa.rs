@@ -46,7 +46,7 @@ pub struct Proposal {
     pub transforms: Vec<Transform>,
 }
 
-/// The SPI of a proposal: none, 4 bytes for ESP and AH, 8 bytes for IKE.
+/// The SPI of a proposal: none, 4 bytes for ESP and AH, 8 bytes for IKE; a parsed one is not zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Spi {
     len: u8,
@@ -134,6 +134,16 @@ impl Proposal {
             transform.emit(i < last, out);
         }
         out.patch_len_u16(start.saturating_add(2), start);
+    }
+}
+
+impl fmt::Display for Proposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}:", self.protocol, self.number)?;
+        for transform in &self.transforms {
+            write!(f, " {transform}")?;
+        }
+        Ok(())
     }
 }
 
@@ -257,8 +267,8 @@ impl RawProposal<'_> {
     fn read(&self) -> Result<Proposal, Malformed> {
         let spi = Spi::from_bytes(self.spi).ok_or(Malformed::ProposalSpi)?;
         let fits = match self.protocol {
-            ProtocolId::IKE => matches!(spi.len, 0 | 8),
-            ProtocolId::ESP | ProtocolId::AH => spi.len == 4,
+            ProtocolId::IKE => spi.len == 0 || (spi.len == 8 && spi.bytes != [0; 8]),
+            ProtocolId::ESP | ProtocolId::AH => spi.len == 4 && spi.bytes != [0; 8],
             _ => true,
         };
         if !fits {
@@ -352,4 +362,206 @@ fn attribute(input: &[u8]) -> Parsed<'_, (u16, u16)> {
     let (rest, (kind, value)) = (be_u16, be_u16).parse(input)?;
     let variable = if kind & FIXED == 0 { value } else { 0 };
     take(variable).map(|_| (kind, value)).parse(rest)
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::emitted;
+
+    /// One ESP proposal: AES-CBC-256, HMAC-SHA2-256-128, no ESN.
+    const ESP: &[u8] = &[
+        0, 0, 0, 40, 1, 3, 4, 3, 0xc0, 0xff, 0xee, 0x01, //
+        3, 0, 0, 12, 1, 0, 0, 12, 0x80, 14, 1, 0, //
+        3, 0, 0, 8, 3, 0, 0, 12, //
+        0, 0, 0, 8, 5, 0, 0, 0,
+    ];
+
+    fn esp() -> SecurityAssociation {
+        let transforms = vec![
+            Transform::Encr { id: EncrId::AES_CBC, key_bits: Some(256) },
+            Transform::Integ(IntegId::HMAC_SHA2_256_128),
+            Transform::Esn(EsnId::NO),
+        ];
+        let spi = EspSpi(0xc0ff_ee01).into();
+        SecurityAssociation { proposals: vec![Proposal { number: 1, protocol: ProtocolId::ESP, spi, transforms }] }
+    }
+
+    fn ike(number: u8, spi: Spi, transforms: Vec<Transform>) -> Proposal {
+        Proposal { number, protocol: ProtocolId::IKE, spi, transforms }
+    }
+
+    fn parsed(proposals: Vec<Proposal>) -> Result<SecurityAssociation, Malformed> {
+        SecurityAssociation::parse(&emitted(|out| SecurityAssociation { proposals }.emit(out)))
+    }
+
+    /// An SA payload with one transform, which has these attributes.
+    fn with_attributes(kind: u8, id: u8, attributes: &[u8]) -> Result<Transform, Malformed> {
+        let len = u8::try_from(attributes.len()).expect("short");
+        let body = [&[0, 0, 0, 16 + len, 1, 1, 0, 1, 0, 0, 0, 8 + len, kind, 0, 0, id], attributes].concat();
+        SecurityAssociation::parse(&body).map(|mut sa| {
+            assert_eq!(emitted(|out| sa.emit(out)), body);
+            sa.proposals.remove(0).transforms.remove(0)
+        })
+    }
+
+    #[test]
+    fn round_trips_an_esp_proposal() {
+        assert_eq!(SecurityAssociation::parse(ESP), Ok(esp()));
+        assert_eq!(emitted(|out| esp().emit(out)), ESP);
+        assert_eq!(esp().proposals[0].spi.esp(), Some(EspSpi(0xc0ff_ee01)));
+        assert_eq!(
+            esp().proposals[0].to_string(),
+            "ESP 1: ENCR_AES_CBC-256 AUTH_HMAC_SHA2_256_128 No ESN",
+            "for people who compare offers"
+        );
+    }
+
+    #[test]
+    fn round_trips_several_ike_proposals() {
+        let all = vec![
+            Transform::Encr { id: EncrId::CHACHA20_POLY1305, key_bits: None },
+            Transform::Prf(PrfId::HMAC_SHA2_512),
+            Transform::Group(GroupId::CURVE25519),
+            Transform::Group(GroupId(1025)),
+        ];
+        let proposals =
+            vec![ike(1, Spi::EMPTY, all.clone()), ike(2, IkeSpi([7; 8]).into(), all), ike(9, Spi::EMPTY, vec![])];
+        assert_eq!(parsed(proposals.clone()), Ok(SecurityAssociation { proposals }));
+    }
+
+    #[test]
+    fn rejects_every_truncation() {
+        for len in 0..ESP.len() {
+            assert!(SecurityAssociation::parse(&ESP[..len]).is_err(), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn rejects_what_does_not_add_up() {
+        for (at, value, why) in [
+            (0, 2, "another proposal announced"),
+            (0, 3, "marker of a transform"),
+            (3, 39, "proposal shorter than its transforms"),
+            (3, 41, "proposal longer than the payload"),
+            (3, 7, "proposal shorter than its head"),
+            (4, 0, "number zero"),
+            (5, 1, "4-byte SPI for IKE"),
+            (6, 0, "no SPI for ESP"),
+            (6, 8, "8-byte SPI for ESP"),
+            (6, 255, "SPI beyond the end"),
+            (7, 2, "fewer transforms announced"),
+            (7, 4, "more transforms announced"),
+            (12, 0, "last transform is not the last"),
+            (12, 2, "marker of a proposal"),
+            (15, 7, "transform shorter than its head"),
+            (15, 0, "transform without length"),
+            (15, 10, "half an attribute"),
+            (32, 3, "another transform announced"),
+            (35, 255, "transform beyond the end"),
+        ] {
+            let mut body = ESP.to_vec();
+            body[at] = value;
+            assert!(SecurityAssociation::parse(&body).is_err(), "{why}");
+        }
+        assert!(SecurityAssociation::parse(&[ESP, &[0]].concat()).is_err(), "trailing byte");
+        assert!(SecurityAssociation::parse(&[]).is_err(), "no proposal");
+    }
+
+    #[test]
+    fn ignores_reserved_bytes() {
+        for at in [1, 13, 17, 25, 29, 33, 37] {
+            let mut body = ESP.to_vec();
+            body[at] = 0xff;
+            assert_eq!(SecurityAssociation::parse(&body), Ok(esp()), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn demands_increasing_numbers() {
+        let numbered = |numbers: &[u8]| parsed(numbers.iter().map(|&n| ike(n, Spi::EMPTY, vec![])).collect());
+        assert!(numbered(&[1, 2, 3]).is_ok());
+        assert!(numbered(&[12]).is_ok(), "a responder returns the number that it chose");
+        for wrong in [&[0][..], &[1, 1], &[2, 1]] {
+            assert_eq!(numbered(wrong), Err(Malformed::ProposalNumber), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn rejects_an_spi_of_zero() {
+        let zero = |protocol, spi| parsed(vec![Proposal { protocol, ..ike(1, spi, vec![]) }]);
+        assert_eq!(zero(ProtocolId::IKE, IkeSpi([0; 8]).into()), Err(Malformed::ProposalSpi));
+        assert_eq!(zero(ProtocolId::ESP, EspSpi(0).into()), Err(Malformed::ProposalSpi));
+        assert!(zero(ProtocolId::ESP, EspSpi(1).into()).is_ok());
+    }
+
+    #[test]
+    fn reads_the_key_length_of_ciphers_only() {
+        let key = [0x80, 14, 0, 128];
+        let aes = |key_bits| Transform::Encr { id: EncrId::AES_CBC, key_bits };
+        assert_eq!(with_attributes(1, 12, &[]), Ok(aes(None)));
+        assert_eq!(with_attributes(1, 12, &key), Ok(aes(Some(128))));
+        let prf = with_attributes(2, 5, &key).expect("survives");
+        assert!(matches!(prf, Transform::Unknown(UnknownTransform { kind: TransformType::PRF, id: 5, .. })));
+    }
+
+    #[test]
+    fn cannot_choose_transforms_with_strange_attributes() {
+        for (attributes, why) in [
+            (&[0x80, 99, 0, 1][..], "unknown attribute"),
+            (&[0, 99, 0, 2, 7, 7], "unknown attribute of variable length"),
+            (&[0, 14, 0, 2, 1, 0], "key length of variable length"),
+            (&[0x80, 14, 1, 0, 0x80, 14, 1, 0], "key length twice"),
+            (&[0x80, 14, 1, 0, 0x80, 99, 0, 1], "unknown after known"),
+            (&[0x80, 99, 0, 1, 0x80, 14, 1, 0], "known after unknown"),
+        ] {
+            let transform = with_attributes(1, 12, attributes).expect("survives");
+            assert!(matches!(transform, Transform::Unknown(_)), "{why}");
+        }
+    }
+
+    #[test]
+    fn rejects_attributes_that_do_not_add_up() {
+        for attributes in [&[0x80][..], &[0x80, 14, 1], &[0, 99, 0, 3, 7, 7], &[0x80, 14, 1, 0, 9]] {
+            assert_eq!(with_attributes(1, 12, attributes), Err(Malformed::Transform), "{attributes:?}");
+        }
+    }
+
+    #[test]
+    fn lets_unknown_transform_types_survive() {
+        let transform = with_attributes(6, 36, &[]).expect("survives");
+        assert_eq!((transform.kind(), transform.id()), (TransformType::ADDITIONAL_KEY_EXCHANGE_1, 36));
+        assert_eq!(transform.to_string(), "ADDKE1(36)");
+    }
+
+    #[test]
+    fn lets_unknown_protocols_survive() {
+        let body = [0, 0, 0, 10, 1, 99, 2, 0, 0xab, 0xcd];
+        let sa = SecurityAssociation::parse(&body).expect("survives");
+        assert_eq!(sa.proposals[0].spi.as_bytes(), [0xab, 0xcd]);
+        assert_eq!(emitted(|out| sa.emit(out)), body);
+        let long = [0, 0, 0, 17, 1, 99, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+        assert_eq!(SecurityAssociation::parse(&long), Err(Malformed::ProposalSpi));
+    }
+
+    #[test]
+    fn takes_exactly_as_much_as_the_limits_say() {
+        let offer = |number: usize| (1..=number).map(|n| ike(u8::try_from(n).expect("few"), Spi::EMPTY, vec![]));
+        assert!(parsed(offer(MAX_PROPOSALS).collect()).is_ok());
+        assert_eq!(parsed(offer(MAX_PROPOSALS + 1).collect()), Err(Malformed::TooManyProposals));
+        let wide = |number| vec![ike(1, Spi::EMPTY, vec![Transform::Prf(PrfId::HMAC_SHA1); number])];
+        assert!(parsed(wide(MAX_TRANSFORMS)).is_ok());
+        assert_eq!(parsed(wide(MAX_TRANSFORMS + 1)), Err(Malformed::TooManyTransforms));
+        let attributes = |number| [0x80, 99, 0, 1].repeat(number);
+        assert!(with_attributes(1, 12, &attributes(MAX_TRANSFORM_ATTRIBUTES)).is_ok());
+        let many = with_attributes(1, 12, &attributes(MAX_TRANSFORM_ATTRIBUTES + 1));
+        assert_eq!(many, Err(Malformed::TooManyTransforms));
+    }
 }

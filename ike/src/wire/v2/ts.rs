@@ -16,8 +16,8 @@ use crate::wire::limits::MAX_TRAFFIC_SELECTORS;
 use crate::wire::num::TsType;
 use crate::wire::{Malformed, Parsed, Writer};
 
-/// Length in bytes of a selector before its addresses.
-const SELECTOR_HEAD: u16 = 8;
+/// Length in bytes of type, protocol and length, which the Length field of a selector counts, too.
+const SELECTOR_HEAD: u16 = 4;
 
 /// A list of selectors, as one TSi or TSr payload carries it: at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -293,7 +293,7 @@ fn count(body: &[u8]) -> Parsed<'_, u8> {
 
 fn raw_selector(input: &[u8]) -> Parsed<'_, RawSelector<'_>> {
     let (rest, (ts_type, protocol)) = (be_u8.map(TsType), be_u8).parse(input)?;
-    let (rest, body_len) = be_u16.map_opt(|len: u16| len.checked_sub(SELECTOR_HEAD - 4)).parse(rest)?;
+    let (rest, body_len) = be_u16.map_opt(|len: u16| len.checked_sub(SELECTOR_HEAD)).parse(rest)?;
     let (rest, body) = take(body_len).parse(rest)?;
     Ok((rest, RawSelector { ts_type, protocol, body }))
 }
@@ -306,4 +306,145 @@ fn v4_range(input: &[u8]) -> Parsed<'_, Option<AddressRange>> {
 fn v6_range(input: &[u8]) -> Parsed<'_, Option<AddressRange>> {
     let address = || take(16_usize).map_res(<[u8; 16]>::try_from).map(Ipv6Addr::from);
     (address(), address()).map(|(start, end)| AddressRange::v6(start, end)).parse(input)
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::emitted;
+
+    /// 10.0.0.0/8, TCP, port 443.
+    const HTTPS: &[u8] = &[1, 0, 0, 0, 7, 6, 0, 16, 1, 187, 1, 187, 10, 0, 0, 0, 10, 255, 255, 255];
+
+    fn v4(text: &str) -> TrafficSelector {
+        let (address, len) = text.split_once('/').expect("prefix");
+        TrafficSelector::prefix(address.parse().expect("address"), len.parse().expect("length"))
+    }
+
+    fn ports(start_port: u16, end_port: u16) -> TrafficSelector {
+        TrafficSelector { start_port, end_port, ..TrafficSelector::ANY_V4 }
+    }
+
+    #[test]
+    fn round_trips_a_port_of_a_prefix() {
+        let https = TrafficSelector { protocol: 6, start_port: 443, end_port: 443, ..v4("10.0.0.0/8") };
+        let list = TrafficSelectors(vec![https]);
+        assert_eq!(TrafficSelectors::parse(HTTPS).as_ref(), Ok(&list));
+        assert_eq!(emitted(|out| list.emit(out)), HTTPS);
+        assert_eq!(https.to_string(), "10.0.0.0/8 protocol 6 port 443");
+    }
+
+    #[test]
+    fn round_trips_everything_of_both_families() {
+        let list = TrafficSelectors(vec![TrafficSelector::ANY_V4, TrafficSelector::ANY_V6]);
+        let body = emitted(|out| list.emit(out));
+        assert_eq!(body.len(), 4 + 16 + 40);
+        assert_eq!(TrafficSelectors::parse(&body), Ok(list));
+    }
+
+    #[test]
+    fn rejects_every_truncation() {
+        for len in 0..HTTPS.len() {
+            assert_eq!(TrafficSelectors::parse(&HTTPS[..len]), Err(Malformed::TrafficSelector), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn rejects_wrong_counts_lengths_and_empty_ranges() {
+        for (at, value, why) in [
+            (0, 0, "no selector"),
+            (0, 2, "more selectors announced than there are"),
+            (4, 8, "IPv6 with the length of IPv4"),
+            (7, 15, "too short"),
+            (7, 17, "too long"),
+            (7, 3, "shorter than its own head"),
+            (8, 2, "start port above end port"),
+            (12, 11, "start address above end address"),
+        ] {
+            let mut body = HTTPS.to_vec();
+            body[at] = value;
+            assert_eq!(TrafficSelectors::parse(&body), Err(Malformed::TrafficSelector), "{why}");
+        }
+        let extra = [HTTPS, &[0]].concat();
+        assert_eq!(TrafficSelectors::parse(&extra), Err(Malformed::TrafficSelector));
+    }
+
+    #[test]
+    fn accepts_opaque_ports() {
+        let mut body = HTTPS.to_vec();
+        body[8..12].copy_from_slice(&[0xff, 0xff, 0, 0]);
+        let list = TrafficSelectors::parse(&body).expect("valid");
+        assert!(list.0[0].is_opaque());
+        assert_eq!(emitted(|out| list.emit(out)), body);
+    }
+
+    #[test]
+    fn leaves_out_selectors_of_unknown_types() {
+        let label = [10, 0, 0, 6, 1, 2];
+        let body = [&[2, 0, 0, 0], &label[..], &HTTPS[4..]].concat();
+        assert_eq!(TrafficSelectors::parse(&body), TrafficSelectors::parse(HTTPS));
+        let only = [&[1, 0, 0, 0], &label[..]].concat();
+        assert_eq!(TrafficSelectors::parse(&only), Err(Malformed::TrafficSelector));
+    }
+
+    #[test]
+    fn takes_exactly_as_many_selectors_as_the_limit_says() {
+        let parsed = |number: usize| {
+            let list = TrafficSelectors(vec![TrafficSelector::ANY_V4; number]);
+            TrafficSelectors::parse(&emitted(|out| list.emit(out))).map(|list| list.0.len())
+        };
+        assert_eq!(parsed(MAX_TRAFFIC_SELECTORS), Ok(MAX_TRAFFIC_SELECTORS));
+        assert_eq!(parsed(MAX_TRAFFIC_SELECTORS + 1), Err(Malformed::TooManyTrafficSelectors));
+    }
+
+    #[test]
+    fn intersects_addresses() {
+        let any = TrafficSelector::ANY_V4;
+        assert_eq!(any.intersection(&v4("10.1.0.0/16")), Some(v4("10.1.0.0/16")));
+        assert_eq!(v4("10.0.0.0/8").intersection(&v4("10.1.0.0/16")), Some(v4("10.1.0.0/16")));
+        assert_eq!(v4("10.0.0.0/8").intersection(&v4("11.0.0.0/8")), None);
+        assert_eq!(any.intersection(&TrafficSelector::ANY_V6), None);
+    }
+
+    #[test]
+    fn intersects_protocols_and_ports() {
+        let tcp = TrafficSelector { protocol: 6, ..TrafficSelector::ANY_V4 };
+        let udp = TrafficSelector { protocol: 17, ..TrafficSelector::ANY_V4 };
+        assert_eq!(tcp.intersection(&TrafficSelector::ANY_V4), Some(tcp));
+        assert_eq!(tcp.intersection(&udp), None);
+        assert_eq!(ports(1, 10).intersection(&ports(5, 20)), Some(ports(5, 10)));
+        assert_eq!(ports(1, 10).intersection(&ports(11, 20)), None);
+        assert_eq!(ports(65_535, 0).intersection(&ports(0, 65_535)), Some(ports(65_535, 0)));
+        assert_eq!(ports(65_535, 0).intersection(&ports(5, 20)), None);
+    }
+
+    #[test]
+    fn knows_what_contains_what() {
+        assert!(TrafficSelector::ANY_V4.contains(&v4("10.0.0.0/8")));
+        assert!(!v4("10.0.0.0/8").contains(&TrafficSelector::ANY_V4));
+        let range = v4("10.0.0.0/8").range;
+        assert!(range.contains("10.255.0.1".parse().expect("address")));
+        assert!(!range.contains("11.0.0.0".parse().expect("address")));
+        assert!(!range.contains("::1".parse().expect("address")));
+    }
+
+    #[test]
+    fn prints_prefixes_and_ranges() {
+        let range = AddressRange::V4 { start: Ipv4Addr::new(10, 0, 0, 1), end: Ipv4Addr::new(10, 0, 0, 4) };
+        assert_eq!(TrafficSelector::addresses(range).to_string(), "10.0.0.1-10.0.0.4");
+        assert_eq!(TrafficSelector::ANY_V4.to_string(), "0.0.0.0/0");
+        assert_eq!(TrafficSelector::ANY_V6.to_string(), "::/0");
+        assert_eq!(v4("192.0.2.7/32").to_string(), "192.0.2.7/32");
+        assert_eq!(v4("192.0.2.7/24"), v4("192.0.2.0/24"));
+        assert_eq!(TrafficSelector::host("2001:db8::1".parse().expect("address")).to_string(), "2001:db8::1/128");
+        let unaligned = AddressRange::V4 { start: Ipv4Addr::new(10, 0, 0, 2), end: Ipv4Addr::new(10, 0, 0, 5) };
+        assert_eq!(unaligned.prefix_len(), None);
+    }
 }

@@ -17,3 +17,23 @@ impl<'a> VendorId<'a> {
         out.bytes(self.0);
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::emitted;
+
+    #[test]
+    fn round_trips_any_bytes() {
+        for body in [&b""[..], b"cygnet"] {
+            assert_eq!(emitted(|out| VendorId::parse(body).emit(out)), body);
+        }
+    }
+}

@@ -24,6 +24,9 @@ pub mod limits;
 mod malformed;
 pub mod num;
 mod spi;
+#[cfg(test)]
+#[allow(clippy::expect_used, clippy::indexing_slicing)]
+mod testing;
 pub mod v2;
 mod writer;
 

@@ -1,0 +1,63 @@
+# Certificates of a run, in OUT/pki: ca, server, client (.pem and .key).
+
+# pki_make: once a run.
+pki_make() {
+  [ ! -e "$OUT/pki/ca.pem" ] || return 0
+  cat >"$OUT/pki/strongswan.conf" <<'CONF'
+pki {
+  load = random nonce openssl pem pkcs1 pkcs8 x509 pubkey
+}
+CONF
+  pki_authority ca && pki_server && pki_client client ca "$CLIENT_ID" || die "certificates"
+}
+
+pki_run() { STRONGSWAN_CONF=$OUT/pki/strongswan.conf pki "$@"; }
+
+# pki_key KIND FILE: ecdsa, or rsaBITS.
+pki_key() {
+  case $1 in
+    ecdsa) pki_run --gen --type ecdsa --size 256 --outform pem >"$2" ;;
+    rsa*) pki_run --gen --type rsa --size "${1#rsa}" --outform pem >"$2" ;;
+  esac
+}
+
+# pki_authority NAME: every authority calls itself the same, only the keys differ.
+pki_authority() {
+  local folder=$OUT/pki
+  pki_key "$CA_KEY" "$folder/$1.key" \
+    && pki_run --self --ca --lifetime 30 --in "$folder/$1.key" --dn "O=Interop, CN=Interop CA" --outform pem >"$folder/$1.pem"
+}
+
+pki_server() {
+  pki_key "$SERVER_KEY" "$OUT/pki/server.key" \
+    && pki_issue server ca "$SERVER_ID" --lifetime 30 --san "$SERVER_ADDR" --flag serverAuth --flag ikeIntermediate
+}
+
+# pki_client NAME AUTHORITY ID [VALIDITY OPTIONS...]
+pki_client() {
+  local name=$1 authority=$2 id=$3
+  shift 3
+  [ $# -gt 0 ] || set -- --lifetime 30
+  pki_key "$CLIENT_KEY" "$OUT/pki/$name.key" && pki_issue "$name" "$authority" "$id" "$@" --flag clientAuth
+}
+
+# pki_expired_client NAME AUTHORITY ID: valid for one day, a month ago.
+pki_expired_client() {
+  local format='%d.%m.%y %T'
+  pki_client "$1" "$2" "$3" \
+    --not-before "$(date -u -d '-31 days' +"$format")" --not-after "$(date -u -d '-30 days' +"$format")"
+}
+
+pki_issue() {
+  local name=$1 authority=$2 id=$3 folder=$OUT/pki
+  shift 3
+  pki_run --issue --cacert "$folder/$authority.pem" --cakey "$folder/$authority.key" --in "$folder/$name.key" --type priv \
+    --dn "O=Interop, CN=$id" --san "$id" "$@" --outform pem >"$folder/$name.pem"
+}
+
+# pki_put NODE NAME: the authority's certificate, a certificate and its key into the node's swanctl folder.
+pki_put() {
+  put "$1" /etc/swanctl/x509ca/ca.pem <"$OUT/pki/ca.pem"
+  put "$1" "/etc/swanctl/x509/$2.pem" <"$OUT/pki/$2.pem"
+  put "$1" "/etc/swanctl/private/$2.key" 600 <"$OUT/pki/$2.key"
+}

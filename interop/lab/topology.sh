@@ -1,0 +1,68 @@
+# The standard topology. Server and clients are on different outer networks, routed by `wan`.
+#
+#                       wan: bridge and router, 203.0.113.254 / 198.51.100.254 / 192.0.2.254
+#   srv 203.0.113.1 ----+---- c1 198.51.100.10                  (direct client)
+#   |                   +---- nat1 198.51.100.51 -- home1 192.168.1.0/24 -- c1 .10
+#   lan0 10.77.0.0/24   +---- web 192.0.2.10                    (a host of the internet, on demand)
+#   |    10.78.0.0/24
+#   lan 10.77.0.10, 10.78.0.10
+#
+# IPv6 everywhere but behind the NAT router and at `web`. Captures: wan.pcap at the server's WAN port, lan.pcap at the LAN host.
+
+# topology: declares wan, srv, lan0 and lan. Then declare the clients, then call topology_start CLIENT...
+topology() {
+  segment wan
+  segment lan0
+  wan_router
+  node srv "$srv_kind"
+  node lan bare
+  nic srv eth0 wan "$SERVER_ADDR/24,$SERVER_ADDR6/64" "$WAN_GW,$WAN_GW6" "$WAN_MTU"
+  nic srv eth1 lan0 "$LAN_GW/24,$LAN_GW2/24,$LAN_GW6/64"
+  nic lan eth0 lan0 "$LAN_HOST/24,$LAN_HOST2/24,$LAN_HOST6/64" "$LAN_GW,$LAN_GW6"
+  if [ -z "${srv_forwards:-}" ]; then
+    echo 'sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1' >>"$OUT/srv/net.sh"
+  fi
+}
+
+wan_router() {
+  ns wan ip link set br0 mtu "$WAN_MTU"
+  ns wan ip addr add "$WAN_GW/24" dev br0
+  ns wan ip addr add "$CLIENT_GW/24" dev br0
+  ns wan ip addr add "$WEB_GW/24" dev br0
+  ns wan ip addr add "$WAN_GW6/64" dev br0 nodad
+  ns wan ip addr add "$CLIENT_GW6/64" dev br0 nodad
+  ns wan sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 \
+    net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.br0.send_redirects=0
+}
+
+topology_start() {
+  node_start lan srv "$@"
+  ns lan iperf3 -s -D -I "$OUT/lan/iperf3.pid" --logfile "$OUT/lan/iperf3.log"
+  capture wan wan srv-eth0
+  capture lan lan0 lan-eth0
+}
+
+# nat_router: nat1 with the network home1 behind it.
+nat_router() {
+  segment home1
+  node nat1 bare
+  nic nat1 eth0 wan "$NAT1_ADDR/24" "$CLIENT_GW" "$WAN_MTU"
+  nic nat1 eth1 home1 "$HOME_NET.1/24"
+  node_start nat1
+  ns nat1 sysctl -qw net.ipv4.ip_forward=1
+  ns nat1 nft -f - <<RULES || die "translation in nat1"
+table ip nat {
+  chain post {
+    type nat hook postrouting priority 100
+    oifname eth0 masquerade ${NAT_FLAGS:-}
+  }
+}
+RULES
+}
+
+# web_host: a host of the internet that tells who asks.
+web_host() {
+  node web bare
+  nic web eth0 wan "$WEB_HOST/24" "$WEB_GW" "$WAN_MTU"
+  node_start web
+}

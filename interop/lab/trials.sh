@@ -1,0 +1,106 @@
+# Trials: what is done to a connected client. Each is trial_NAME NODE. Attacks are in attacks.sh.
+
+trial_iperf() {
+  check "iperf3 up" iperf_ok "$1" "$LAN_HOST" 1
+  check "iperf3 down" iperf_ok "$1" "$LAN_HOST" 1 -R
+}
+
+trial_big() {
+  check "ping with 1300 bytes" ping_ok "$1" "$LAN_HOST" 5 -s 1300
+  check "ping with 4000 bytes (inner fragments)" ping_ok "$1" "$LAN_HOST" 5 -s 4000
+}
+
+trial_v6() {
+  check "virtual IPv6 address from the pool" in_network "$(client_address "$1" 6)" "$POOL6"
+  check "ping LAN host by IPv6" ping_ok "$1" "$LAN_HOST6" 5
+}
+
+# Both subnets in one Child SA; the client asks for them with CLIENT_TS.
+trial_ts2() {
+  check "both subnets in the traffic selectors" grep -q "$LAN_NET2" "$OUT/$1/sas.txt"
+  check "ping host in the second subnet" ping_ok "$1" "$LAN_HOST2" 5
+}
+
+# The client asks for everything and gets what the server offers (RFC 7296 section 2.9).
+trial_narrow() {
+  check "server narrowed 0.0.0.0/0 to its networks" grep -qE "remote .*$LAN_NET" "$OUT/$1/sas.txt"
+  check "0.0.0.0/0 is not among them" not grep -qE 'remote .*0\.0\.0\.0/0' "$OUT/$1/sas.txt"
+}
+
+trial_multichild() {
+  check "second Child SA by CREATE_CHILD_SA with its own key exchange" swan "$1" --initiate --child net2 --timeout 15
+  check "two Child SAs" two_child_sas "$1"
+  check "ping with two Child SAs" ping_ok "$1" "$LAN_HOST" 5
+  check "ping through the second Child SA" ping_ok "$1" "$LAN_HOST2" 5
+}
+two_child_sas() { [ "$(sas "$1" | grep -c INSTALLED)" -ge 2 ]; }
+
+# Rekeying by command while pings run; not one may be lost.
+trial_childrekey() { rekey_during_pings "$1" childrekey child_sa --child net; }
+trial_ikerekey()   { rekey_during_pings "$1" ikerekey ike_sa --ike rw; }
+rekey_during_pings() {
+  local node=$1 what=$2 current=$3 old
+  shift 3
+  old=$($current "$node")
+  ping_start "$node" "$LAN_HOST" "$what"
+  sleep 1
+  check "$what accepted" swan "$node" --rekey "$@"
+  check "$what: new SA (was $old)" until_ok 15 changed "$current" "$node" "$old"
+  sleep 2
+  check "$what: no ping lost" ping_end "$node" "$what" 0
+}
+
+# Rekeying by time: CHILD_REKEY and IKE_REKEY are a few seconds; both sides may start it.
+trial_timerekey() {
+  local node=$1 child ike
+  child=$(child_sa "$node") ike=$(ike_sa "$node")
+  ping_start "$node" "$LAN_HOST" timerekey
+  sleep "${TIMEREKEY_SECONDS:-15}"
+  check "Child SA was rekeyed by time" changed child_sa "$node" "$child"
+  check "IKE SA was rekeyed by time" changed ike_sa "$node" "$ike"
+  check "timerekey: no ping lost" ping_end "$node" timerekey 0
+}
+
+# The NAT router forgets its mappings and picks other ports: the server must follow the client's ESP.
+trial_natrebind() {
+  local node=$1
+  [ "$NAT" = 1 ] || die "natrebind needs NAT=1"
+  ping_start "$node" "$LAN_HOST" natrebind
+  sleep 1
+  ns nat1 nft flush chain ip nat post
+  ns nat1 nft add rule ip nat post oifname eth0 meta l4proto udp masquerade to :20000-20999
+  ns nat1 conntrack -F 2>/dev/null
+  sleep 4
+  check "natrebind: at most 30 pings lost" ping_end "$node" natrebind 30
+  check "after the new mapping: ping" ping_ok "$node" "$LAN_HOST" 5
+}
+
+# The path goes dark: the client's own liveness check notices; then it connects again although the server may still
+# hold the old SA.
+trial_dpd() {
+  local node=$1
+  wan_dark
+  check "client notices the dead peer" until_ok 60 no_ike_sa "$node"
+  wan_light
+  check "connect again" client_initiate "$node"
+  check "ping after that" ping_ok "$node" "$LAN_HOST" 5
+}
+
+wan_dark() {
+  ns wan nft -f - <<'RULES'
+table bridge dark {
+  chain forward {
+    type filter hook forward priority 0
+    drop
+  }
+  chain input {
+    type filter hook input priority 0
+    drop
+  }
+}
+RULES
+}
+wan_light() { ns wan nft delete table bridge dark; }
+
+# IKE_AUTH in fragments both ways: long certificates, small fragments (CHARON_CONF, SWAN_CONN_OPT of the recipe).
+trial_frag() { check "ping after an exchange in fragments" ping_ok "$1" "$LAN_HOST" 3; }

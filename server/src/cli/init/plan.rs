@@ -1,0 +1,158 @@
+//! What `cygnet init` is going to write: answers from flags, questions and the machine.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use zeroize::Zeroizing;
+
+use super::Args;
+use crate::auth::nt_hash::NtHash;
+use crate::cli::{Usage, password, terminal};
+use crate::config;
+
+/// A network that hardly any home or office uses.
+const POOL: &str = "10.83.20.0/24";
+/// Where the machine's own name servers stand; the first file that has one counts.
+const RESOLV_CONF: [&str; 2] = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"];
+
+/// Everything that has to be decided.
+pub(super) struct Plan {
+    pub(super) name: String,
+    pub(super) pools: Vec<IpNet>,
+    pub(super) dns: Vec<IpAddr>,
+    pub(super) user: Option<FirstUser>,
+    pub(super) psk: Option<Zeroizing<String>>,
+}
+
+/// The first user.
+pub(super) struct FirstUser {
+    pub(super) name: String,
+    password: Zeroizing<String>,
+    /// Whether nobody knows the password yet.
+    generated: bool,
+}
+
+impl Plan {
+    /// Decides by `args`; asks for the rest if there is somebody to ask.
+    pub(super) fn make(args: &Args) -> anyhow::Result<Self> {
+        let ask = !args.yes && terminal::is_interactive();
+        let name = match &args.name {
+            Some(name) => name.clone(),
+            None if ask => terminal::ask("Name or address of this gateway, as users will type it", None)?,
+            None => return Err(Usage("--name is missing: the name or address that users will type".into()).into()),
+        };
+        config::check_server_name(&name).map_err(Usage)?;
+        let pools = match args.pool.as_slice() {
+            [] if ask => vec![terminal::ask("Addresses for clients", Some(POOL))?.parse()?],
+            [] => vec![POOL.parse()?],
+            pools => pools.to_vec(),
+        };
+        let dns = match args.dns.as_slice() {
+            [] => own_name_server().into_iter().collect(),
+            dns => dns.to_vec(),
+        };
+        let user = match &args.user {
+            Some(user) => Some(user.clone()),
+            None if ask => Some(terminal::ask("First user (nothing for none)", None)?).filter(|name| !name.is_empty()),
+            None => None,
+        };
+        let user = user.map(|name| FirstUser::make(name, args.password_stdin)).transpose()?;
+        let psk = args.psk || (ask && terminal::confirm("Also a pre-shared key, for devices without user?")?);
+        if user.is_none() && !psk {
+            return Err(Usage("nobody could log in: give --user NAME, --psk, or both".into()).into());
+        }
+        let psk = if psk { Some(password::generate_psk()?) } else { None };
+        Ok(Self { name, pools, dns, user, psk })
+    }
+
+    /// The configuration file.
+    pub(super) fn config_text(&self) -> String {
+        let list = |items: &[String]| items.iter().map(|item| format!("\"{item}\"")).collect::<Vec<_>>().join(", ");
+        let pools: Vec<String> = self.pools.iter().map(|p| p.trunc().to_string()).collect();
+        let dns: Vec<String> = self.dns.iter().map(ToString::to_string).collect();
+        let mut text = String::from(
+            "# Written by `cygnet init`. What else there is: docs/configuration.md; `cygnet check` after every change.\n\n[remote]\n",
+        );
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "name = \"{}\"           # what users type into their device", self.name);
+        let _ = writeln!(text, "cert = \"pki/server.pem\"");
+        let _ = writeln!(text, "key = \"pki/server-key.pem\"");
+        if self.psk.is_some() {
+            let _ = writeln!(text, "psk = \"file:psk\"");
+        }
+        let _ = writeln!(text, "pool = [{}]           # addresses for clients", list(&pools));
+        if !self.dns.is_empty() {
+            let _ = writeln!(text, "dns = [{}]", list(&dns));
+        }
+        let _ = writeln!(text, "nat = true                      # clients appear with this machine's address");
+        text
+    }
+}
+
+impl FirstUser {
+    fn make(name: String, password_stdin: bool) -> anyhow::Result<Self> {
+        config::check_user_name(&name)
+            .map_err(|reason| Usage(format!("a user cannot be called \"{name}\": {reason}")))?;
+        let password = if password_stdin {
+            terminal::read_secret_line(&mut std::io::stdin().lock())?
+        } else {
+            password::generate_password()?
+        };
+        anyhow::ensure!(!password.is_empty(), "the password is empty");
+        Ok(Self { name, password, generated: !password_stdin })
+    }
+
+    /// The password, if nobody knows it yet.
+    pub(super) fn new_password(&self) -> Option<&str> {
+        self.generated.then_some(self.password.as_str())
+    }
+
+    /// The users file with this user in it.
+    pub(super) fn users_file_text(&self) -> Zeroizing<String> {
+        let nt_hash = NtHash::of_password(&self.password);
+        config::users_file_text(
+            &self.name,
+            &config::NewUser { nt_hash, addresses: vec![], expires: None, devices: None },
+        )
+    }
+}
+
+/// The first name server that this machine uses and that others can reach, too.
+fn own_name_server() -> Option<IpAddr> {
+    RESOLV_CONF.iter().find_map(|path| name_server(&std::fs::read_to_string(path).ok()?))
+}
+
+fn name_server(resolv_conf: &str) -> Option<IpAddr> {
+    let servers = resolv_conf.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    servers.filter_map(|server| server.trim().parse::<IpAddr>().ok()).find(|address| !address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_the_first_name_server_that_is_not_this_machine() {
+        let text = "# comment\nnameserver 127.0.0.53\nnameserver 192.0.2.53\nnameserver 192.0.2.54\n";
+        assert_eq!(name_server(text), Some("192.0.2.53".parse().unwrap()));
+        assert_eq!(name_server("nameserver ::1\n"), None);
+    }
+
+    #[test]
+    fn the_configuration_has_what_was_asked_for() {
+        let plan = Plan {
+            name: "vpn.example.org".into(),
+            pools: vec!["10.20.0.5/24".parse().unwrap(), "fd00:20::/64".parse().unwrap()],
+            dns: vec!["192.0.2.53".parse().unwrap()],
+            user: None,
+            psk: Some(Zeroizing::new("x".into())),
+        };
+        let table: toml::Table = plan.config_text().parse().unwrap();
+        assert_eq!(
+            table["remote"].to_string(),
+            "{ cert = \"pki/server.pem\", dns = [\"192.0.2.53\"], key = \"pki/server-key.pem\", \
+             name = \"vpn.example.org\", nat = true, pool = [\"10.20.0.0/24\", \"fd00:20::/64\"], psk = \"file:psk\" }"
+        );
+    }
+}

@@ -1,0 +1,48 @@
+//! Every default and every limit of the configuration.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Where the configuration is looked for.
+pub const CONFIG_FILE: &str = "/etc/cygnet/cygnet.toml";
+/// Where the control socket is.
+pub const CONTROL_SOCKET: &str = "/run/cygnet/control.sock";
+/// Where state lives that outlasts the process.
+pub(super) const STATE_DIR: &str = "/var/lib/cygnet";
+/// Users added by command; next to the configuration.
+pub(super) const USERS_FILE: &str = "users.toml";
+/// Name of the TUN device.
+pub(super) const INTERFACE: &str = "cygnet0";
+/// What is logged.
+pub(super) const LOG_FILTER: &str = "info";
+
+/// How long a silent client is left alone before it is asked.
+///
+/// 30 s: with four tries a vanished client is noticed within 90 s, and a phone is not woken more often than by its own
+/// keepalives (RFC 3948 section 4: 20 s).
+pub(super) const LIVENESS: Duration = Duration::from_secs(30);
+
+/// Width of the anti-replay window, packets (RFC 4303 section 3.4.3 asks for 32 at least).
+///
+/// 1024: several workers may each hold back a batch of 64 packets of one SA.
+pub(super) const REPLAY_WINDOW: u32 = 1024;
+/// What the window may be; always a multiple of [`REPLAY_WINDOW_STEP`].
+pub(super) const REPLAY_WINDOW_RANGE: RangeInclusive<u32> = 64..=4096;
+/// The window is kept in words of so many bits.
+pub(super) const REPLAY_WINDOW_STEP: u32 = 64;
+
+/// MTU of the TUN, bytes. The lower end is what IPv6 asks of any link (RFC 8200 section 5).
+pub(super) const MTU_RANGE: RangeInclusive<u16> = 1280..=9000;
+/// Threads of the packet path: the first byte of an SPI names its worker.
+pub(super) const WORKERS_RANGE: RangeInclusive<u8> = 1..=64;
+/// Sessions of one user at the same time.
+pub(super) const DEVICES_RANGE: RangeInclusive<u32> = 1..=10_000;
+
+/// A pre-shared key below this many characters can be guessed offline by somebody who plays the gateway.
+pub(super) const PSK_GOOD_LENGTH: usize = 20;
+/// A certificate that ends within so many days deserves a warning.
+pub(super) const CERTIFICATE_WARNING_DAYS: i64 = 21;
+/// Name of a network interface, bytes (`IFNAMSIZ` less the final zero).
+pub(super) const INTERFACE_NAME_MAX: usize = 15;
+/// A configuration or certificate file above this size is a mistake, bytes.
+pub(super) const FILE_MAX: u64 = 4 << 20;

@@ -1,0 +1,227 @@
+//! Typed access to a parsed TOML table: each wrong type, unknown key or bad value is reported where it was written.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::keys::Table;
+use super::nearest::nearest;
+use super::problem::{FileId, Located, Problem, Problems, Spot};
+
+/// A table whose keys are known.
+pub(super) struct Section<'a> {
+    problems: &'a Problems,
+    file: FileId,
+    keys: &'static Table,
+    table: &'a DeTable<'a>,
+    /// The whole table or its header.
+    pub(super) spot: Spot,
+}
+
+impl<'a> Section<'a> {
+    /// Wraps `table` and reports every key that is not in `keys`.
+    pub(super) fn new(
+        problems: &'a Problems,
+        file: FileId,
+        keys: &'static Table,
+        table: &'a DeTable<'a>,
+        spot: Spot,
+    ) -> Self {
+        let section = Self { problems, file, keys, table, spot };
+        for key in table.keys() {
+            section.check_key(key.get_ref(), Spot::new(file, key.span()));
+        }
+        section
+    }
+
+    /// The value of `key`, which must be one of the table's known keys.
+    pub(super) fn value(&self, key: &'static str) -> Option<Value<'a>> {
+        assert!(self.keys.keys.contains(&key), "`{key}` is missing in keys.rs");
+        let (name, value) = self.table.get_key_value(key)?;
+        let path = if self.keys.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.keys.name) };
+        let key_spot = Spot::new(self.file, name.span());
+        Some(Value { problems: self.problems, path, key_spot, ..Value::of(self.problems, self.file, value) })
+    }
+
+    fn check_key(&self, key: &str, spot: Spot) {
+        if self.keys.keys.contains(&key) {
+            return;
+        }
+        let place = if self.keys.name.is_empty() { String::new() } else { format!(" in [{}]", self.keys.name) };
+        if let Some((_, what)) = self.keys.planned.iter().find(|(name, _)| *name == key) {
+            let title = format!("`{key}`{place} is not supported yet");
+            let help = format!("{what} will come with a later version; remove the key for now");
+            return self.problems.report(Problem::error(title).at(spot, "not in this version").help(help));
+        }
+        let help = match nearest(key, self.keys.keys.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("known keys: {}", self.keys.keys.join(", ")),
+        };
+        self.problems.report(Problem::error(format!("unknown key `{key}`{place}")).at(spot, "").help(help));
+    }
+}
+
+/// A value, not yet known to be of the right type.
+#[derive(Clone)]
+pub(super) struct Value<'a> {
+    problems: &'a Problems,
+    file: FileId,
+    path: String,
+    inner: &'a DeValue<'a>,
+    /// Where the key was written; the value itself for an item of a list.
+    pub(super) key_spot: Spot,
+    /// Where the value was written.
+    pub(super) spot: Spot,
+}
+
+impl<'a> Value<'a> {
+    fn of(problems: &'a Problems, file: FileId, value: &'a Spanned<DeValue<'a>>) -> Self {
+        let spot = Spot::new(file, value.span());
+        Self { problems, file, path: String::new(), inner: value.get_ref(), key_spot: spot, spot }
+    }
+
+    pub(super) fn text(&self) -> Option<Located<&'a str>> {
+        match self.inner {
+            DeValue::String(text) => Some(self.located(text.as_ref())),
+            _ => self.wrong_type("a string"),
+        }
+    }
+
+    pub(super) fn boolean(&self) -> Option<bool> {
+        match self.inner {
+            DeValue::Boolean(value) => Some(*value),
+            _ => self.wrong_type("true or false"),
+        }
+    }
+
+    /// A whole number in `range`; `unit` goes into the message.
+    pub(super) fn integer<T>(&self, range: RangeInclusive<T>, unit: &str) -> Option<T>
+    where
+        T: TryFrom<i64> + PartialOrd + Display,
+    {
+        let DeValue::Integer(number) = self.inner else { return self.wrong_type("a whole number") };
+        let parsed = i64::from_str_radix(number.as_str(), number.radix()).ok().and_then(|n| T::try_from(n).ok());
+        match parsed {
+            Some(n) if range.contains(&n) => Some(n),
+            _ => {
+                let expected = format!("expected {} to {} {unit}", range.start(), range.end());
+                self.error(format!("`{}` is out of range", self.path), expected, None)
+            }
+        }
+    }
+
+    /// Seconds as a number, or a text such as `30s` or `1m30s`.
+    pub(super) fn duration(&self) -> Option<Duration> {
+        match self.inner {
+            DeValue::Integer(_) => {
+                self.integer(0..=i64::from(u32::MAX), "seconds").map(|s| Duration::from_secs(s.unsigned_abs()))
+            }
+            DeValue::String(text) => match text.parse::<jiff::SignedDuration>().ok().and_then(|d| d.try_into().ok()) {
+                Some(duration) => Some(duration),
+                None => self.error(
+                    format!("`{}` is not a duration", self.path),
+                    "expected something like 30s or 1m30s",
+                    None,
+                ),
+            },
+            _ => self.wrong_type("seconds or a text such as \"30s\""),
+        }
+    }
+
+    /// A string that parses as `T`; `what` names it: "an IP address".
+    pub(super) fn parse<T: FromStr>(&self, what: &str) -> Option<Located<T>> {
+        let text = self.text()?;
+        match text.value.parse() {
+            Ok(value) => Some(Located { value, spot: text.spot }),
+            Err(_) => self.error(format!("\"{}\" is not {what}", text.value), format!("expected {what}"), None),
+        }
+    }
+
+    /// One value or a list of them.
+    pub(super) fn items(&self) -> Vec<Value<'a>> {
+        let DeValue::Array(array) = self.inner else { return vec![self.clone()] };
+        array
+            .iter()
+            .map(|item| Value { path: self.path.clone(), ..Value::of(self.problems, self.file, item) })
+            .collect()
+    }
+
+    pub(super) fn datetime(&self) -> Option<toml::value::Datetime> {
+        match self.inner {
+            DeValue::Datetime(value) => Some(*value),
+            _ => self.wrong_type("a date such as 2027-01-31 (without quotes)"),
+        }
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        self.inner.is_str()
+    }
+
+    pub(super) fn is_table(&self) -> bool {
+        self.inner.is_table()
+    }
+
+    pub(super) fn is_boolean(&self) -> bool {
+        self.inner.is_bool()
+    }
+
+    /// A table with known keys.
+    pub(super) fn section(&self, keys: &'static Table) -> Option<Section<'a>> {
+        match self.inner {
+            DeValue::Table(table) => Some(Section::new(self.problems, self.file, keys, table, self.key_spot)),
+            _ => self.wrong_type("a table"),
+        }
+    }
+
+    /// A table whose keys are free, such as user names: each key and its value.
+    pub(super) fn entries(&self) -> Vec<(Located<&'a str>, Value<'a>)> {
+        let DeValue::Table(table) = self.inner else {
+            self.wrong_type::<()>("a table");
+            return Vec::new();
+        };
+        let entry = |(key, value): (&'a Spanned<_>, &'a Spanned<DeValue<'a>>)| {
+            let key: &Spanned<std::borrow::Cow<'a, str>> = key;
+            let spot = Spot::new(self.file, key.span());
+            let path = format!("{}.{}", self.path, key.get_ref());
+            let value = Value { path, key_spot: spot, ..Value::of(self.problems, self.file, value) };
+            (Located { value: key.get_ref().as_ref(), spot }, value)
+        };
+        table.iter().map(entry).collect()
+    }
+
+    /// Reports an error about this value and gives back `None`.
+    pub(super) fn error<T>(
+        &self,
+        title: impl Into<String>,
+        label: impl Into<String>,
+        help: Option<String>,
+    ) -> Option<T> {
+        let problem = Problem::error(title).at(self.spot, label);
+        self.problems.report(match help {
+            Some(help) => problem.help(help),
+            None => problem,
+        });
+        None
+    }
+
+    fn wrong_type<T>(&self, expected: &str) -> Option<T> {
+        let found = match self.inner {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(_) => "a whole number",
+            DeValue::Float(_) => "a number with a point",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        self.error(format!("`{}` has the wrong type", self.path), format!("expected {expected}, found {found}"), None)
+    }
+
+    fn located<T>(&self, value: T) -> Located<T> {
+        Located { value, spot: self.spot }
+    }
+}

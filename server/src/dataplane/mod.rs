@@ -1,0 +1,140 @@
+//! The data plane: what carries packets once IKE has agreed on keys.
+//!
+//! [`DataPlane`] is the one door. [`userspace`] is the implementation for every kernel; another one (Linux xfrm) would
+//! have to pass the same tests, `tests/dataplane.rs`. [`install`] turns what IKE negotiated into what ESP needs.
+//!
+//! Does not: negotiate, assign addresses, decide about sessions. Routes and the packet filter are the business of
+//! [`crate::net`].
+
+pub mod install;
+pub mod userspace;
+
+use std::time::Instant;
+
+use cygnet_esp::{DropReason, SaError};
+use cygnet_ike::{EspSpi, Path};
+
+pub use install::SaPair;
+
+/// Something that seals and opens the packets of SA pairs. A pair is named by its inbound SPI.
+pub trait DataPlane {
+    /// Takes a pair into use. It receives from now on.
+    ///
+    /// It also sends from now on, unless it `replaces` another one (RFC 7296 section 2.8): then the old pair goes on
+    /// sending until the first authentic packet arrives on the new one, or the old one is removed. The old pair receives
+    /// until it is removed.
+    ///
+    /// # Errors
+    /// If the pair cannot be used or its SPI is taken. Nothing has changed then.
+    fn install(&mut self, pair: SaPair, replaces: Option<EspSpi>) -> Result<(), InstallError>;
+
+    /// Takes a pair out of use in both directions; unknown ones are ignored.
+    fn remove(&mut self, inbound_spi: EspSpi);
+
+    /// Sends a pair's packets elsewhere from now on; unknown ones are ignored.
+    fn move_peer(&mut self, inbound_spi: EspSpi, path: Path);
+
+    /// What a pair has carried since it was installed; `None` for an unknown one.
+    fn usage(&self, inbound_spi: EspSpi) -> Option<Usage>;
+
+    /// The next thing that the data plane noticed.
+    fn poll_event(&mut self) -> Option<DataPlaneEvent>;
+
+    /// Sums over all threads since the start.
+    fn counters(&self) -> Counters;
+}
+
+/// What an SA pair has carried. Octets are those of inner packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Octets from the peer.
+    pub bytes_in: u64,
+    /// Octets to the peer.
+    pub bytes_out: u64,
+    /// Packets from the peer.
+    pub packets_in: u64,
+    /// Packets to the peer.
+    pub packets_out: u64,
+    /// When the last authentic packet came in, to the precision of one batch; `None` before the first.
+    pub last_heard: Option<Instant>,
+}
+
+/// What the data plane noticed about an SA pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataPlaneEvent {
+    /// The first authentic packet of a pair came in.
+    FirstInbound {
+        /// Inbound SPI of the pair.
+        spi: EspSpi,
+    },
+    /// A fresh authentic packet came from another address or port than the pair sends to (RFC 7296 section 2.23).
+    ///
+    /// Nothing has changed: who wants to follow calls [`DataPlane::move_peer`]. Told at most once a second for a pair.
+    PeerMoved {
+        /// Inbound SPI of the pair.
+        spi: EspSpi,
+        /// Where the packet came from, and to which of our addresses.
+        path: Path,
+    },
+    /// So many packets were sent that the pair should be rekeyed; told once.
+    SoftLimit {
+        /// Inbound SPI of the pair.
+        spi: EspSpi,
+    },
+}
+
+/// Sums over all threads of a data plane.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets dropped, by [`DropReason::index`].
+    pub dropped: [u64; DropReason::COUNT],
+    /// NAT keepalives (RFC 3948 section 4).
+    pub keepalives: u64,
+    /// IKE messages dropped because the control plane was behind.
+    pub ike_overflow: u64,
+    /// Datagrams that are longer than the receive buffer or came without a usable address.
+    pub unusable: u64,
+    /// Packets that the kernel did not take from us for the TUN device.
+    pub tun_failures: u64,
+    /// Outer packets that the kernel did not send.
+    pub send_failures: u64,
+}
+
+impl Counters {
+    /// Packets dropped for one reason.
+    #[must_use]
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason.index()]
+    }
+}
+
+/// Why an SA pair cannot be taken into use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InstallError {
+    /// A cipher without an integrity algorithm, or the reverse.
+    #[error("the cipher and the integrity algorithm do not go together")]
+    Suite,
+    /// ESP in UDP from a port that is not 4500 (RFC 3948 section 2.1), or paths of different address families.
+    #[error("ESP packets cannot take this path")]
+    Path,
+    /// ESP refuses SPI, keys or replay window.
+    #[error(transparent)]
+    Sa(#[from] SaError),
+    /// Another pair has this inbound SPI.
+    #[error("inbound SPI {0} is in use")]
+    SpiInUse(EspSpi),
+    /// The first octet of the inbound SPI names no worker.
+    #[error("inbound SPI {spi} belongs to none of the {workers} workers")]
+    NoWorker {
+        /// The SPI.
+        spi: EspSpi,
+        /// How many workers there are; they are counted from 1.
+        workers: usize,
+    },
+    /// No socket is bound to our end of the path.
+    #[error("no socket listens on the local address of the path")]
+    NoSocket,
+    /// The worker has ended: the process is shutting down.
+    #[error("the worker has ended")]
+    Stopped,
+}

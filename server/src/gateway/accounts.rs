@@ -1,0 +1,46 @@
+//! Accounts and address pools as the configuration wants them.
+
+use std::time::Duration;
+
+use rustls_pki_types::UnixTime;
+
+use super::ConfigurationError;
+use crate::auth::nt_hash::NtHash;
+use crate::auth::users::{User, UserTable};
+use crate::config::Settings;
+use crate::pool::{FixedAddresses, LeaseTable};
+
+/// The accounts. `dummy` is a random hash that unknown names are checked against.
+pub(super) fn user_table(settings: &Settings, dummy: NtHash) -> Result<UserTable, ConfigurationError> {
+    Ok(UserTable::new(settings.users.iter().map(account), dummy)?)
+}
+
+/// An empty lease table of the configured pools.
+pub(super) fn lease_table(settings: &Settings) -> Result<LeaseTable, ConfigurationError> {
+    let pools = settings.remote.as_ref().map(|r| r.pools.as_slice()).unwrap_or_default();
+    Ok(LeaseTable::new(pools, &fixed_addresses(settings))?)
+}
+
+/// Which account owns which inner address.
+pub(super) fn fixed_addresses(settings: &Settings) -> FixedAddresses {
+    let of = |user: &crate::config::User| {
+        let name = user.name.clone();
+        let v4 = user.ipv4.map(Into::into);
+        v4.into_iter().chain(user.ipv6.map(Into::into)).map(move |address| (name.clone(), address)).collect::<Vec<_>>()
+    };
+    settings.users.iter().flat_map(of).collect()
+}
+
+fn account(user: &crate::config::User) -> User {
+    User {
+        name: user.name.clone(),
+        nt_hash: NtHash::from_bytes(*user.nt_hash.expose()),
+        group: None,
+        addresses: user.ipv4.map(Into::into).into_iter().chain(user.ipv6.map(Into::into)).collect(),
+        expires: user
+            .expires
+            .map(|at| UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(at.as_second()).unwrap_or(0)))),
+        devices: user.devices,
+        disabled: user.disabled,
+    }
+}

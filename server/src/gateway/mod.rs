@@ -1,0 +1,212 @@
+//! The gateway without I/O: IKE, logins, leases and sessions put together.
+//!
+//! ```text
+//! handle_datagram  handle_timeout  admitted  peer_moved        called by the daemon
+//!        |               |            |          |
+//!        v               v            v          v
+//!   [ ike::Endpoint ] -- Event --> login (EAP, accounts) --> lease --> Effect::Admit --> grant --> ChildUp
+//!        |                                                                                |
+//!        +------------------------------------ Effect -----------------------------------+--> poll_effect
+//! ```
+//!
+//! After each call that takes a [`Now`] the daemon drains [`Gateway::poll_effect`] and asks [`Gateway::poll_timeout`]
+//! anew. Time, randomness and traffic meters come from outside, so that a whole client session is a unit test.
+//!
+//! Does not: touch sockets, routes, rules or SAs. It says what should happen to them.
+
+mod accounts;
+mod admission;
+mod effect;
+mod ike_config;
+mod login;
+mod reload;
+mod report;
+mod session;
+
+#[cfg(test)]
+mod tests;
+
+pub use effect::Effect;
+pub use ike_config::ConfigurationError;
+pub use session::{Meter, Traffic};
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cygnet_ike::crypto::random::Random;
+use cygnet_ike::{Endpoint, EspSpi, Event, Path, SessionId};
+use jiff::Timestamp;
+
+use crate::auth::nt_hash::NtHash;
+use crate::auth::throttle::FailureThrottle;
+use crate::auth::users::UserTable;
+use crate::config::Settings;
+use crate::explain::Memory;
+use crate::pool::LeaseTable;
+use session::{Login, Session};
+
+/// How often the meters are read to learn which clients are alive.
+const METER_INTERVAL: Duration = Duration::from_secs(2);
+
+/// One moment, read from the daemon's clock once per wake-up.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For timers.
+    pub instant: Instant,
+    /// For certificates, accounts that expire, and what people read.
+    pub wall: Timestamp,
+}
+
+/// See the module.
+pub struct Gateway {
+    settings: Arc<Settings>,
+    esp_shards: u8,
+    ike: Endpoint,
+    random: Box<dyn Random + Send>,
+    meter: Box<dyn Meter>,
+    users: UserTable,
+    throttle: FailureThrottle,
+    leases: LeaseTable,
+    logins: BTreeMap<SessionId, Login>,
+    sessions: BTreeMap<SessionId, Session>,
+    owners: BTreeMap<EspSpi, SessionId>,
+    memory: Memory,
+    refused: BTreeMap<&'static str, u64>,
+    effects: VecDeque<Effect>,
+    started: Timestamp,
+    next_metering: Instant,
+}
+
+impl Gateway {
+    /// A gateway without sessions. `random` seeds nonces, SPIs and challenges and must be unpredictable.
+    ///
+    /// # Errors
+    /// If the configuration names a certificate, key, identity or algorithm that cannot be used.
+    pub fn new(
+        settings: Arc<Settings>,
+        mut random: Box<dyn Random + Send>,
+        endpoint_random: Box<dyn Random + Send>,
+        meter: Box<dyn Meter>,
+        esp_shards: u8,
+        now: Now,
+    ) -> Result<Self, ConfigurationError> {
+        let mut dummy = [0; 16];
+        random.fill(&mut dummy);
+        Ok(Self {
+            ike: Endpoint::new(Arc::new(ike_config::build(&settings, esp_shards)?), endpoint_random),
+            users: accounts::user_table(&settings, NtHash::from_bytes(dummy))?,
+            leases: accounts::lease_table(&settings)?,
+            settings,
+            esp_shards,
+            random,
+            meter,
+            throttle: FailureThrottle::new(),
+            logins: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            memory: Memory::default(),
+            refused: BTreeMap::new(),
+            effects: VecDeque::new(),
+            started: now.wall,
+            next_metering: now.instant,
+        })
+    }
+
+    /// Takes an IKE message, without the non-ESP marker.
+    pub fn handle_datagram(&mut self, now: Now, path: Path, message: &[u8]) {
+        self.ike.handle_datagram(now.instant, now.unix(), path, message);
+        self.settle(now);
+    }
+
+    /// Does what is due. Calling it earlier than [`Gateway::poll_timeout`] says does nothing.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if now.instant >= self.next_metering {
+            self.next_metering = now.instant + METER_INTERVAL;
+            self.note_living(now);
+        }
+        self.ike.handle_timeout(now.instant, now.unix());
+        self.settle(now);
+    }
+
+    /// The data plane saw an authentic packet of this SA from another address: RFC 7296 section 2.23.
+    pub fn peer_moved(&mut self, now: Now, inbound_spi: EspSpi, path: Path) {
+        if let Some(&session) = self.owners.get(&inbound_spi) {
+            self.ike.peer_moved(now.instant, session, path);
+            self.settle(now);
+        }
+    }
+
+    /// Sends DELETE to every peer. [`Gateway::is_empty`] tells when all have answered or were given up.
+    pub fn shut_down(&mut self, now: Now) {
+        self.ike.close_all(now.instant);
+        self.settle(now);
+    }
+
+    /// Whether no session is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.ike.snapshot().is_empty()
+    }
+
+    /// The next thing to do.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When [`Gateway::handle_timeout`] is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let metering = (!self.sessions.is_empty()).then_some(self.next_metering);
+        self.ike.poll_timeout().into_iter().chain(metering).min()
+    }
+
+    /// Tells IKE which clients were heard on the data path, so that it does not ask them for a sign of life.
+    fn note_living(&mut self, now: Now) {
+        for (&id, session) in &mut self.sessions {
+            let heard = session.children.iter().filter_map(|c| self.meter.last_heard(c.inbound_spi)).max();
+            if heard > session.last_heard {
+                session.last_heard = heard;
+                self.ike.note_inbound(heard.unwrap_or(now.instant).min(now.instant), id);
+            }
+        }
+    }
+
+    /// Turns all that IKE has to say into effects.
+    fn settle(&mut self, now: Now) {
+        while let Some(event) = self.ike.poll_event() {
+            self.handle_event(now, event);
+        }
+        while let Some(transmit) = self.ike.poll_transmit() {
+            self.effects.push_back(Effect::Send(transmit));
+        }
+    }
+
+    fn handle_event(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Eap { session, response: None, idi: _, path } => self.begin_login(now, session, path),
+            Event::Eap { session, response: Some(response), .. } => self.continue_login(now, session, &response),
+            Event::Authenticated { session, request } => self.admit(now, session, &request),
+            Event::ChildUp { session, child, replaces } => self.child_up(session, child, replaces),
+            Event::ChildDown { session, inbound_spi } => self.child_down(session, inbound_spi),
+            Event::Moved { session, path } => self.moved(session, path),
+            Event::Established { session, .. } => self.report_established(session),
+            Event::Closed { session, reason } => self.closed(now, session, reason),
+            Event::Refused(refusal) => self.report_refusal(now, &refusal),
+        }
+    }
+}
+
+impl Now {
+    fn unix(self) -> cygnet_ike::UnixTime {
+        cygnet_ike::UnixTime::from_secs(self.seconds())
+    }
+
+    fn wall_clock(self) -> rustls_pki_types::UnixTime {
+        rustls_pki_types::UnixTime::since_unix_epoch(Duration::from_secs(self.seconds()))
+    }
+
+    fn seconds(self) -> u64 {
+        u64::try_from(self.wall.as_second()).unwrap_or(0)
+    }
+}

@@ -1,0 +1,101 @@
+//! Changing the configuration under live sessions.
+
+use std::sync::Arc;
+
+use cygnet_ike::{CloseReason, SessionId};
+
+use super::{ConfigurationError, Gateway, Now, accounts, ike_config};
+use crate::auth::nt_hash::NtHash;
+use crate::config::Settings;
+use crate::control::model::Reloaded;
+
+impl Gateway {
+    /// Takes new settings over. Sessions keep what was negotiated; those whose account is gone, locked or expired are
+    /// closed.
+    ///
+    /// # Errors
+    /// If the settings cannot be used; nothing has changed then.
+    pub fn reload(&mut self, now: Now, settings: Arc<Settings>) -> Result<Reloaded, ConfigurationError> {
+        let mut dummy = [0; 16];
+        self.random.fill(&mut dummy);
+        let ike = ike_config::build(&settings, self.esp_shards)?;
+        let users = accounts::user_table(&settings, NtHash::from_bytes(dummy))?;
+        let pools = settings.remote.as_ref().map(|r| r.pools.clone()).unwrap_or_default();
+        self.leases.reconfigure(&pools, &accounts::fixed_addresses(&settings))?;
+        self.ike.reconfigure(Arc::new(ike));
+        self.users = users;
+        let old = std::mem::replace(&mut self.settings, settings);
+        let disconnected = self.close_barred(now);
+        self.settle(now);
+        Ok(Reloaded {
+            changes: changes(&old, &self.settings),
+            needs_restart: needs_restart(&old, &self.settings),
+            disconnected,
+            warnings: self.settings.warnings.clone(),
+        })
+    }
+
+    /// Ends the sessions of accounts that may no longer log in.
+    fn close_barred(&mut self, now: Now) -> u64 {
+        let wall = now.wall_clock();
+        let barred: Vec<SessionId> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| {
+                let account = session.user.as_ref().map(|name| self.users.find(name));
+                account.is_some_and(|found| found.is_none_or(|user| user.admit(wall).is_err()))
+            })
+            .map(|(&id, _)| id)
+            .collect();
+        for &id in &barred {
+            self.ike.close(now.instant, id, CloseReason::Administrative);
+        }
+        barred.len() as u64
+    }
+}
+
+fn changes(old: &Settings, new: &Settings) -> Vec<String> {
+    let mut changes = Vec::new();
+    let (before, after) = (names(old), names(new));
+    changes.extend(after.iter().filter(|n| !before.contains(n)).map(|n| format!("user {n} added")));
+    changes.extend(before.iter().filter(|n| !after.contains(n)).map(|n| format!("user {n} removed")));
+    if let (Some(old), Some(new)) = (&old.remote, &new.remote) {
+        let mut note = |changed: bool, what: &str| {
+            if changed {
+                changes.push(format!("{what} changed"));
+            }
+        };
+        note(old.pools != new.pools, "pool");
+        note(old.dns != new.dns, "dns");
+        note(old.dns_domains != new.dns_domains, "dns_domains");
+        note(old.routes != new.routes, "routes");
+        note(old.policy != new.policy, "policy");
+        note(old.proposals != new.proposals, "ike and esp");
+        note(old.nat != new.nat, "nat");
+        note(old.client_to_client != new.client_to_client, "client_to_client");
+        note(old.liveness != new.liveness, "liveness");
+    }
+    changes
+}
+
+fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
+    let mut needed = Vec::new();
+    let mut note = |changed: bool, what: &str| {
+        if changed {
+            needed.push(format!("{what} changed: restart the gateway to use it"));
+        }
+    };
+    note(old.daemon != new.daemon, "[daemon]");
+    note(old.logging != new.logging, "[log]");
+    note(old.remote.is_some() != new.remote.is_some(), "[remote]");
+    if let (Some(old), Some(new)) = (&old.remote, &new.remote) {
+        note(old.listen != new.listen, "listen");
+        note(old.mtu != new.mtu, "mtu");
+        note(old.replay_window != new.replay_window, "replay_window");
+    }
+    needed
+}
+
+fn names(settings: &Settings) -> Vec<&str> {
+    settings.users.iter().map(|user| user.name.as_str()).collect()
+}

@@ -1,0 +1,238 @@
+//! What the gateway tells people: log lines, the memory that `cygnet explain` reads, status.
+//!
+//! What a stranger can cause is logged at `debug`; one `info` line each for begin and end of a client session.
+
+use cygnet_ike::crypto::suite::Encr;
+use cygnet_ike::wire::num::ExchangeType;
+use cygnet_ike::{ChildSuite, CloseReason, Refusal, RefusalReason, SessionId};
+use jiff::Unit;
+
+use super::session::{Login, Session, Stage};
+use super::{Gateway, Now};
+use crate::control::model;
+use crate::explain::{Entry, Record};
+use crate::pool::PoolUsage;
+
+impl Gateway {
+    /// Who is connected, and the counters of the control plane.
+    #[must_use]
+    pub fn status(&self, now: Now) -> model::Status {
+        let mut sessions: Vec<_> = self.sessions.iter().map(|(&id, s)| self.describe(now, id, s)).collect();
+        sessions.sort_by(|a, b| (&a.user, a.since).cmp(&(&b.user, b.since)));
+        model::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.started,
+            now: now.wall,
+            name: self.settings.remote.as_ref().map(|r| r.name.clone()).unwrap_or_default(),
+            sessions,
+            pools: self.pools(),
+            counters: self.counters(),
+        }
+    }
+
+    /// What went wrong lately, newest first.
+    #[must_use]
+    pub fn explain(&self, filter: &model::ExplainFilter) -> Vec<Entry> {
+        self.memory.find(filter.who.as_deref(), filter.limit)
+    }
+
+    pub(super) fn report_established(&self, id: SessionId) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let inside: Vec<_> = session.lease.addresses().map(|a| a.to_string()).collect();
+        tracing::info!(
+            session = id.0,
+            user = session.who(),
+            peer = %session.path.peer,
+            nat = session.behind_nat,
+            inside = inside.join(" "),
+            cipher = session.cipher(),
+            "client connected"
+        );
+    }
+
+    pub(super) fn report_end(&mut self, now: Now, id: SessionId, session: &Session, reason: CloseReason) {
+        let traffic = self.traffic(session);
+        let lasted = now.wall.duration_since(session.since).as_secs();
+        tracing::info!(
+            session = id.0,
+            user = session.who(),
+            peer = %session.path.peer,
+            reason = %reason,
+            seconds = lasted,
+            bytes_in = traffic.bytes_in,
+            bytes_out = traffic.bytes_out,
+            "client disconnected"
+        );
+        self.memory.record(Record {
+            when: now.wall,
+            peer: session.path.peer,
+            user: Some(session.who().to_owned()),
+            exchange: "session".to_owned(),
+            headline: format!("session ended: {reason}"),
+            details: vec![format!(
+                "connected for {}, {} bytes in, {} bytes out",
+                duration(now, session),
+                traffic.bytes_in,
+                traffic.bytes_out
+            )],
+            fix: None,
+        });
+    }
+
+    pub(super) fn report_refusal(&mut self, now: Now, refusal: &Refusal) {
+        *self.refused.entry(refusal.reason.name()).or_default() += 1;
+        let text = refusal.reason.to_string();
+        tracing::debug!(
+            session = refusal.session.map(|s| s.0),
+            peer = %refusal.path.peer,
+            exchange = %refusal.exchange,
+            reason = refusal.reason.name(),
+            "refused: {text}"
+        );
+        if matches!(refusal.reason, RefusalReason::EapFailed | RefusalReason::Denied | RefusalReason::NoAddress) {
+            return; // we decided that, and have told why
+        }
+        let (headline, details) = split_details(&text);
+        self.memory.record(Record {
+            when: now.wall,
+            peer: refusal.path.peer,
+            user: refusal.identity.as_ref().map(ToString::to_string),
+            exchange: refusal.exchange.to_string(),
+            headline,
+            details,
+            fix: refusal.reason.fix(),
+        });
+    }
+
+    /// A login with name and password failed; `text` is for the operator.
+    pub(super) fn report_login_failure(&mut self, now: Now, login: &Login, text: &str) {
+        *self.refused.entry("login").or_default() += 1;
+        tracing::debug!(peer = %login.path.peer, user = login.eap.claimed_name(), "login refused: {text}");
+        let (headline, fix) = sentence_and_fix(text);
+        self.memory.record(Record {
+            when: now.wall,
+            peer: login.path.peer,
+            user: login.eap.claimed_name().map(str::to_owned),
+            exchange: ExchangeType::IKE_AUTH.to_string(),
+            headline,
+            details: Vec::new(),
+            fix,
+        });
+    }
+
+    /// Somebody who proved their identity was not let in.
+    pub(super) fn report_denial(&mut self, now: Now, session: &Session, text: &str) {
+        *self.refused.entry("denied").or_default() += 1;
+        tracing::warn!(peer = %session.path.peer, user = session.who(), "not let in: {text}");
+        let (headline, fix) = sentence_and_fix(text);
+        self.memory.record(Record {
+            when: now.wall,
+            peer: session.path.peer,
+            user: Some(session.who().to_owned()),
+            exchange: ExchangeType::IKE_AUTH.to_string(),
+            headline,
+            details: Vec::new(),
+            fix,
+        });
+    }
+
+    fn describe(&self, now: Now, id: SessionId, session: &Session) -> model::Session {
+        let traffic = self.traffic(session);
+        let heard = session.children.iter().filter_map(|c| self.meter.last_heard(c.inbound_spi)).max();
+        let heard = heard.max(session.last_heard);
+        model::Session {
+            id: id.0,
+            user: session.who().to_owned(),
+            identity: session.identity.clone(),
+            via: "ikev2".to_owned(),
+            state: match session.stage {
+                Stage::Admitting => model::SessionState::Connecting,
+                Stage::Established => model::SessionState::Established,
+            },
+            inside: session.lease.addresses().collect(),
+            from: session.path.peer,
+            nat: session.behind_nat,
+            cipher: session.cipher().to_owned(),
+            since: session.since,
+            idle_seconds: heard.map(|at| now.instant.saturating_duration_since(at).as_secs()),
+            bytes_in: traffic.bytes_in,
+            bytes_out: traffic.bytes_out,
+            packets_in: traffic.packets_in,
+            packets_out: traffic.packets_out,
+        }
+    }
+
+    fn pools(&self) -> Vec<model::Pool> {
+        let Some(remote) = &self.settings.remote else { return Vec::new() };
+        let (v4, v6) = self.leases.usage();
+        let of = |net: &ipnet::IpNet| {
+            let usage: PoolUsage = if net.addr().is_ipv4() { v4 } else { v6 };
+            model::Pool {
+                network: *net,
+                total: u64::try_from(usage.capacity).ok(),
+                used: u64::try_from(usage.leased).unwrap_or(u64::MAX),
+            }
+        };
+        remote.pools.iter().map(of).collect()
+    }
+
+    fn counters(&self) -> Vec<model::Counter> {
+        let ike = self.ike.counters();
+        let of_ike = [
+            ("ike/received", ike.received),
+            ("ike/sent", ike.sent),
+            ("ike/malformed", ike.malformed),
+            ("ike/unknown_spi", ike.unknown_spi),
+            ("ike/forged", ike.forged),
+            ("ike/unexpected", ike.unexpected),
+            ("ike/retransmissions_answered", ike.retransmissions_answered),
+            ("ike/retransmissions_sent", ike.retransmissions_sent),
+            ("ike/cookies_sent", ike.cookies_sent),
+            ("ike/overload_dropped", ike.overload_dropped),
+            ("ike/half_open_expired", ike.half_open_expired),
+            ("ike/half_open", ike.half_open),
+            ("ike/established", ike.established),
+            ("ike/sessions", ike.sessions),
+        ];
+        let refused = self.refused.iter().map(|(name, &value)| (format!("refused/{name}"), value));
+        let all = of_ike.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(refused);
+        all.map(|(name, value)| model::Counter { name, value }).collect()
+    }
+}
+
+impl Session {
+    /// Cipher of the newest SA pair; empty before the first.
+    fn cipher(&self) -> &str {
+        self.children.last().map_or("", |child| &child.cipher)
+    }
+}
+
+/// How `cygnet status` names a suite: `aes-gcm-256`.
+pub(super) fn cipher_name(suite: &ChildSuite) -> String {
+    match suite.encr {
+        Encr::AesGcm16 { bits } => format!("aes-gcm-{}", bits.bits()),
+        Encr::ChaCha20Poly1305 => "chacha20-poly1305".to_owned(),
+        Encr::AesCbc { bits } => format!("aes-cbc-{}", bits.bits()),
+    }
+}
+
+/// Texts of ours say what is wrong, and after a semicolon what to change.
+fn sentence_and_fix(text: &str) -> (String, Option<String>) {
+    match text.split_once("; ") {
+        Some((sentence, fix)) => (sentence.to_owned(), Some(fix.to_owned())),
+        None => (text.to_owned(), None),
+    }
+}
+
+/// `no acceptable IKE suite: client offered a; accepted is b` becomes a headline with two details.
+fn split_details(text: &str) -> (String, Vec<String>) {
+    match text.split_once(": ") {
+        Some((headline, details)) => (headline.to_owned(), details.split("; ").map(str::to_owned).collect()),
+        None => (text.to_owned(), Vec::new()),
+    }
+}
+
+fn duration(now: Now, session: &Session) -> String {
+    let span = now.wall.since(session.since).and_then(|s| s.round(Unit::Second));
+    span.map_or_else(|_| "an unknown time".to_owned(), |span| format!("{span:#}"))
+}

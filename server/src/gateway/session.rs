@@ -1,0 +1,101 @@
+//! What is known about one client session besides its keys.
+
+use std::time::Instant;
+
+use cygnet_ike::{AccessRequest, EspSpi, Path};
+use jiff::Timestamp;
+
+use super::Now;
+use crate::auth::eap::EapServer;
+use crate::pool::Lease;
+
+/// Counters of the data plane, by inbound SPI. Reading them has no effect.
+pub trait Meter: Send {
+    /// Traffic of an SA pair since it was installed; zero for an unknown one.
+    fn traffic(&self, inbound_spi: EspSpi) -> Traffic;
+    /// When the last authentic packet came in; `None` before the first.
+    fn last_heard(&self, inbound_spi: EspSpi) -> Option<Instant>;
+}
+
+/// Inner packets of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Octets from the client.
+    pub bytes_in: u64,
+    /// Octets to the client.
+    pub bytes_out: u64,
+    /// Packets from the client.
+    pub packets_in: u64,
+    /// Packets to the client.
+    pub packets_out: u64,
+}
+
+impl std::ops::AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.packets_in += other.packets_in;
+        self.packets_out += other.packets_out;
+    }
+}
+
+/// One client, from the proof of its identity to its end.
+pub(super) struct Session {
+    pub(super) identity: String,
+    /// The account's name, when the client logged in with a password.
+    pub(super) user: Option<String>,
+    pub(super) path: Path,
+    pub(super) behind_nat: bool,
+    pub(super) lease: Lease,
+    pub(super) stage: Stage,
+    pub(super) since: Timestamp,
+    pub(super) children: Vec<Child>,
+    /// Traffic of SA pairs that are gone.
+    pub(super) past: Traffic,
+    pub(super) last_heard: Option<Instant>,
+}
+
+/// How far a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The host is being prepared for its addresses.
+    Admitting,
+    /// Addresses are assigned.
+    Established,
+}
+
+/// One SA pair of a session.
+pub(super) struct Child {
+    pub(super) inbound_spi: EspSpi,
+    pub(super) cipher: String,
+}
+
+impl Session {
+    pub(super) fn new(now: Now, request: &AccessRequest, user: Option<String>) -> Self {
+        Self {
+            identity: request.identity.to_string(),
+            user,
+            path: request.path,
+            behind_nat: request.behind_nat,
+            lease: Lease::default(),
+            stage: Stage::Admitting,
+            since: now.wall,
+            children: Vec::new(),
+            past: Traffic::default(),
+            last_heard: None,
+        }
+    }
+
+    /// The name to show: the account, otherwise the IKE identity.
+    pub(super) fn who(&self) -> &str {
+        self.user.as_deref().unwrap_or(&self.identity)
+    }
+}
+
+/// A login with user name and password that is under way.
+pub(super) struct Login {
+    pub(super) eap: EapServer,
+    pub(super) path: Path,
+    /// The account, once the password was right.
+    pub(super) user: Option<String>,
+}

@@ -1,0 +1,487 @@
+//! The table as text. Pure.
+//!
+//! What each chain is for stands as a comment in the text itself, where the administrator reads it.
+
+use std::fmt::{self, Write as _};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::counters::{COUNTERS, counter_definition};
+use crate::net::link::InterfaceName;
+
+/// Name of our table, family inet.
+pub const TABLE: &str = "cygnet";
+
+/// Source ports that translated packets may get.
+///
+/// None that the gateway serves itself (500, 4500, 1701) nor another well-known one: a client that may choose its
+/// translated port could shadow a service and catch others' packets (CVE-2021-3773).
+pub const TRANSLATED_PORTS: std::ops::RangeInclusive<u16> = 10_000..=65_535;
+
+/// IKE and ESP that the gateway receives.
+const OWN_IN: [&str; 2] = ["udp dport { 500, 4500 } fib daddr type local", "meta l4proto esp fib daddr type local"];
+
+/// IKE and ESP that the gateway sends.
+const OWN_OUT: [&str; 2] = ["udp sport { 500, 4500 }", "meta l4proto esp"];
+
+/// How clients' packets leave the gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nat {
+    /// With the address of the interface by which they leave. Of IPv6, only unique local addresses (RFC 4193) are
+    /// translated: global ones have a way back.
+    #[default]
+    Masquerade,
+    /// With their own address: others need a route to the pools, see [`RuleSet::static_route_hint`].
+    None,
+}
+
+/// Upper bound for the MSS of forwarded TCP connections, both directions. An MSS is only ever lowered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MssClamp {
+    /// What the routes of both directions can carry: the TUN's MTU or less.
+    #[default]
+    PathMtu,
+    /// For inner packets of this many bytes.
+    Mtu(u16),
+}
+
+/// What clients may reach on the gateway itself, besides ICMP echo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayServices {
+    /// UDP ports.
+    pub udp: Vec<u16>,
+    /// TCP ports.
+    pub tcp: Vec<u16>,
+}
+
+impl Default for GatewayServices {
+    /// DNS only.
+    fn default() -> Self {
+        Self { udp: vec![53], tcp: vec![53] }
+    }
+}
+
+/// What the table should do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleSet {
+    /// Name of the TUN.
+    pub tun: InterfaceName,
+    /// All pools.
+    pub pools: Vec<IpNet>,
+    /// Networks behind sites, reached through the TUN too. Never translated, never sent in the clear.
+    pub site_networks: Vec<IpNet>,
+    /// Translation of clients' addresses.
+    pub nat: Nat,
+    /// Whether clients may talk to each other.
+    pub client_to_client: bool,
+    /// Whether other hosts may open connections to clients; answers always pass.
+    pub inbound: bool,
+    /// See [`GatewayServices`].
+    pub services: GatewayServices,
+    /// See [`MssClamp`].
+    pub mss: MssClamp,
+}
+
+impl RuleSet {
+    /// The transaction that replaces our table by this rule set, with these inner addresses admitted.
+    #[must_use]
+    pub fn render<'a>(&self, leases: impl IntoIterator<Item = &'a IpAddr>) -> String {
+        let mut text = Text::default();
+        text.line("# Made by cygnet: changes by hand are undone.");
+        text.line(&format!("add table inet {TABLE}"));
+        text.line(&format!("delete table inet {TABLE}"));
+        text.open(&format!("table inet {TABLE}"));
+        for (name, comment) in COUNTERS {
+            text.line(&counter_definition(name, comment));
+        }
+        self.sets(&mut text, &leases.into_iter().copied().collect::<Vec<_>>());
+        self.own_traffic(&mut text);
+        self.arriving(&mut text);
+        self.forwarded(&mut text);
+        self.reaching_gateway(&mut text);
+        self.sent_by_gateway(&mut text);
+        self.translation(&mut text);
+        text.close();
+        text.0
+    }
+
+    /// The route that others need when clients keep their addresses; `None` when they don't need one.
+    ///
+    /// `gateway` is the gateway's address in the network of those others.
+    #[must_use]
+    pub fn static_route_hint(&self, gateway: IpAddr) -> Option<String> {
+        let routed = self.pools.iter().filter(|p| !self.translates(p) && p.addr().is_ipv4() == gateway.is_ipv4());
+        let routes: Vec<String> = routed.map(|p| format!("{} via {gateway}", p.trunc())).collect();
+        if routes.is_empty() {
+            return None;
+        }
+        let routes = routes.join(", ");
+        Some(format!(
+            "clients keep their addresses, so the router of that network needs a route back: {routes} (Linux: ip route add ...; \
+             in a cloud: a route to this machine, and its source/destination check off)"
+        ))
+    }
+
+    fn translates(&self, pool: &IpNet) -> bool {
+        let has_no_way_back = match pool {
+            IpNet::V4(_) => true,
+            IpNet::V6(net) => net.network().is_unique_local(),
+        };
+        self.nat == Nat::Masquerade && has_no_way_back
+    }
+
+    fn sets(&self, text: &mut Text, leases: &[IpAddr]) {
+        let translated: Vec<IpNet> = self.pools.iter().filter(|p| self.translates(p)).copied().collect();
+        // A site may stand for the whole internet: that much cannot be barred from other interfaces.
+        let inside = self.pools.iter().chain(&self.site_networks).filter(|net| net.prefix_len() > 0);
+        let inside: Vec<IpNet> = inside.copied().collect();
+        let (pools, sites) = (&self.pools, &self.site_networks);
+        let nets = [("pools", pools), ("sites", sites), ("inside", &inside), ("translated", &translated)];
+        for (name, nets) in nets {
+            for family in Family::BOTH {
+                let of_family = nets.iter().filter(|n| family.has(n.addr())).map(|n| n.trunc().to_string());
+                text.set(name, family, true, &of_family.collect::<Vec<_>>());
+            }
+        }
+        for family in Family::BOTH {
+            let of_family = leases.iter().filter(|a| family.has(**a)).map(ToString::to_string);
+            text.set("leases", family, false, &of_family.collect::<Vec<_>>());
+        }
+    }
+
+    /// IKE and ESP of the gateway itself stay out of connection tracking: no entry made by a client's translated
+    /// connection can catch them, and no flood can fill the table.
+    fn own_traffic(&self, text: &mut Text) {
+        text.open("chain own_in");
+        text.line("type filter hook prerouting priority raw; policy accept;");
+        OWN_IN.iter().for_each(|own| text.line(&format!("{own} notrack")));
+        text.close();
+        text.open("chain own_out");
+        text.line("type filter hook output priority raw; policy accept;");
+        OWN_OUT.iter().for_each(|own| text.line(&format!("{own} notrack")));
+        text.close();
+    }
+
+    /// Who may send with which source. Before translation back, so an answer to a translated connection still bears the
+    /// gateway's address here, and a packet to a pool address is one that was sent to it as such.
+    fn arriving(&self, text: &mut Text) {
+        let tun = &self.tun;
+        text.open("chain arriving");
+        text.line("type filter hook prerouting priority mangle; policy accept;");
+        text.line(&format!("iifname \"{tun}\" jump from_tunnel"));
+        text.line(&format!("iifname != {{ \"lo\", \"{tun}\" }} jump from_elsewhere"));
+        text.close();
+        text.open("chain from_tunnel");
+        for family in Family::BOTH {
+            let ip = family.keyword();
+            text.line(&format!("{ip} saddr @leases{family} return"));
+            text.line(&format!("{ip} saddr @sites{family} return"));
+        }
+        text.line("counter name spoofed_inside drop");
+        text.close();
+        text.open("chain from_elsewhere");
+        OWN_IN.iter().for_each(|own| text.line(&format!("{own} return")));
+        for family in Family::BOTH {
+            let ip = family.keyword();
+            text.line(&format!("{ip} saddr @inside{family} counter name spoofed_outside drop"));
+            text.line(&format!(
+                "{ip} daddr @pools{family} fib saddr . iif oif missing counter name spoofed_outside drop"
+            ));
+        }
+        text.close();
+    }
+
+    fn forwarded(&self, text: &mut Text) {
+        let tun = &self.tun;
+        text.open("chain clamp");
+        text.line("type filter hook forward priority mangle; policy accept;");
+        for direction in ["iifname", "oifname"] {
+            for family in Family::BOTH {
+                let size = self.mss.size(family);
+                let protocol = family.netfilter_protocol();
+                text.line(&format!(
+                    "{direction} \"{tun}\" meta nfproto {protocol} tcp flags syn / syn,rst tcp option maxseg size set {size}"
+                ));
+            }
+        }
+        text.close();
+        text.open("chain forwarded");
+        text.line("type filter hook forward priority filter; policy accept;");
+        self.never_in_the_clear(text);
+        text.line(&format!("oifname \"{tun}\" jump to_tunnel"));
+        text.close();
+        text.open("chain to_tunnel");
+        for family in Family::BOTH {
+            let ip = family.keyword();
+            if !self.client_to_client {
+                let clients = format!("iifname \"{tun}\" {ip} saddr @pools{family} {ip} daddr @pools{family}");
+                text.line(&format!("{clients} counter name client_to_client drop"));
+            }
+            if !self.inbound {
+                let others = format!("{ip} saddr != @pools{family} {ip} daddr @pools{family}");
+                text.line(&format!("{others} ct state {{ new, invalid, untracked }} counter name inbound drop"));
+            }
+        }
+        text.close();
+    }
+
+    fn reaching_gateway(&self, text: &mut Text) {
+        text.open("chain reaching_gateway");
+        text.line("type filter hook input priority filter; policy accept;");
+        text.line(&format!("iifname \"{}\" jump clients_to_gateway", self.tun));
+        text.close();
+        text.open("chain clients_to_gateway");
+        text.line("ct state { established, related } accept");
+        text.line("icmp type echo-request accept");
+        text.line("icmpv6 type echo-request accept");
+        for (protocol, ports) in [("udp", &self.services.udp), ("tcp", &self.services.tcp)] {
+            if !ports.is_empty() {
+                let ports = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+                text.line(&format!("{protocol} dport {{ {ports} }} accept"));
+            }
+        }
+        text.line("counter name gateway_access drop");
+        text.close();
+    }
+
+    /// The gateway's own packets to a client that has just left.
+    fn sent_by_gateway(&self, text: &mut Text) {
+        text.open("chain sent_by_gateway");
+        text.line("type filter hook output priority filter; policy accept;");
+        OWN_OUT.iter().for_each(|own| text.line(&format!("{own} return")));
+        self.never_in_the_clear(text);
+        text.close();
+    }
+
+    /// A packet for a client or site whose route is gone would follow the default route, unencrypted.
+    fn never_in_the_clear(&self, text: &mut Text) {
+        for family in Family::BOTH {
+            let elsewhere = format!("oifname != {{ \"lo\", \"{}\" }}", self.tun);
+            let ip = family.keyword();
+            text.line(&format!("{elsewhere} {ip} daddr @inside{family} counter name unrouted drop"));
+        }
+    }
+
+    fn translation(&self, text: &mut Text) {
+        let (first, last) = (TRANSLATED_PORTS.start(), TRANSLATED_PORTS.end());
+        text.open("chain translation");
+        text.line("type nat hook postrouting priority srcnat; policy accept;");
+        for family in Family::BOTH {
+            let clients = format!("oifname != \"{}\" {} saddr @translated{family}", self.tun, family.keyword());
+            text.line(&format!("{clients} meta l4proto {{ tcp, udp }} masquerade to :{first}-{last}"));
+            text.line(&format!("{clients} masquerade"));
+        }
+        text.close();
+    }
+}
+
+impl MssClamp {
+    /// The value for nft: TCP header 20 bytes, IPv4 header 20, IPv6 header 40.
+    fn size(self, family: Family) -> String {
+        let headers = match family {
+            Family::V4 => 40,
+            Family::V6 => 60,
+        };
+        match self {
+            Self::PathMtu => "rt mtu".to_owned(),
+            Self::Mtu(mtu) => mtu.saturating_sub(headers).max(1).to_string(),
+        }
+    }
+}
+
+/// The part of a transaction that changes the sets of admitted addresses.
+pub(super) fn element_commands(verb: &str, addresses: &[IpAddr]) -> String {
+    let mut commands = String::new();
+    for family in Family::BOTH {
+        let of_family: Vec<String> = addresses.iter().filter(|a| family.has(**a)).map(ToString::to_string).collect();
+        if !of_family.is_empty() {
+            let elements = of_family.join(", ");
+            writeln!(commands, "{verb} element inet {TABLE} leases{family} {{ {elements} }}")
+                .expect("a String takes any text");
+        }
+    }
+    commands
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(super) const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    fn has(self, address: IpAddr) -> bool {
+        matches!((self, address), (Self::V4, IpAddr::V4(_)) | (Self::V6, IpAddr::V6(_)))
+    }
+
+    fn keyword(self) -> &'static str {
+        match self {
+            Self::V4 => "ip",
+            Self::V6 => "ip6",
+        }
+    }
+
+    fn netfilter_protocol(self) -> &'static str {
+        match self {
+            Self::V4 => "ipv4",
+            Self::V6 => "ipv6",
+        }
+    }
+}
+
+/// As it ends our sets' names.
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "4",
+            Self::V6 => "6",
+        })
+    }
+}
+
+/// Lines with indentation.
+#[derive(Default)]
+struct Text(String, usize);
+
+impl Text {
+    fn line(&mut self, line: &str) {
+        self.0.extend(std::iter::repeat_n('\t', self.1));
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+
+    fn open(&mut self, head: &str) {
+        self.line(&format!("{head} {{"));
+        self.1 += 1;
+    }
+
+    fn close(&mut self) {
+        self.1 -= 1;
+        self.line("}");
+    }
+
+    fn set(&mut self, name: &str, family: Family, intervals: bool, elements: &[String]) {
+        let flags = if intervals { " flags interval; auto-merge;" } else { "" };
+        let elements =
+            if elements.is_empty() { String::new() } else { format!(" elements = {{ {} }};", elements.join(", ")) };
+        let protocol = family.netfilter_protocol();
+        self.line(&format!("set {name}{family} {{ type {protocol}_addr;{flags}{elements} }}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> RuleSet {
+        RuleSet {
+            tun: InterfaceName::new("cygnet0").unwrap(),
+            pools: ["10.20.0.0/24", "fd00:20::/64"].map(|p| p.parse().unwrap()).to_vec(),
+            site_networks: vec!["10.2.0.0/16".parse().unwrap()],
+            nat: Nat::Masquerade,
+            client_to_client: false,
+            inbound: false,
+            services: GatewayServices::default(),
+            mss: MssClamp::PathMtu,
+        }
+    }
+
+    fn render(rules: &RuleSet) -> String {
+        rules.render(&["10.20.0.2".parse().unwrap(), "fd00:20::2".parse().unwrap()])
+    }
+
+    #[test]
+    fn replaces_the_table_in_one_transaction() {
+        let text = render(&rules());
+        let commands: Vec<&str> = text.lines().filter(|l| !l.starts_with(['\t', '#', '}'])).collect();
+        assert_eq!(commands, ["add table inet cygnet", "delete table inet cygnet", "table inet cygnet {"]);
+        assert_eq!(text.matches('{').count(), text.matches('}').count());
+    }
+
+    #[test]
+    fn sets_hold_pools_sites_and_leases_by_family() {
+        let text = render(&rules());
+        for line in [
+            "set pools4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.20.0.0/24 }; }",
+            "set pools6 { type ipv6_addr; flags interval; auto-merge; elements = { fd00:20::/64 }; }",
+            "set sites4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.2.0.0/16 }; }",
+            "set sites6 { type ipv6_addr; flags interval; auto-merge; }",
+            "set inside4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.20.0.0/24, 10.2.0.0/16 }; }",
+            "set leases4 { type ipv4_addr; elements = { 10.20.0.2 }; }",
+            "set leases6 { type ipv6_addr; elements = { fd00:20::2 }; }",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_site_that_is_the_internet_bars_nothing() {
+        let everything = RuleSet { site_networks: vec!["0.0.0.0/0".parse().unwrap()], ..rules() };
+        let text = render(&everything);
+        assert!(text.contains("set sites4 { type ipv4_addr; flags interval; auto-merge; elements = { 0.0.0.0/0 }; }"));
+        assert!(
+            text.contains("set inside4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.20.0.0/24 }; }")
+        );
+    }
+
+    #[test]
+    fn only_pools_without_a_way_back_are_translated() {
+        let global = RuleSet { pools: vec!["2001:db8:20::/64".parse().unwrap()], ..rules() };
+        assert!(render(&global).contains("set translated6 { type ipv6_addr; flags interval; auto-merge; }"));
+        let routed = RuleSet { nat: Nat::None, ..rules() };
+        assert!(render(&routed).contains("set translated4 { type ipv4_addr; flags interval; auto-merge; }"));
+        assert!(render(&rules()).contains("set translated4 { type ipv4_addr; flags interval; auto-merge; elements"));
+    }
+
+    #[test]
+    fn translated_ports_spare_the_gateways_own() {
+        assert!([500, 4500, 1701].iter().all(|port| !TRANSLATED_PORTS.contains(port)));
+        assert!(render(&rules()).contains("meta l4proto { tcp, udp } masquerade to :10000-65535"));
+    }
+
+    #[test]
+    fn switches_open_what_is_closed_by_default() {
+        let (closed, open) = (rules(), RuleSet { client_to_client: true, inbound: true, ..rules() });
+        for counter in ["counter name client_to_client drop", "counter name inbound drop"] {
+            assert!(render(&closed).contains(counter));
+            assert!(!render(&open).contains(counter));
+        }
+    }
+
+    #[test]
+    fn gateway_services_list_their_ports() {
+        let services = GatewayServices { udp: vec![53, 123], tcp: vec![] };
+        let text = render(&RuleSet { services, ..rules() });
+        assert!(text.contains("udp dport { 53, 123 } accept"));
+        assert!(!text.contains("tcp dport"));
+    }
+
+    #[test]
+    fn a_fixed_clamp_leaves_room_for_headers() {
+        let text = render(&RuleSet { mss: MssClamp::Mtu(1400), ..rules() });
+        assert!(text.contains("meta nfproto ipv4 tcp flags syn / syn,rst tcp option maxseg size set 1360"));
+        assert!(text.contains("meta nfproto ipv6 tcp flags syn / syn,rst tcp option maxseg size set 1340"));
+    }
+
+    #[test]
+    fn names_the_route_that_others_need() {
+        let gateway = "192.168.7.2".parse().unwrap();
+        assert_eq!(rules().static_route_hint(gateway), None);
+        let hint = RuleSet { nat: Nat::None, ..rules() }.static_route_hint(gateway).unwrap();
+        assert!(hint.contains("10.20.0.0/24 via 192.168.7.2"), "{hint}");
+        assert!(!hint.contains("fd00"), "{hint}");
+    }
+
+    #[test]
+    fn elements_change_in_one_command_per_family() {
+        let addresses = ["10.20.0.2", "fd00::2", "10.20.0.3"].map(|a| a.parse().unwrap());
+        assert_eq!(
+            element_commands("add", &addresses),
+            "add element inet cygnet leases4 { 10.20.0.2, 10.20.0.3 }\nadd element inet cygnet leases6 { fd00::2 }\n"
+        );
+        assert_eq!(element_commands("delete", &[]), "");
+    }
+}
