@@ -32,7 +32,7 @@ pub trait EapPeer: Send {
     fn msk(&self) -> Vec<u8>;
 }
 
-/// Configuration of a [`Client`].
+/// Configuration of a [`Client`](super::Client).
 pub struct ClientConfig {
     /// IDi.
     pub identity: Identity,
