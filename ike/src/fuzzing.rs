@@ -57,6 +57,11 @@ pub fn inner(input: &[u8]) {
     assert_eq!(Payloads::parse(first, &emitted), Ok(payloads));
 }
 
+/// A server with clients, strangers and a network, which do what the bytes say.
+pub fn engine(script: &[u8]) {
+    crate::testing::play(script);
+}
+
 /// The parts make up the message, and a message with the same body has them at the same places.
 fn assert_sealed(header: &Header, message: &[u8], sealed: &Sealed<'_>) {
     assert_eq!([sealed.aad, sealed.body].concat(), message);

@@ -40,6 +40,7 @@ impl PskTable {
     /// The key for a peer that calls itself `identity` and sends from `address`.
     #[must_use]
     pub fn find(&self, identity: &Identity, address: IpAddr) -> Option<&Secret> {
+        let address = address.to_canonical();
         let ranked = self.0.iter().filter_map(|(selector, key)| Some((selector.rank(identity, address)?, key)));
         // `max_by_key` takes the last of equals; reversed, that is the first entry.
         ranked.rev().max_by_key(|(rank, _)| *rank).map(|(_, key)| key)
@@ -108,6 +109,7 @@ mod tests {
         assert_eq!(find("laptop", "192.0.2.7"), b"name");
         assert_eq!(find("x", "2001:db8:1::1"), b"six");
         assert_eq!(find("x", "2001:db9::1"), b"any");
+        assert_eq!(find("x", "::ffff:192.0.2.7"), b"host", "as a socket for both families shows it");
     }
 
     #[test]

@@ -13,7 +13,12 @@ use seeds::Seed;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 3] = [("header", fuzzing::header), ("message", fuzzing::message), ("inner", fuzzing::inner)];
+const TARGETS: [Target; 4] = [
+    ("header", fuzzing::header),
+    ("message", fuzzing::message),
+    ("inner", fuzzing::inner),
+    ("engine", fuzzing::engine),
+];
 
 fn folder(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)

@@ -269,3 +269,209 @@ fn short(transform: &Transform) -> String {
     let name = ["ENCR_", "AUTH_", "PRF_"].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(&name);
     name.to_ascii_lowercase().replace(['_', '-'], "")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::suite::AesBits;
+    use crate::wire::num::{EncrId, PrfId};
+
+    const CBC: EncrId = EncrId::AES_CBC;
+    const GCM: EncrId = EncrId::AES_GCM_16;
+
+    fn encr(id: EncrId, bits: u16) -> Transform {
+        Transform::Encr { id, key_bits: (bits != 0).then_some(bits) }
+    }
+
+    fn proposal(number: u8, protocol: ProtocolId, spi: Spi, transforms: Vec<Transform>) -> Proposal {
+        Proposal { number, protocol, spi, transforms }
+    }
+
+    fn ike(proposals: Vec<Vec<Transform>>) -> SecurityAssociation {
+        let proposals = (1..).zip(proposals).map(|(n, list)| proposal(n, ProtocolId::IKE, Spi::EMPTY, list));
+        SecurityAssociation { proposals: proposals.collect() }
+    }
+
+    fn esp(proposals: Vec<Vec<Transform>>) -> SecurityAssociation {
+        let spi = Spi::from(EspSpi(0xc0ff_ee01));
+        let proposals = (1..).zip(proposals).map(|(n, list)| proposal(n, ProtocolId::ESP, spi, list));
+        SecurityAssociation { proposals: proposals.collect() }
+    }
+
+    /// The twelve proposals of Windows 10, all with one group.
+    fn windows(groups: &[GroupId]) -> SecurityAssociation {
+        let ciphers = [encr(EncrId::TRIPLE_DES, 0), encr(CBC, 128), encr(CBC, 192), encr(CBC, 256)];
+        let hashes = [
+            (IntegId::HMAC_SHA1_96, PrfId::HMAC_SHA1),
+            (IntegId::HMAC_SHA2_256_128, PrfId::HMAC_SHA2_256),
+            (IntegId::HMAC_SHA2_384_192, PrfId::HMAC_SHA2_384),
+        ];
+        let list = ciphers.iter().flat_map(|cipher| hashes.iter().map(move |hash| (cipher.clone(), *hash)));
+        let lists = groups.iter().flat_map(|group| {
+            list.clone().map(|(cipher, (integ, prf))| {
+                vec![cipher, Transform::Integ(integ), Transform::Prf(prf), Transform::Group(*group)]
+            })
+        });
+        ike(lists.collect())
+    }
+
+    fn chosen(policy: &[PolicyName], offer: &SecurityAssociation, guess: GroupId) -> String {
+        match choose_ike(&Policy::named(policy), offer, guess) {
+            Ok(chosen) => chosen.suite.to_string(),
+            Err(mismatch) => format!("none, {:?} would help", mismatch.would_help),
+        }
+    }
+
+    #[test]
+    fn stock_windows_needs_the_switch() {
+        let offer = windows(&[GroupId::MODP_1024]);
+        let compatible = [PolicyName::Compatible];
+        assert_eq!(chosen(&compatible, &offer, GroupId::MODP_1024), "none, Some(LegacyWindowsIkev2) would help");
+        let legacy = [PolicyName::Compatible, PolicyName::LegacyWindowsIkev2];
+        assert_eq!(chosen(&legacy, &offer, GroupId::MODP_1024), "aes256-sha256-modp1024");
+    }
+
+    #[test]
+    fn windows_with_a_better_group_gets_that_one_whatever_it_guessed() {
+        let offer = windows(&[GroupId::MODP_1024, GroupId::MODP_2048]);
+        for policy in [&[PolicyName::Compatible][..], &[PolicyName::Compatible, PolicyName::LegacyWindowsIkev2]] {
+            assert_eq!(chosen(policy, &offer, GroupId::MODP_1024), "aes256-sha256-modp2048");
+        }
+    }
+
+    /// Android 11 and later: all algorithms in two proposals, the largest group first.
+    #[test]
+    fn the_guess_of_android_is_taken() {
+        let groups = [GroupId::MODP_4096, GroupId::CURVE25519, GroupId::MODP_3072, GroupId::MODP_2048];
+        let common = |list: Vec<Transform>| {
+            let prfs = [PrfId::HMAC_SHA2_512, PrfId::HMAC_SHA2_384, PrfId::HMAC_SHA2_256, PrfId(4)].map(Transform::Prf);
+            [list, prfs.to_vec(), groups.map(Transform::Group).to_vec()].concat()
+        };
+        let cbc = vec![
+            encr(EncrId::AES_CTR, 256),
+            encr(CBC, 256),
+            Transform::Integ(IntegId::HMAC_SHA2_512_256),
+            Transform::Integ(IntegId::AES_XCBC_96),
+        ];
+        let aead = vec![encr(EncrId::CHACHA20_POLY1305, 0), encr(GCM, 256), encr(EncrId::AES_GCM_12, 256)];
+        let offer = ike(vec![common(cbc), common(aead)]);
+        assert_eq!(chosen(&[PolicyName::Compatible], &offer, GroupId::MODP_4096), "aes256gcm16-prfsha256-modp4096");
+        assert_eq!(chosen(&[PolicyName::Compatible], &offer, GroupId::CURVE25519), "aes256gcm16-prfsha256-x25519");
+        assert_eq!(chosen(&[PolicyName::Modern], &offer, GroupId::MODP_2048), "aes256gcm16-prfsha256-x25519");
+    }
+
+    /// The defaults of iOS 16; its third proposal is broken in the client.
+    #[test]
+    fn apple_never_gets_group_5() {
+        let line = |bits, integ, prf, group| {
+            vec![encr(CBC, bits), Transform::Integ(integ), Transform::Prf(prf), Transform::Group(group)]
+        };
+        let (sha2, prf2) = (IntegId::HMAC_SHA2_256_128, PrfId::HMAC_SHA2_256);
+        let offer = ike(vec![
+            line(256, sha2, prf2, GroupId::MODP_2048),
+            line(256, sha2, prf2, GroupId::ECP_256),
+            line(256, sha2, prf2, GroupId::MODP_1536),
+            line(128, IntegId::HMAC_SHA1_96, PrfId::HMAC_SHA1, GroupId::MODP_1024),
+        ]);
+        for policy in [&[PolicyName::Compatible][..], &PolicyName::ALL] {
+            assert_eq!(chosen(policy, &offer, GroupId::MODP_2048), "aes256-sha256-modp2048");
+            assert!(!chosen(policy, &offer, GroupId::MODP_1536).ends_with("modp1536"));
+        }
+    }
+
+    #[test]
+    fn post_quantum_proposals_fall_back_or_fail_cleanly() {
+        let classic = vec![encr(GCM, 256), Transform::Prf(PrfId::HMAC_SHA2_256), Transform::Group(GroupId::ECP_256)];
+        let unreadable = |kind: u8, bytes: [u8; 8]| {
+            let mut body = vec![0, 0, 0, 0, 1, 1, 0, 4];
+            let gcm = [3, 0, 0, 12, 1, 0, 0, 20, 0x80, 14, 1, 0];
+            let prf = [3, 0, 0, 8, 2, 0, 0, 5];
+            let group = [3, 0, 0, 8, 4, 0, 0, 19];
+            body.extend([&gcm[..], &prf, &group, &bytes].concat());
+            body[3] = u8::try_from(body.len()).expect("short");
+            let mut sa = SecurityAssociation::parse(&body).expect("valid");
+            assert_eq!(sa.proposals[0].transforms.last().map(|t| t.kind().0), Some(kind));
+            sa.proposals.remove(0)
+        };
+        let hybrid = unreadable(6, [0, 0, 0, 8, 6, 0, 0, 36]);
+        let only = SecurityAssociation { proposals: vec![hybrid.clone()] };
+        assert_eq!(chosen(&[PolicyName::Compatible], &only, GroupId::ECP_256), "none, None would help");
+        let mut both = ike(vec![classic]);
+        both.proposals[0].number = 2;
+        both.proposals.insert(0, hybrid);
+        let chosen = choose_ike(&Policy::default(), &both, GroupId::ECP_256).expect("the classic one");
+        assert_eq!(chosen.reply(None).proposals[0].number, 2);
+    }
+
+    #[test]
+    fn an_aead_with_an_integrity_algorithm_is_not_taken() {
+        let with = |extra: &[Transform]| {
+            let list = [encr(GCM, 128), Transform::Prf(PrfId::HMAC_SHA2_256), Transform::Group(GroupId::ECP_256)];
+            chosen(&[PolicyName::Compatible], &ike(vec![[&list[..], extra].concat()]), GroupId::ECP_256)
+        };
+        assert!(with(&[]).starts_with("aes128gcm16"));
+        assert!(with(&[Transform::Integ(IntegId::NONE)]).starts_with("aes128gcm16"));
+        assert!(with(&[Transform::Integ(IntegId::HMAC_SHA2_256_128)]).starts_with("none"));
+    }
+
+    fn child(offer: Vec<Transform>, key_exchange: ChildKeyExchange) -> Option<ChosenChild> {
+        choose_child(&Policy::default(), &esp(vec![offer]), key_exchange).ok()
+    }
+
+    #[test]
+    fn esn_is_used_if_offered_and_never_imposed() {
+        let offer = |esn: &[EsnId]| {
+            let list = [vec![encr(GCM, 256)], esn.iter().map(|id| Transform::Esn(*id)).collect()].concat();
+            let chosen = child(list, ChildKeyExchange::Never).expect("acceptable");
+            let names = chosen.reply(EspSpi(1)).proposals[0].transforms.iter().any(|t| matches!(t, Transform::Esn(_)));
+            (chosen.suite.esn, names)
+        };
+        assert_eq!(offer(&[EsnId::YES, EsnId::NO]), (true, true));
+        assert_eq!(offer(&[EsnId::NO]), (false, true));
+        assert_eq!(offer(&[]), (false, false));
+        let no_esn = Policy::default().with_child(&["aes256gcm16-noesn"]).expect("a suite");
+        let only_esn = esp(vec![vec![encr(GCM, 256), Transform::Esn(EsnId::YES)]]);
+        assert!(choose_child(&no_esn, &only_esn, ChildKeyExchange::Never).is_err());
+    }
+
+    #[test]
+    fn perfect_forward_secrecy_is_up_to_the_peer() {
+        let gcm = || encr(GCM, 256);
+        let group = |id| Transform::Group(id);
+        let guess = ChildKeyExchange::Guess;
+        let result = |list, key_exchange| child(list, key_exchange).map(|chosen| chosen.group);
+        let (x, p, bad) = (GroupId::CURVE25519, GroupId::ECP_256, GroupId::MODP_1024);
+        assert_eq!(result(vec![gcm()], ChildKeyExchange::Absent), Some(None));
+        assert_eq!(result(vec![gcm(), group(x)], ChildKeyExchange::Never), Some(None));
+        assert_eq!(result(vec![gcm(), group(p), group(x)], guess(p)), Some(Some(Group::Ecp256)));
+        assert_eq!(result(vec![gcm(), group(bad), group(p)], guess(bad)), Some(Some(Group::Ecp256)));
+        assert_eq!(result(vec![gcm(), group(bad)], guess(bad)), None);
+        assert_eq!(result(vec![gcm(), group(bad), group(GroupId::NONE)], guess(bad)), Some(None));
+        assert_eq!(result(vec![gcm(), group(p), group(GroupId::NONE)], ChildKeyExchange::Absent), Some(None));
+        assert_eq!(result(vec![gcm(), group(p)], ChildKeyExchange::Absent), Some(Some(Group::Ecp256)));
+    }
+
+    #[test]
+    fn what_cannot_be_computed_is_not_chosen_but_told_by_name() {
+        let offer = ike(vec![vec![
+            encr(EncrId::TRIPLE_DES, 0),
+            encr(CBC, 0),
+            Transform::Integ(IntegId::HMAC_MD5_96),
+            Transform::Prf(PrfId::HMAC_SHA1),
+            Transform::Group(GroupId(1025)),
+        ]]);
+        let mismatch = choose_ike(&Policy::default(), &offer, GroupId(1025)).expect_err("nothing fits");
+        assert_eq!(mismatch.offered, ["3des-aescbc-hmacmd596-prfsha1-1025"]);
+        assert_eq!(mismatch.would_help, None);
+    }
+
+    #[test]
+    fn the_key_size_of_the_answer_is_that_of_the_offer() {
+        let list = vec![encr(CBC, 192), Transform::Integ(IntegId::HMAC_SHA2_256_128), Transform::Esn(EsnId::NO)];
+        let chosen = child(list.clone(), ChildKeyExchange::Never).expect("acceptable");
+        assert_eq!(chosen.suite.encr, Encr::AesCbc { bits: AesBits::B192 });
+        assert_eq!(chosen.reply(EspSpi(9)).proposals[0].transforms, list);
+        assert_eq!(chosen.reply(EspSpi(9)).proposals[0].spi.esp(), Some(EspSpi(9)));
+        assert_eq!(chosen.spi, EspSpi(0xc0ff_ee01));
+    }
+}

@@ -112,7 +112,7 @@ impl ClientSa {
             Some(fragment) => {
                 let reassembly = Reassembly::continued(self.reassembly.take(), now, header, fragment);
                 match reassembly.with(fragment, sealed.inner, part, Vec::new()).complete() {
-                    Ok((first, chain, _)) => (first, chain),
+                    Ok(complete) => (complete.first, complete.chain),
                     Err(incomplete) => {
                         self.reassembly = Some(incomplete);
                         return None;

@@ -85,12 +85,12 @@ impl Link {
             Some(generation) => SocketAddr::new(NAT_ADDRESS, outer_port(client, *generation, path.local.port())),
             None => path.local,
         };
-        self.send(now, Datagram { to: To::Server, path: Path { local: path.peer, peer }, payload });
+        self.send(now, &Datagram { to: To::Server, path: Path { local: path.peer, peer }, payload });
     }
 
     /// The server sends to a client at `inner`.
     pub fn from_server(&mut self, now: Instant, client: usize, inner: SocketAddr, path: Path, payload: Bytes) {
-        self.send(now, Datagram { to: To::Client(client), path: Path { local: inner, peer: path.local }, payload });
+        self.send(now, &Datagram { to: To::Client(client), path: Path { local: inner, peer: path.local }, payload });
     }
 
     /// The client behind an address that the server sends to, with its address as it knows it itself.
@@ -124,7 +124,7 @@ impl Link {
         self.on_the_way.values()
     }
 
-    fn send(&mut self, now: Instant, datagram: Datagram) {
+    fn send(&mut self, now: Instant, datagram: &Datagram) {
         if self.percent() < self.quality.loss {
             return;
         }

@@ -6,6 +6,7 @@ mod client;
 mod client_sa;
 mod link;
 mod pair;
+mod story;
 
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -13,6 +14,7 @@ use std::time::Instant;
 pub use client::{Client, ClientChild, ClientConfig, EapPeer, End, Login, Task};
 pub use link::{Datagram, Link, LinkQuality, To};
 pub use pair::{Pair, Seen, ToyEapPeer};
+pub use story::play;
 
 /// Where virtual clocks start.
 #[expect(clippy::disallowed_methods, reason = "an Instant cannot be made in any other way; it only serves as the zero")]

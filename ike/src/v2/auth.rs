@@ -4,6 +4,7 @@ use tracing::debug;
 
 use crate::config::Config;
 use crate::credential::Credential;
+use crate::crypto::secret::Secret;
 use crate::event::{AuthenticatedBy, Event};
 use crate::identity::Identity;
 use crate::refusal::RefusalReason;
@@ -74,8 +75,12 @@ pub(crate) struct Wish {
 
 fn login(session: &mut Session, ctx: &mut Context<'_>, proof: &Proof, request: &Message) -> Result<Login, Invalid> {
     let request = AuthRequest::read(request.first, &request.chain)?;
-    let idi = Identity::parse(request.idi.id_type, request.idi.data)
-        .map_err(|_| Invalid::authentication(RefusalReason::Identity))?;
+    let idi = match Identity::parse(request.idi.id_type, request.idi.data) {
+        Ok(idi) => idi,
+        // With EAP it proves nothing, and some clients leave it empty.
+        Err(_) if request.auth.is_none() => Identity::from(session.path.peer.ip()),
+        Err(_) => return Err(Invalid::authentication(RefusalReason::Identity)),
+    };
     session.identity = Some(idi.clone());
     let idi_body = keys::id_body(&request.idi);
     let (own, client) = match request.auth {
@@ -101,13 +106,12 @@ fn psk(
     (idi, idi_body): (&Identity, &[u8]),
     auth: &Authentication<'_>,
 ) -> Result<OwnProof, Invalid> {
-    let psk = ctx
-        .config
-        .psks
-        .find(idi, session.path.peer.ip())
-        .ok_or_else(|| Invalid::authentication(RefusalReason::NoPsk))?;
-    let expected = proof.shared_key_auth(psk.expose(), &proof.initiator_octets(idi_body));
-    if !expected.ct_eq(auth.data) {
+    let psk = ctx.config.psks.find(idi, session.path.peer.ip());
+    // The same work without a key, so that the time does not tell who has one.
+    let expected = proof.shared_key_auth(psk.map_or(&[], Secret::expose), &proof.initiator_octets(idi_body));
+    let is_right = expected.ct_eq(auth.data);
+    let psk = psk.ok_or_else(|| Invalid::authentication(RefusalReason::NoPsk))?;
+    if !is_right {
         return Err(Invalid::authentication(RefusalReason::WrongPsk));
     }
     // Who has the key may call us what it likes: devices take the address or name that was typed in.

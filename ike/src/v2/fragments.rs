@@ -15,6 +15,16 @@ pub(crate) const FRAGMENT_LEN: usize = 1180;
 /// The missing fragments of a message have this long to arrive.
 const LIFETIME: Duration = Duration::from_secs(15);
 
+/// A message whose fragments are all there.
+pub(crate) struct Complete {
+    /// Type of the first payload.
+    pub(crate) first: Option<PayloadType>,
+    /// The payloads.
+    pub(crate) chain: Vec<u8>,
+    /// Digest of fragment 1.
+    pub(crate) digest: Vec<u8>,
+}
+
 /// The fragments of one message that have come so far.
 pub(crate) struct Reassembly {
     message_id: u32,
@@ -72,12 +82,12 @@ impl Reassembly {
         self
     }
 
-    /// The type of the first payload, the chain of payloads, and the digest of fragment 1, if nothing is missing.
-    pub(crate) fn complete(self) -> Result<(Option<PayloadType>, Vec<u8>, Vec<u8>), Self> {
+    /// The message, if nothing is missing.
+    pub(crate) fn complete(self) -> Result<Complete, Self> {
         if self.parts.len() < usize::from(self.total) {
             return Err(self);
         }
-        Ok((self.first, self.parts.into_values().flatten().collect(), self.digest))
+        Ok(Complete { first: self.first, chain: self.parts.into_values().flatten().collect(), digest: self.digest })
     }
 
     /// When the fragments are given up.
@@ -88,5 +98,78 @@ impl Reassembly {
     /// Which fragments are there.
     pub(crate) fn parts(&self) -> Vec<u16> {
         self.parts.keys().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::IkeSpi;
+    use crate::wire::header::{Flags, Version};
+    use crate::wire::num::ExchangeType;
+
+    fn header(message_id: u32) -> Header {
+        Header {
+            initiator_spi: IkeSpi([1; 8]),
+            responder_spi: Some(IkeSpi([2; 8])),
+            next_payload: None,
+            version: Version::V2,
+            exchange: ExchangeType::IKE_AUTH,
+            flags: Flags { initiator: true, version: false, response: false },
+            message_id,
+        }
+    }
+
+    fn fragment(number: u16, total: u16) -> Fragment {
+        Fragment::new(number, total).expect("in range")
+    }
+
+    /// Feeds fragments, each with its own number as contents; the message if it got complete.
+    fn feed(fragments: &[(u32, u16, u16)]) -> Option<Vec<u8>> {
+        let mut state = None;
+        for (id, number, total) in fragments {
+            let fragment = fragment(*number, *total);
+            let reassembly = Reassembly::continued(state.take(), crate::testing::epoch(), &header(*id), fragment);
+            let byte = u8::try_from(*number).expect("small");
+            match reassembly.with(fragment, Some(PayloadType::IDI), vec![byte], vec![byte]).complete() {
+                Ok(complete) => {
+                    assert_eq!((complete.first, complete.digest), (Some(PayloadType::IDI), vec![1]));
+                    return Some(complete.chain);
+                }
+                Err(incomplete) => state = Some(incomplete),
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn puts_fragments_in_order_however_they_come() {
+        assert_eq!(feed(&[(1, 3, 3), (1, 1, 3), (1, 2, 3)]), Some(vec![1, 2, 3]));
+        assert_eq!(feed(&[(1, 2, 2), (1, 2, 2), (1, 2, 2)]), None);
+        assert_eq!(feed(&[(1, 1, 1)]), Some(vec![1]));
+        let many: Vec<_> = (1..=32).rev().map(|number| (1, number, 32)).collect();
+        assert_eq!(feed(&many), Some((1..=32).collect()));
+    }
+
+    #[test]
+    fn a_finer_cut_replaces_what_was_there_and_a_coarser_one_is_stale() {
+        assert_eq!(feed(&[(1, 1, 2), (1, 1, 3), (1, 2, 3), (1, 3, 3)]), Some(vec![1, 2, 3]));
+        assert_eq!(feed(&[(1, 1, 3), (1, 1, 2), (1, 2, 2)]), None);
+        assert_eq!(feed(&[(1, 1, 3), (1, 2, 2), (1, 2, 3), (1, 3, 3)]), Some(vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn fragments_of_different_messages_do_not_mix() {
+        assert_eq!(feed(&[(1, 1, 2), (2, 2, 2)]), None);
+        assert_eq!(feed(&[(1, 1, 2), (2, 2, 2), (2, 1, 2)]), Some(vec![1, 2]));
+    }
+
+    #[test]
+    fn late_fragments_do_not_complete_an_old_message() {
+        let now = crate::testing::epoch();
+        let first = Reassembly::continued(None, now, &header(1), fragment(1, 2));
+        let first = first.with(fragment(1, 2), None, vec![1], Vec::new());
+        let late = Reassembly::continued(Some(first), now + LIFETIME, &header(1), fragment(2, 2));
+        assert_eq!(late.parts(), Vec::<u16>::new());
     }
 }

@@ -4,6 +4,7 @@ use crate::child_sa::{ChildKeys, ChildSuite, DirectionKeys};
 use crate::crypto::prf::Prf;
 use crate::crypto::secret::Secret;
 use crate::crypto::sk::SkKey;
+use crate::crypto::suite::Integ;
 use crate::identity::Identity;
 use crate::proposal::IkeSuite;
 use crate::wire::v2::Identification;
@@ -68,7 +69,7 @@ impl IkeKeys {
 
     fn expand(suite: &IkeSuite, skeyseed: &Secret, nonces: &Nonces<'_>, spis: SpiPair) -> Self {
         let (prf_len, encr_len) = (suite.prf.output_len(), suite.encr.keying_len());
-        let integ_len = suite.integ.map_or(0, |integ| integ.key_len());
+        let integ_len = suite.integ.map_or(0, Integ::key_len);
         let lengths = [prf_len, integ_len, integ_len, encr_len, encr_len, prf_len, prf_len];
         let seed = [nonces.initiator, nonces.responder, &spis.initiator.0, &spis.responder.0];
         let material = suite.prf.plus(skeyseed.expose(), &seed, lengths.iter().sum());
@@ -92,7 +93,7 @@ pub(crate) fn child(
     nonces: &Nonces<'_>,
 ) -> ChildKeys {
     let encr_len = suite.encr.keying_len();
-    let integ_len = suite.integ.map_or(0, |integ| integ.key_len());
+    let integ_len = suite.integ.map_or(0, Integ::key_len);
     let lengths = [encr_len, integ_len, encr_len, integ_len];
     let shared = shared.map_or(&[][..], Secret::expose);
     let material = prf.plus(derive.expose(), &[shared, nonces.initiator, nonces.responder], lengths.iter().sum());

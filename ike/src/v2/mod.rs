@@ -133,7 +133,7 @@ impl Session {
             Incoming::Fragment => {}
             Incoming::Request(request) => {
                 self.heard(ctx, path);
-                self.request(ctx, request, replaced);
+                self.request(ctx, &request, replaced);
             }
             Incoming::Response(purpose) => {
                 self.heard(ctx, path);
@@ -164,18 +164,16 @@ impl Session {
         Ok((sa.receive(ctx.now, header, message, takes), replaced))
     }
 
-    fn request(&mut self, ctx: &mut Context<'_>, request: Message, replaced: bool) {
+    fn request(&mut self, ctx: &mut Context<'_>, request: &Message, replaced: bool) {
         debug!(session = %self.id, peer = %self.path.peer, exchange = %request.exchange, "request");
         self.step(
             |session, ctx, state| match (state, request.exchange) {
-                (State::HalfOpen(state), _) => auth::first(session, ctx, *state, &request),
-                (State::Authenticating(state), ExchangeType::IKE_AUTH) => state.next(session, ctx, &request),
-                (State::Authenticating(state), _) => state.informational(session, ctx, &request),
-                (State::Established(state), ExchangeType::CREATE_CHILD_SA) => {
-                    state.create_child(session, ctx, &request)
-                }
-                (State::Established(state), _) => state.informational(session, ctx, &request, replaced),
-                (State::Closing(state), _) => state.request(session, ctx, &request),
+                (State::HalfOpen(state), _) => auth::first(session, ctx, *state, request),
+                (State::Authenticating(state), ExchangeType::IKE_AUTH) => state.next(session, ctx, request),
+                (State::Authenticating(state), _) => state.informational(session, ctx, request),
+                (State::Established(state), ExchangeType::CREATE_CHILD_SA) => state.create_child(session, ctx, request),
+                (State::Established(state), _) => state.informational(session, ctx, request, replaced),
+                (State::Closing(state), _) => state.request(session, ctx, request),
                 (State::Over, _) => State::Over,
             },
             ctx,
@@ -433,9 +431,9 @@ impl State {
     /// Whether this state takes messages of this kind.
     fn takes(&self, exchange: ExchangeType, response: bool) -> bool {
         match (self, exchange) {
-            (Self::HalfOpen(_), ExchangeType::IKE_AUTH) => !response,
-            (Self::Authenticating(_), ExchangeType::IKE_AUTH | ExchangeType::INFORMATIONAL) => !response,
-            (Self::Established(_) | Self::Closing(_), ExchangeType::CREATE_CHILD_SA) => !response,
+            (Self::HalfOpen(_) | Self::Authenticating(_), ExchangeType::IKE_AUTH)
+            | (Self::Authenticating(_), ExchangeType::INFORMATIONAL)
+            | (Self::Established(_) | Self::Closing(_), ExchangeType::CREATE_CHILD_SA) => !response,
             (Self::Established(_) | Self::Closing(_), ExchangeType::INFORMATIONAL) => true,
             _ => false,
         }

@@ -207,13 +207,13 @@ impl<'a> AuthRequest<'a> {
 }
 
 /// A later request of IKE_AUTH that carries EAP, section 2.16.
-pub(crate) fn eap<'a>(first: Option<PayloadType>, chain: &'a [u8]) -> Result<&'a [u8], Invalid> {
+pub(crate) fn eap(first: Option<PayloadType>, chain: &[u8]) -> Result<&[u8], Invalid> {
     let parts = Parts::parse(first, chain)?;
     parts.eap.map(|eap| eap.0).ok_or(Invalid::problem("EAP is missing"))
 }
 
 /// The last request of IKE_AUTH after EAP, section 2.16.
-pub(crate) fn final_auth<'a>(first: Option<PayloadType>, chain: &'a [u8]) -> Result<Authentication<'a>, Invalid> {
+pub(crate) fn final_auth(first: Option<PayloadType>, chain: &[u8]) -> Result<Authentication<'_>, Invalid> {
     let parts = Parts::parse(first, chain)?;
     parts.auth.ok_or(Invalid::problem("AUTH is missing"))
 }

@@ -21,7 +21,7 @@ use crate::wire::header::{Flags, Header, Version};
 use crate::wire::num::{ExchangeType, PayloadType};
 use crate::wire::v2::{ChainBuilder, Fragment, Sealed, fragment_prefix, sealed_prefix};
 
-use super::fragments::{FRAGMENT_LEN, Reassembly};
+use super::fragments::{Complete, FRAGMENT_LEN, Reassembly};
 use super::keys::{SaKeys, SpiPair};
 
 /// Own requests that may wait for the window. More are not needed: one for each Child SA and one for the IKE SA.
@@ -220,7 +220,7 @@ impl IkeSa {
         let reassembly = Reassembly::continued(self.received.reassembly.take(), now, header, fragment);
         let reassembly = reassembly.with(fragment, sealed.inner, part, digest);
         match reassembly.complete() {
-            Ok((first, chain, digest)) => {
+            Ok(Complete { first, chain, digest }) => {
                 (Incoming::Request(Message { exchange: header.exchange, first, chain }), digest)
             }
             Err(incomplete) => {

@@ -57,7 +57,7 @@ impl Pki {
         let (chain, key) = self.issue(&params("gateway", &["gw.example", "vpn.example"]));
         let mut config = Config::new(identity("gw.example"));
         config.credential = Some(Credential::new(chain, key.as_bytes()).expect("they belong together"));
-        config.client_authorities = Some(Authorities::new(&[self.root.clone()]).expect("an authority"));
+        config.client_authorities = Some(Authorities::new(std::slice::from_ref(&self.root)).expect("an authority"));
         config.eap = true;
         config
     }

@@ -17,15 +17,15 @@ fn life(seed: u64, quality: LinkQuality) -> bool {
     let mut gateway = server();
     // So that hardly anybody counts as dead for the losses alone.
     gateway.timing.transmissions = 12;
-    if seed % 5 == 0 {
+    if seed.is_multiple_of(5) {
         gateway.limits.cookie_threshold = 0;
     }
     let mut pair = Pair::new(gateway, quality, seed);
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         pair.link.translate(0);
     }
     let mut config = client();
-    config.pfs = seed % 2 == 0;
+    config.pfs = seed.is_multiple_of(2);
     config.transmissions = 12;
     pair.connect(config, seed ^ 0xc11e);
     pair.settle(LIMIT);
@@ -41,7 +41,7 @@ fn life(seed: u64, quality: LinkQuality) -> bool {
             assert!(pair.clients[0].is_up(), "seed {seed}: {:?} {:?}", pair.clients[0].end(), pair.seen);
             pair.assert_same_children(0);
         }
-        if seed % 7 == 0 && step == 2 && seed % 3 == 0 {
+        if seed.is_multiple_of(21) && step == 2 {
             // The NAT forgets the client, which soon sends something.
             pair.link.translate(0);
             run(&mut pair, 0, Task::Probe);

@@ -6,5 +6,6 @@ mod child;
 mod handshake;
 mod liveness;
 mod lossy;
+mod nonsense;
 mod setup;
 mod strangers;

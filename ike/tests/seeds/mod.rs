@@ -21,7 +21,35 @@ pub(crate) struct Seed {
 pub(crate) fn all() -> Vec<Seed> {
     let seeds = |target| move |(name, bytes)| Seed { target, name, bytes };
     let inners = inners().map(|(name, payloads)| (name, inner(&payloads)));
-    headers().map(seeds("header")).chain(messages().map(seeds("message"))).chain(inners.map(seeds("inner"))).collect()
+    let wire = headers().map(seeds("header")).chain(messages().map(seeds("message"))).chain(inners.map(seeds("inner")));
+    wire.chain(stories().map(seeds("engine"))).collect()
+}
+
+/// Scripts of `cygnet_ike::fuzzing::engine`: options of the server, then operations.
+fn stories() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    const CONNECT: u8 = 0x00;
+    const TASK: u8 = 0x20;
+    const STEP: u8 = 0x40;
+    const WAIT: u8 = 0x60;
+    const FORGE: u8 = 0x70;
+    const STRANGER: u8 = 0x80;
+    const CONFUSE: u8 = 0x90;
+    const LOSE: u8 = 0xb0;
+    const TRANSLATE: u8 = 0xc0;
+    const CLOSE: u8 = 0xd0;
+    let login = |options: u8, client: u8| vec![options, CONNECT, client, STEP, STEP, STEP];
+    [
+        (
+            "login_and_tasks",
+            [login(0, 2), vec![TASK, 1, STEP, STEP, TASK, 2, STEP, STEP, TASK, 3, STEP, TASK, 5]].concat(),
+        ),
+        ("cookie_and_nat", [vec![3, TRANSLATE], login(1, 0), vec![STEP, TRANSLATE, TASK, 4, STEP]].concat()),
+        ("wrong_psk", [login(0, 1), vec![CONNECT, 4, STEP, STEP, CONNECT, 16, STEP, STEP]].concat()),
+        ("forged", [vec![0, CONNECT, 0, STEP, FORGE, 40, 1, STRANGER, 1, 2, 3], vec![STEP, FORGE, 9, 9]].concat()),
+        ("nonsense", [login(4, 0), vec![CONFUSE, 2, 9, 0x88, 1, 2, 3, STEP, STEP, TASK, 0, STEP]].concat()),
+        ("lost", [login(0, 0), vec![LOSE, 100, TASK, 1, WAIT, 40, LOSE, 0, WAIT, 9, CLOSE, LOSE, 50]].concat()),
+    ]
+    .into_iter()
 }
 
 fn headers() -> impl Iterator<Item = (&'static str, Vec<u8>)> {

@@ -1,0 +1,212 @@
+//! What the client does once it is in: CREATE_CHILD_SA and INFORMATIONAL of both directions.
+
+use std::time::Instant;
+
+use crate::child_sa::ChildKeys;
+use crate::crypto::dh::KeyPair;
+use crate::crypto::secret::Secret;
+use crate::proposal::{ChildKeyExchange, choose_child, choose_ike};
+use crate::v2::keys;
+use crate::v2::keys::{IkeKeys, Nonces, SpiPair};
+use crate::wire::num::{ExchangeType, NotifyType, ProtocolId};
+use crate::wire::v2::{ChainBuilder, Delete, KeyExchange, Nonce, Notify, Payload, Payloads};
+use crate::wire::{EspSpi, IkeSpi};
+
+use super::{Client, ClientChild, End, Outstanding, Task, Waiting};
+use crate::testing::client_sa::{ClientSa, Opened};
+
+impl Client {
+    pub(super) fn next_task(&mut self, now: Instant) {
+        if self.outstanding.is_some() || !self.is_up() {
+            return;
+        }
+        if self.old_sa.is_some() {
+            return self.send_delete(now, Delete::IkeSa, Waiting::DeleteOldIke, true);
+        }
+        let Some(task) = self.tasks.pop_front() else { return };
+        match task {
+            Task::NewChild => self.send_child(now, None),
+            Task::RekeyChild => match self.children.last().map(|child| child.inbound) {
+                Some(old) => self.send_child(now, Some(old)),
+                None => self.next_task(now),
+            },
+            Task::RekeyIke => self.send_rekey_ike(now),
+            Task::DeleteChild => match self.children.last().map(|child| child.inbound) {
+                Some(spi) => self.delete_child(now, spi),
+                None => self.next_task(now),
+            },
+            Task::Probe => {
+                self.send_request(now, ExchangeType::INFORMATIONAL, ChainBuilder::new(), Waiting::Probe, false);
+            }
+            Task::Close => self.send_delete(now, Delete::IkeSa, Waiting::Close, false),
+        }
+    }
+
+    pub(super) fn delete_child(&mut self, now: Instant, spi: EspSpi) {
+        let delete = Delete::ChildSas { protocol: ProtocolId::ESP, spis: vec![spi] };
+        self.send_delete(now, delete, Waiting::Delete(Some(spi)), false);
+    }
+
+    pub(super) fn send_delete(&mut self, now: Instant, delete: Delete, waiting: Waiting, on_old: bool) {
+        let mut chain = ChainBuilder::new();
+        chain.push(&Payload::Delete(delete));
+        self.send_request(now, ExchangeType::INFORMATIONAL, chain, waiting, on_old);
+    }
+
+    pub(super) fn send_child(&mut self, now: Instant, replaces: Option<EspSpi>) {
+        let spi = EspSpi(u32::from_be_bytes(self.bytes()) | 0x100);
+        let nonce = self.bytes::<32>().to_vec();
+        let pair = self.config.pfs.then(|| KeyPair::generate(self.config.guess, &mut self.random));
+        let mut chain = ChainBuilder::new();
+        if let Some(old) = replaces {
+            chain.push(&Payload::Notify(Notify::about_esp(old, NotifyType::REKEY_SA, &[])));
+        }
+        chain.push(&Payload::SecurityAssociation(self.child_offer(spi, self.config.pfs)));
+        chain.push(&Payload::Nonce(Nonce(&nonce)));
+        if let Some(pair) = &pair {
+            chain.push(&Payload::KeyExchange(KeyExchange { group: pair.group().id(), data: pair.public() }));
+        }
+        self.push_selectors(&mut chain);
+        let waiting = Waiting::Child { spi, nonce, pair, replaces };
+        self.send_request(now, ExchangeType::CREATE_CHILD_SA, chain, waiting, false);
+    }
+
+    pub(super) fn send_rekey_ike(&mut self, now: Instant) {
+        let spi = IkeSpi(self.bytes());
+        let nonce = self.bytes::<32>().to_vec();
+        let pair = KeyPair::generate(self.config.guess, &mut self.random);
+        let mut chain = ChainBuilder::new();
+        chain.push(&Payload::SecurityAssociation(self.ike_offer(spi.into())));
+        chain.push(&Payload::Nonce(Nonce(&nonce)));
+        chain.push(&Payload::KeyExchange(KeyExchange { group: pair.group().id(), data: pair.public() }));
+        self.send_request(now, ExchangeType::CREATE_CHILD_SA, chain, Waiting::Ike { spi, nonce, pair }, false);
+    }
+
+    pub(super) fn answer(&mut self, now: Instant, opened: &Opened, old: bool) {
+        let fits = |o: &Outstanding| o.id == opened.id && o.on_old == old && !matches!(o.waiting, Waiting::Init);
+        let Some(outstanding) = self.outstanding.take_if(|outstanding| fits(outstanding)) else { return };
+        match outstanding.waiting {
+            Waiting::Auth => return self.auth_answer(now, opened),
+            Waiting::Child { spi, nonce, pair, replaces } => {
+                return self.child_answer(now, opened, (spi, nonce, pair), replaces);
+            }
+            Waiting::Ike { spi, nonce, pair } => self.ike_answer(opened, spi, &nonce, pair),
+            Waiting::Delete(spi) => self.children.retain(|child| Some(child.inbound) != spi),
+            Waiting::DeleteOldIke => self.old_sa = None,
+            Waiting::Init => {}
+            Waiting::Probe => self.raw_answer = error_in(opened),
+            Waiting::Close => return self.finish(End::Closed),
+        }
+        self.next_task(now);
+    }
+
+    pub(super) fn child_answer(
+        &mut self,
+        now: Instant,
+        opened: &Opened,
+        (spi, nonce, pair): (EspSpi, Vec<u8>, Option<KeyPair>),
+        replaces: Option<EspSpi>,
+    ) {
+        let Ok(payloads) = Payloads::parse(opened.first, &opened.chain) else { return };
+        let (mut responder_nonce, mut public) = (Vec::new(), None);
+        for payload in &payloads {
+            match payload {
+                Payload::Notify(notify) if notify.kind.is_error() => self.refusals.push(notify.kind),
+                Payload::Nonce(n) => responder_nonce = n.0.to_vec(),
+                Payload::KeyExchange(ke) => public = Some(ke.data),
+                _ => {}
+            }
+        }
+        let guess = pair.as_ref().map_or(ChildKeyExchange::Absent, |pair| ChildKeyExchange::Guess(pair.group().id()));
+        let shared = pair.zip(public).and_then(|(pair, public)| pair.agree(public).ok());
+        let made = self.child(&payloads, spi, &nonce, &responder_nonce, shared.as_ref(), guess);
+        let is_made = made.is_some();
+        self.children.extend(made);
+        match replaces.filter(|_| is_made && !self.forgets_to_delete) {
+            Some(old) => self.delete_child(now, old),
+            None => self.next_task(now),
+        }
+    }
+
+    pub(super) fn child(
+        &self,
+        payloads: &Payloads<'_>,
+        spi: EspSpi,
+        nonce: &[u8],
+        responder_nonce: &[u8],
+        shared: Option<&Secret>,
+        key_exchange: ChildKeyExchange,
+    ) -> Option<ClientChild> {
+        let (mut chosen, mut tsi, mut tsr) = (None, Vec::new(), Vec::new());
+        for payload in payloads {
+            match payload {
+                Payload::SecurityAssociation(sa) => chosen = choose_child(&self.config.policy, sa, key_exchange).ok(),
+                Payload::TsInitiator(ts) => tsi.clone_from(&ts.0),
+                Payload::TsResponder(ts) => tsr.clone_from(&ts.0),
+                _ => {}
+            }
+        }
+        let (chosen, sa) = (chosen?, self.sa.as_ref()?);
+        let nonces = Nonces { initiator: nonce, responder: responder_nonce };
+        let ChildKeys { inbound, outbound } = keys::child(sa.suite.prf, &sa.derive, &chosen.suite, shared, &nonces);
+        let keys = ChildKeys { inbound: outbound, outbound: inbound };
+        Some(ClientChild { inbound: spi, outbound: chosen.spi, suite: chosen.suite, keys, tsi, tsr })
+    }
+
+    pub(super) fn ike_answer(&mut self, opened: &Opened, spi: IkeSpi, nonce: &[u8], pair: KeyPair) {
+        let Ok(payloads) = Payloads::parse(opened.first, &opened.chain) else { return };
+        let (mut chosen, mut responder_nonce, mut public) = (None, Vec::new(), None);
+        for payload in &payloads {
+            match payload {
+                Payload::Notify(notify) if notify.kind.is_error() => return self.refusals.push(notify.kind),
+                Payload::SecurityAssociation(sa) => {
+                    chosen = choose_ike(&self.config.policy, sa, pair.group().id()).ok();
+                }
+                Payload::Nonce(n) => responder_nonce = n.0.to_vec(),
+                Payload::KeyExchange(ke) => public = Some(ke.data),
+                _ => {}
+            }
+        }
+        let (Some(chosen), Some(public)) = (chosen, public) else { return };
+        let (Some(responder), Ok(shared)) = (chosen.spi, pair.agree(public)) else { return };
+        let Some(old) = self.sa.take() else { return };
+        let spis = SpiPair { initiator: spi, responder };
+        let nonces = Nonces { initiator: nonce, responder: &responder_nonce };
+        let keys = IkeKeys::rekeyed(old.suite.prf, &old.derive, &chosen.suite, &shared, &nonces, spis);
+        self.sa = Some(ClientSa::new(spis, chosen.suite, keys.sa, self.config.fragmentation, 0));
+        self.old_sa = Some(old);
+    }
+
+    /// A request of the server: a question whether we live, or DELETE.
+    pub(super) fn request(&mut self, opened: &Opened, old: bool) {
+        let sa = if old { self.old_sa.as_mut() } else { self.sa.as_mut() };
+        let (Some(sa), Ok(payloads)) = (sa, Payloads::parse(opened.first, &opened.chain)) else { return };
+        let is_new = sa.is_new(opened.id) && opened.exchange == ExchangeType::INFORMATIONAL;
+        let (mut chain, mut ends) = (ChainBuilder::new(), false);
+        for payload in payloads.iter().filter(|_| is_new) {
+            match payload {
+                Payload::Delete(Delete::IkeSa) => ends = true,
+                Payload::Delete(Delete::ChildSas { spis, .. }) => {
+                    let gone = |child: &ClientChild| spis.contains(&child.outbound);
+                    let ours = self.children.iter().filter(|child| gone(child)).map(|child| child.inbound).collect();
+                    self.children.retain(|child| !gone(child));
+                    chain.push(&Payload::Delete(Delete::ChildSas { protocol: ProtocolId::ESP, spis: ours }));
+                }
+                _ => {}
+            }
+        }
+        let messages = sa.answer(opened.id, chain, &mut self.random);
+        self.send(messages);
+        if ends {
+            self.finish(End::DeletedByServer);
+        }
+    }
+}
+
+fn error_in(opened: &Opened) -> Option<NotifyType> {
+    let payloads = Payloads::parse(opened.first, &opened.chain).ok()?;
+    payloads.iter().find_map(|payload| match payload {
+        Payload::Notify(notify) if notify.kind.is_error() => Some(notify.kind),
+        _ => None,
+    })
+}
