@@ -8,13 +8,14 @@
 //! | AES-GCM-192, which ring lacks | aes-gcm |
 //! | AES-CBC | aes, cbc; several packets side by side: [`cbc`] |
 //! | HMAC-SHA1 | hmac with sha1, which uses the SHA instructions where ring does not |
-//! | HMAC-SHA2 | ring |
+//! | HMAC-SHA2 | ring; HMAC-SHA-256 of two packets of a batch at once: [`sha256_pair`] |
 //!
 //! Does not: check sequence numbers, fill in or judge padding. Those are of [`crate::sa`].
 
 mod aead;
 mod cbc;
 mod mac;
+mod sha256_pair;
 
 use std::ops::Range;
 

@@ -1,13 +1,29 @@
 //! Our certificate with its key, and the authorities that vouch for clients.
 
+use crate::cert::{CertError, Certificate, Role, TrustAnchors, UnixTime, VerifiedCertificate, verify_chain};
+use crate::crypto::random::Random;
+use crate::crypto::sign::{KeyError, NoScheme, SignError, SigningKey};
+use crate::identity::Identity;
+use crate::wire::limits::MAX_CERTIFICATES;
+use crate::wire::num::{AuthMethod, HashAlgId};
+
+/// Most bytes of our whole chain: it has to fit into one message.
+const MAX_CHAIN_BYTES: usize = 32 * 1024;
+
+/// Most authorities that are named in a request: 20 bytes each in IKE_SA_INIT, which cannot be fragmented.
+const MAX_REQUESTED: usize = 16;
+
 /// Our certificate chain and private key.
 pub struct Credential {
     chain: Vec<Vec<u8>>,
+    certificate: Certificate,
+    key: SigningKey,
 }
 
 /// Authorities whose certificates let clients in.
 pub struct Authorities {
-    anchors: Vec<Vec<u8>>,
+    anchors: TrustAnchors,
+    key_hashes: Vec<u8>,
 }
 
 impl Credential {
@@ -16,10 +32,18 @@ impl Credential {
     /// # Errors
     /// [`CredentialError`] if the key or a certificate cannot be read, or they do not belong together.
     pub fn new(chain: Vec<Vec<u8>>, key_pem: &[u8]) -> Result<Self, CredentialError> {
-        if key_pem.is_empty() || chain.is_empty() {
-            return Err(CredentialError("certificate or key is missing".into()));
+        let key = SigningKey::from_pem(key_pem)?;
+        let certificate = Certificate::from_der(chain.first().ok_or(CredentialError::NoCertificate)?)?;
+        for other in chain.iter().skip(1) {
+            Certificate::from_der(other)?;
         }
-        Ok(Self { chain })
+        if chain.len() > MAX_CERTIFICATES || chain.iter().map(Vec::len).sum::<usize>() > MAX_CHAIN_BYTES {
+            return Err(CredentialError::TooLong);
+        }
+        if certificate.public_key()? != *key.public_key() {
+            return Err(CredentialError::OtherKey);
+        }
+        Ok(Self { chain, certificate, key })
     }
 
     /// The certificates as they are sent.
@@ -27,31 +51,85 @@ impl Credential {
     pub fn chain(&self) -> &[Vec<u8>] {
         &self.chain
     }
+
+    /// Our own certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// Whether our certificate has this name, so that we may use it as our identity.
+    #[must_use]
+    pub fn speaks_for(&self, identity: &Identity) -> bool {
+        match identity {
+            Identity::DerAsn1Dn(dn) => dn == self.certificate.subject(),
+            _ => self.certificate.names().contains(identity),
+        }
+    }
+
+    /// AUTH data over `octets` for a peer that announced these hash algorithms.
+    pub(crate) fn sign(
+        &self,
+        octets: &[u8],
+        peer_hashes: Option<&[HashAlgId]>,
+        allow_sha1: bool,
+        random: &mut dyn Random,
+    ) -> Result<(AuthMethod, Vec<u8>), SigningFailed> {
+        let scheme = self.key.choose(peer_hashes, allow_sha1)?;
+        Ok((scheme.method(), self.key.sign(scheme, octets, random)?))
+    }
 }
 
 impl Authorities {
     /// Certificates of authorities, as DER.
     ///
     /// # Errors
-    /// [`CredentialError`] if one cannot be read.
-    pub fn new(certificates: Vec<Vec<u8>>) -> Result<Self, CredentialError> {
-        Ok(Self { anchors: certificates })
+    /// [`CredentialError`] if there is none or one cannot be read.
+    pub fn new(certificates: &[Vec<u8>]) -> Result<Self, CredentialError> {
+        let anchors = TrustAnchors::new(certificates)?;
+        let mut key_hashes = anchors.request_authorities();
+        key_hashes.truncate(MAX_REQUESTED * crate::cert::KEY_HASH_LEN);
+        Ok(Self { anchors, key_hashes })
     }
 
-    /// Their number.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.anchors.len()
+    /// What a certificate request says.
+    pub(crate) fn key_hashes(&self) -> &[u8] {
+        &self.key_hashes
     }
 
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.anchors.is_empty()
+    /// Verifies the certificate of a client, the first of `certificates`, with the help of the others.
+    pub(crate) fn verify(&self, certificates: &[&[u8]], now: UnixTime) -> Result<VerifiedCertificate, CertError> {
+        let (end_entity, others) = certificates.split_first().ok_or(CertError::Malformed)?;
+        verify_chain(end_entity, others, &self.anchors, now, Role::Client)
     }
 }
 
 /// Why a certificate or key cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct CredentialError(pub(crate) String);
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialError {
+    /// The private key.
+    #[error("private key: {0}")]
+    Key(#[from] KeyError),
+    /// A certificate.
+    #[error("{0}")]
+    Certificate(#[from] CertError),
+    /// There is no certificate at all.
+    #[error("there is no certificate")]
+    NoCertificate,
+    /// The certificate is one of another key.
+    #[error("the private key does not belong to the certificate")]
+    OtherKey,
+    /// More certificates than fit into a message.
+    #[error("the certificate chain is too long (8 certificates, 32 KiB)")]
+    TooLong,
+}
+
+/// Why there is no signature of ours.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SigningFailed {
+    #[error(transparent)]
+    NoScheme(#[from] NoScheme),
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}

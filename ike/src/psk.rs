@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn nobody_is_found_without_a_matching_entry() {
-        let table = PskTable::new(vec![(PskSelector::Identity(Identity::KeyId(b"a".into())), Secret::from_slice(b"k"))]);
+        let table =
+            PskTable::new(vec![(PskSelector::Identity(Identity::KeyId(b"a".into())), Secret::from_slice(b"k"))]);
         let address = "192.0.2.1".parse().expect("an address");
         assert!(table.find(&Identity::Fqdn("a".into()), address).is_none());
         assert!(table.find(&Identity::KeyId(b"a".into()), address).is_some());

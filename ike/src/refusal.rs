@@ -4,11 +4,13 @@
 
 use std::fmt;
 
+use crate::cert::CertError;
+use crate::crypto::sign::SignatureError;
 use crate::event::{Path, SessionId};
 use crate::identity::Identity;
 use crate::proposal::Mismatch;
 use crate::wire::Malformed;
-use crate::wire::num::{AuthMethod, ExchangeType, PayloadType};
+use crate::wire::num::{AuthMethod, ExchangeType, GroupId, PayloadType};
 use crate::wire::v2::TrafficSelector;
 
 /// Something that was refused.
@@ -45,6 +47,11 @@ pub enum RefusalReason {
     IkeProposal(Mismatch),
     /// None of the offered suites for the Child SA is acceptable.
     ChildProposal(Mismatch),
+    /// Not of the group that we would take; the client may try again with that one.
+    OtherGroup {
+        /// The right group.
+        wanted: GroupId,
+    },
     /// The public Diffie-Hellman value is not one that may be used.
     KeyExchange,
     /// The IDi payload is of a type that we do not know, or not valid.
@@ -65,13 +72,12 @@ pub enum RefusalReason {
     /// An authentication method that we do not accept.
     AuthMethod(AuthMethod),
     /// The certificate of the client is not acceptable.
-    Certificate {
-        /// Why, and until when or for whom it would have been.
-        problem: String,
-    },
+    Certificate(CertError),
     /// The signature of the client is wrong.
-    Signature {
-        /// What is wrong with it.
+    Signature(SignatureError),
+    /// Our key cannot make a signature that this client could verify.
+    NoSignatureScheme {
+        /// Why.
         problem: String,
     },
     /// The EAP server did not let the client in.
@@ -126,6 +132,7 @@ impl RefusalReason {
             Self::MajorVersion(_) => "major_version",
             Self::IkeProposal(_) => "ike_proposal",
             Self::ChildProposal(_) => "child_proposal",
+            Self::OtherGroup { .. } => "other_group",
             Self::KeyExchange => "key_exchange",
             Self::Identity => "identity",
             Self::NoPsk => "no_psk",
@@ -134,8 +141,9 @@ impl RefusalReason {
             Self::CertificatesUnavailable => "certificates_unavailable",
             Self::NoServerCertificate => "no_server_certificate",
             Self::AuthMethod(_) => "auth_method",
-            Self::Certificate { .. } => "certificate",
-            Self::Signature { .. } => "signature",
+            Self::Certificate(_) => "certificate",
+            Self::Signature(_) => "signature",
+            Self::NoSignatureScheme { .. } => "no_signature_scheme",
             Self::EapFailed => "eap_failed",
             Self::EapKeyMismatch => "eap_key_mismatch",
             Self::EapTooLong => "eap_too_long",
@@ -167,8 +175,13 @@ impl RefusalReason {
             Self::EapUnavailable { certificate_missing: false } => {
                 "add users, or let the client log in by certificate or pre-shared key".into()
             }
-            Self::CertificatesUnavailable => "set client_ca to the authority that issued the client's certificate".into(),
+            Self::CertificatesUnavailable => {
+                "set client_ca to the authority that issued the client's certificate".into()
+            }
             Self::NoServerCertificate => "set cert and key, or let the client use a pre-shared key".into(),
+            Self::NoSignatureScheme { .. } => {
+                "allow rsa_sha1, or use a certificate with another kind of key for this client".into()
+            }
             Self::EapFailed => "check user name and password".into(),
             Self::TrafficSelectors { .. } => "set routes to networks that the client asks for".into(),
             Self::NoAddressRequested => "let the client ask for a virtual address".into(),
@@ -199,6 +212,7 @@ impl fmt::Display for RefusalReason {
             Self::MajorVersion(major) => write!(f, "the client speaks version {major} of IKE"),
             Self::IkeProposal(mismatch) => write!(f, "no acceptable IKE suite: {mismatch}"),
             Self::ChildProposal(mismatch) => write!(f, "no acceptable ESP suite: {mismatch}"),
+            Self::OtherGroup { wanted } => write!(f, "the client used another group than {wanted}, and may try again"),
             Self::KeyExchange => write!(f, "the client's Diffie-Hellman value is not acceptable"),
             Self::Identity => write!(f, "the client's identity is of an unknown kind or not valid"),
             Self::NoPsk => write!(f, "there is no pre-shared key for this client"),
@@ -212,8 +226,9 @@ impl fmt::Display for RefusalReason {
             Self::CertificatesUnavailable => write!(f, "the client uses a certificate, but none are accepted"),
             Self::NoServerCertificate => write!(f, "the client expects a certificate, but the gateway has none"),
             Self::AuthMethod(method) => write!(f, "the client authenticates by {method}, which is not accepted"),
-            Self::Certificate { problem } => write!(f, "the client's certificate is not acceptable: {problem}"),
-            Self::Signature { problem } => write!(f, "the client's signature is not acceptable: {problem}"),
+            Self::Certificate(problem) => write!(f, "the client's certificate is not acceptable: {problem}"),
+            Self::Signature(problem) => write!(f, "the client's signature is not acceptable: {problem}"),
+            Self::NoSignatureScheme { problem } => write!(f, "no signature that the client can verify: {problem}"),
             Self::EapFailed => write!(f, "user name or password is wrong"),
             Self::EapKeyMismatch => write!(f, "the client derived another key from the password exchange"),
             Self::EapTooLong => write!(f, "the password exchange does not come to an end"),

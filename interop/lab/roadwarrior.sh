@@ -3,7 +3,7 @@
 # IKE, ESP: its proposals. STACK: libipsec or guest. CLIENT_TS: what it wants to reach. SWAN_CONN_OPT, SWAN_CHILD_OPT:
 # more lines for the connection and the child. CHILD_REKEY, IKE_REKEY, DPD_DELAY: its timers.
 
-# client_node NODE: where STACK says; client_packages: what a recipe has to `need`.
+# client_node NODE: a node of the kind that STACK needs.
 client_node() {
   if [ "$STACK" = guest ]; then node "$1" guest; else node "$1" plain; fi
 }

@@ -99,6 +99,7 @@ lab_end() {
   lab_cleanup
   if [ $rc = 0 ] && { [ "$LAB_FAILED" != 0 ] || [ "$LAB_PASSED" = 0 ]; }; then rc=1; fi
   say "$([ $rc = 0 ] && echo PASS || echo "FAIL rc=$rc")  $RECIPE  ok=$LAB_PASSED fail=$LAB_FAILED"
+  if [ $rc = 0 ] && [ -n "${LAB_DISCARD:-}" ]; then rm -rf "$OUT"; fi
   exit $rc
 }
 

@@ -22,7 +22,7 @@ charon() {
 charon {
   load = random nonce aes sha1 sha2 md5 hmac kdf gcm ccm chapoly curve25519 openssl pem pkcs1 pkcs8 pubkey x509 revocation constraints cmac ctr $kernel socket-default vici updown attr resolve eap-identity eap-mschapv2
   install_virtual_ip = yes
-  retransmit_timeout = 2.0
+  retransmit_timeout = ${CHARON_TIMEOUT:-2.0}
   retransmit_tries = ${CHARON_TRIES:-3}
   ${CHARON_CONF:-}
   plugins {

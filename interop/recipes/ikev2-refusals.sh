@@ -48,18 +48,18 @@ pki_make
 server_for psk
 step "wrong pre-shared key"
 PSK=not-$PSK refused "wrong pre-shared key" 'AUTH_FAILED'
-explained "$CLIENT_ADDR" 'pre-shared key|psk' "$CLIENT_ID"
+explained "$CLIENT_ADDR" 'another pre-shared key' 'same pre-shared key' "$CLIENT_ID"
 client_reset c1
 
 step "no common proposal"
 IKE=aes256-sha1-modp1024 refused "weak group" 'NO_PROP'
-explained "$CLIENT_ADDR" 'modp1024|modp-1024' 'policy' 'legacy'
+explained "$CLIENT_ADDR" 'modp1024' 'policy = .*legacy'
 client_reset c1
 
 server_for eap-mschapv2
 step "wrong password"
 refused "wrong password" 'EAP_FAILURE|AUTH_FAILED|EAP/FAIL' "$USER1" "not-$PASS1"
-explained "$USER1" 'password' "$USER1"
+explained "$USER1" 'wrong|password' "$USER1" 'check|cygnet user'
 client_reset c1
 
 server_for cert
@@ -68,22 +68,23 @@ mkdir -p "$OUT/kept"
 cp "$OUT"/pki/client.* "$OUT/kept/"
 pki_authority stranger && pki_client client stranger "$CLIENT_ID" || die "certificates of the stranger"
 refused "unknown authority" 'AUTH_FAILED'
-explained "$CLIENT_ADDR" 'certificate' 'authority|issuer|CA' 'client_ca'
+explained "$CLIENT_ADDR" 'certificate' 'issue|authority' '\<ca\>'
 client_reset c1
 
 step "expired certificate"
 pki_expired_client client ca "$CLIENT_ID" || die "expired certificate"
 refused "expired certificate" 'AUTH_FAILED'
-explained "$CLIENT_ADDR" 'expired' 'renew|issue|new certificate'
+explained "$CLIENT_ADDR" 'expired' 'renew|new certificate|issue'
 client_reset c1
 cp "$OUT"/kept/client.* "$OUT/pki/"
 
-POOL=$POOL_FIRST/32 POOL_LAST=$POOL_FIRST CLIENT_VIPS=0.0.0.0
+# The smallest pool: one address is the gateway's, one is left.
+POOL=10.99.0.8/30 POOL_LAST=$POOL_FIRST CLIENT_VIPS=0.0.0.0
 server_for psk
 step "pool exhausted"
 CLIENT_ID=first.example.test check "first client connects" client_up c2
 refused "pool exhausted" 'INTERNAL_ADDRESS_FAILURE|INT_ADDR_FAIL'
-explained "$CLIENT_ADDR" 'pool|address' 'larger|another|pool'
+explained "$CLIENT_ADDR" 'address' 'enlarge|larger'
 client_reset c1
 check "first client: IKE SA deleted" client_down c2
 check "then its address is free again" client_up c1

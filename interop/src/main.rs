@@ -11,9 +11,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, ValueEnum};
 
 use crate::row::{Laboratory, Outcome, Verdict};
@@ -68,7 +67,11 @@ fn main() -> Result<ExitCode> {
     let laboratory = laboratory(&arguments, interop)?;
     let (mut passed, mut failed) = (0, 0);
     let ran = schedule::run_all(&laboratory, &rows, arguments.jobs, |row, outcome| {
-        if outcome.verdict == Verdict::Passed { passed += 1 } else { failed += 1 }
+        if outcome.verdict == Verdict::Passed {
+            passed += 1;
+        } else {
+            failed += 1;
+        }
         say(&describe(row, outcome));
     });
     if let Err(error) = ran {
@@ -95,19 +98,31 @@ fn laboratory(arguments: &Arguments, interop: &Path) -> Result<Laboratory> {
         PathBuf::new()
     } else {
         arguments.cygnet.canonicalize().with_context(|| {
-            format!("{} is not there; build it with: cargo build --release -p cygnet-server", arguments.cygnet.display())
+            format!(
+                "{} is not there; build it with: cargo build --release -p cygnet-server",
+                arguments.cygnet.display()
+            )
         })?
     };
-    let out = arguments.out.clone().unwrap_or_else(|| interop.join("out").join(run_name()));
-    fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    let out = match &arguments.out {
+        Some(out) => fs::create_dir_all(out).map(|()| out.clone()).context("cannot create the output folder")?,
+        None => new_run_folder(&interop.join("out"))?,
+    };
     let out = out.canonicalize()?;
     Ok(Laboratory { interop: interop.to_owned(), cygnet, reference, out, keep: arguments.keep })
 }
 
-/// Unique on this machine and in order of time.
-fn run_name() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
-    format!("{seconds}-{}", std::process::id())
+/// Creates the first of run-1, run-2, ... that does not exist yet.
+fn new_run_folder(parent: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    for number in 1.. {
+        let folder = parent.join(format!("run-{number}"));
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => return other.map(|()| folder).context("cannot create the output folder"),
+        }
+    }
+    bail!("every folder name in {} is taken", parent.display())
 }
 
 fn describe(row: &Row, outcome: &Outcome) -> String {

@@ -83,6 +83,7 @@ impl Laboratory {
     ///
     /// # Errors
     /// When the recipe cannot be started at all or its folder cannot be written.
+    #[expect(clippy::disallowed_methods, reason = "it is the real time that a run takes")]
     pub(crate) fn run(&self, row: &Row, number: usize) -> Result<Outcome> {
         let out = self.out.join(&row.name);
         fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
@@ -125,7 +126,8 @@ impl Laboratory {
 /// The lines of a recipe's log worth showing: failed checks and trouble of the laboratory, ten at most.
 fn complaints(log: &Path) -> Vec<String> {
     let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    let telling = |line: &&str| ["  FAIL  ", "SETUP FAILED", "STOPPED", "missing command"].iter().any(|s| line.contains(s));
+    let telling =
+        |line: &&str| ["  FAIL  ", "SETUP FAILED", "STOPPED", "missing command"].iter().any(|s| line.contains(s));
     text.lines().filter(telling).take(10).map(str::to_owned).collect()
 }
 
@@ -153,14 +155,16 @@ mod tests {
     }
 
     fn row() -> Row {
-        let text = "name = 'a'\nrecipe = 'r'\ngroup = 'userspace'\nreference = 'ref'\nproves = ''\nargs = { AUTH = 'psk' }";
+        let text =
+            "name = 'a'\nrecipe = 'r'\ngroup = 'userspace'\nreference = 'ref'\nproves = ''\nargs = { AUTH = 'psk' }";
         toml::from_str(text).expect("a valid row")
     }
 
     #[test]
     fn a_failing_row_keeps_its_output_and_tells_its_complaints() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let script = "echo \"[ 1] FAIL is only shown with blanks\"; echo \"[ 1.00]   FAIL  ping of $SERVER $1\"; exit 1";
+        let script =
+            "echo \"[ 1] FAIL is only shown with blanks\"; echo \"[ 1.00]   FAIL  ping of $SERVER $1\"; exit 1";
         let outcome = laboratory(folder.path(), script).run(&row(), 7).expect("it runs");
         assert_eq!(outcome.verdict, Verdict::Failed);
         assert_eq!(outcome.complaints, ["[ 1.00]   FAIL  ping of cygnet AUTH=psk"]);

@@ -6,7 +6,8 @@
 //! under one key for both, who chooses plaintexts could make the payload's first block meet the IV's input.
 //!
 //! **Batch.** Encryption of one packet is serial: each block waits for the one before. [`CbcSealer::seal_group`] takes one
-//! block of each of up to [`LANES`] packets per step, which the AES units work on at the same time.
+//! block of each of up to [`LANES`] packets per step, which the AES units work on at the same time. The HMACs follow, two
+//! packets at once where [`super::sha256_pair`] can.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -99,9 +100,30 @@ impl CbcSealer {
             Encryptor::Aes192(aes) => encrypt_lanes(aes, &mut lanes[..group.len()]),
             Encryptor::Aes256(aes) => encrypt_lanes(aes, &mut lanes[..group.len()]),
         }
-        for (segment, value) in group.iter().zip(first.value..) {
-            let packet = &mut buffer[segment.offset..][..sealed_len(segment)];
-            self.mac.append(SequenceInput { value, ..first }.hidden_half(), packet);
+        self.append_icvs(first, buffer, group, sealed_len);
+    }
+
+    fn append_icvs(
+        &self,
+        first: SequenceInput,
+        buffer: &mut [u8],
+        group: &[Segment],
+        sealed_len: impl Fn(&Segment) -> usize,
+    ) {
+        let hidden_half = |value| SequenceInput { value, ..first }.hidden_half();
+        for (segments, value) in group.chunks(2).zip((first.value..).step_by(2)) {
+            match segments {
+                [one, two] => {
+                    let (before, from_two) = buffer.split_at_mut(two.offset);
+                    let packets = [&mut before[one.offset..][..sealed_len(one)], &mut from_two[..sealed_len(two)]];
+                    self.mac.append_pair([hidden_half(value), hidden_half(value + 1)], packets);
+                }
+                rest => {
+                    for one in rest {
+                        self.mac.append(hidden_half(value), &mut buffer[one.offset..][..sealed_len(one)]);
+                    }
+                }
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use sha1::Sha1;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::sha256_pair::{DIGEST_LEN, PairedHmac};
 use crate::drop_reason::DropReason;
 use crate::suite::Integ;
 
@@ -19,6 +20,8 @@ const MAX_ICV_LEN: usize = 32;
 pub(super) struct Mac {
     icv_len: usize,
     key: MacKey,
+    /// The same key for two packets at once, where hash and processor allow it.
+    paired: Option<PairedHmac>,
 }
 
 enum MacKey {
@@ -28,13 +31,14 @@ enum MacKey {
 
 impl Mac {
     pub(super) fn new(integ: Integ, key: &[u8]) -> Self {
+        let paired = if integ == Integ::HmacSha256_128 { PairedHmac::new(key) } else { None };
         let key = match integ {
             Integ::HmacSha1_96 => MacKey::Sha1(Hmac::new_from_slice(key).expect("HMAC takes keys of any length")),
             Integ::HmacSha256_128 => MacKey::Sha2(Key::new(HMAC_SHA256, key)),
             Integ::HmacSha384_192 => MacKey::Sha2(Key::new(HMAC_SHA384, key)),
             Integ::HmacSha512_256 => MacKey::Sha2(Key::new(HMAC_SHA512, key)),
         };
-        Self { icv_len: integ.icv_len(), key }
+        Self { icv_len: integ.icv_len(), key, paired }
     }
 
     pub(super) fn icv_len(&self) -> usize {
@@ -45,6 +49,25 @@ impl Mac {
     pub(super) fn append(&self, hidden_half: Option<[u8; 4]>, packet: &mut [u8]) {
         let (authenticated, icv) = packet.split_at_mut(packet.len() - self.icv_len);
         icv.copy_from_slice(&self.code(authenticated, hidden_half)[..self.icv_len]);
+    }
+
+    /// Writes the ICVs into the last octets of two packets. It is worth while if they are of equal length.
+    pub(super) fn append_pair(&self, hidden_halves: [Option<[u8; 4]>; 2], packets: [&mut [u8]; 2]) {
+        let [first, second] = packets;
+        let [hidden_first, hidden_second] = &hidden_halves;
+        match &self.paired {
+            Some(paired) if first.len() == second.len() => {
+                let (first, first_icv) = first.split_at_mut(first.len() - self.icv_len);
+                let (second, second_icv) = second.split_at_mut(second.len() - self.icv_len);
+                let codes = paired.codes([first, second], [tail(hidden_first), tail(hidden_second)]);
+                first_icv.copy_from_slice(&codes[0][..self.icv_len]);
+                second_icv.copy_from_slice(&codes[1][..self.icv_len]);
+            }
+            _ => {
+                self.append(*hidden_first, first);
+                self.append(*hidden_second, second);
+            }
+        }
     }
 
     /// Compares, in constant time, the ICV in the last octets of `packet`.
@@ -66,7 +89,7 @@ impl Mac {
 
     /// The code, cut to [`MAX_ICV_LEN`] octets or followed by zeros.
     fn code(&self, authenticated: &[u8], hidden_half: Option<[u8; 4]>) -> [u8; MAX_ICV_LEN] {
-        let hidden = hidden_half.as_ref().map_or(&[][..], |half| half);
+        let hidden = tail(&hidden_half);
         let mut code = [0; MAX_ICV_LEN];
         match &self.key {
             MacKey::Sha1(keyed) => {
@@ -86,12 +109,18 @@ impl Mac {
     }
 }
 
+/// What is authenticated behind a packet.
+fn tail(hidden_half: &Option<[u8; 4]>) -> &[u8] {
+    hidden_half.as_ref().map_or(&[], |half| half)
+}
+
 fn fill(code: &mut [u8; MAX_ICV_LEN], computed: &[u8]) {
     let len = computed.len().min(MAX_ICV_LEN);
     code[..len].copy_from_slice(&computed[..len]);
 }
 
 const _: () = assert!(DERIVED_LEN <= 20, "HMAC-SHA1 gives 20 octets");
+const _: () = assert!(DIGEST_LEN >= Integ::HmacSha256_128.icv_len(), "the ICV is cut from the digest");
 
 #[cfg(test)]
 mod tests {
@@ -141,6 +170,21 @@ mod tests {
                 assert_appends(Integ::HmacSha384_192, &key[..48], &data, hidden, &sha384);
                 let sha512 = slow_code::<Sha512>(&key, &all);
                 assert_appends(Integ::HmacSha512_256, &key, &data, hidden, &sha512);
+            }
+        }
+    }
+
+    #[test]
+    fn two_packets_at_once_get_the_codes_of_each() {
+        for integ in [Integ::HmacSha1_96, Integ::HmacSha256_128, Integ::HmacSha384_192, Integ::HmacSha512_256] {
+            let mac = Mac::new(integ, &vec![3; integ.key_len()]);
+            for (first_len, second_len) in [(100, 100), (64, 64), (100, 116)] {
+                for hidden in [[None; 2], [Some([0, 0, 0, 1]), Some([0, 0, 0, 2])]] {
+                    let (mut first, mut second) = (vec![1; first_len], vec![2; second_len]);
+                    mac.append_pair(hidden, [&mut first, &mut second]);
+                    assert_eq!(mac.verify(hidden[0], &first), Ok(()), "{integ}");
+                    assert_eq!(mac.verify(hidden[1], &second), Ok(()), "{integ}");
+                }
             }
         }
     }

@@ -190,8 +190,12 @@ fn protections<'a>(
     integs: &'a [Integ],
     proposal: &'a Proposal,
 ) -> impl Iterator<Item = ((usize, usize), (Encr, Option<Integ>))> + 'a {
-    encrs.iter().copied().enumerate().filter(|(_, encr)| proposal.transforms.contains(&encr_transform(*encr))).filter_map(
-        move |(encr_rank, encr)| {
+    encrs
+        .iter()
+        .copied()
+        .enumerate()
+        .filter(|(_, encr)| proposal.transforms.contains(&encr_transform(*encr)))
+        .filter_map(move |(encr_rank, encr)| {
             if encr.is_aead() {
                 let mut named = proposal.transforms.iter().filter(|t| t.kind() == TransformType::INTEG).peekable();
                 let bare = named.peek().is_none() || named.any(|t| *t == Transform::Integ(IntegId::NONE));
@@ -199,8 +203,7 @@ fn protections<'a>(
             }
             let (integ_rank, integ) = first_common(integs, proposal, |i| Transform::Integ(i.id()))?;
             Some(((encr_rank, integ_rank), (encr, Some(integ))))
-        },
-    )
+        })
 }
 
 fn first_common<T: Copy>(ours: &[T], proposal: &Proposal, transform: impl Fn(T) -> Transform) -> Option<(usize, T)> {
@@ -215,11 +218,7 @@ fn group_of(ours: &[Group], proposal: &Proposal, guess: Option<GroupId>) -> Opti
     guessed.map(|group| (0, group)).or_else(|| first().map(|(rank, group)| (rank.saturating_add(1), group)))
 }
 
-fn child_group(
-    ours: &[Group],
-    proposal: &Proposal,
-    key_exchange: ChildKeyExchange,
-) -> Option<(usize, Option<Group>)> {
+fn child_group(ours: &[Group], proposal: &Proposal, key_exchange: ChildKeyExchange) -> Option<(usize, Option<Group>)> {
     let names_any = proposal.transforms.iter().any(|t| matches!(t, Transform::Group(id) if *id != GroupId::NONE));
     let names_none = proposal.transforms.contains(&Transform::Group(GroupId::NONE));
     match key_exchange {
@@ -248,20 +247,19 @@ fn esn_of(ours: bool, proposal: &Proposal) -> Option<(bool, bool)> {
 
 /// A proposal in words, numbers where there is no word.
 fn describe(proposal: &Proposal) -> String {
-    let words = proposal.transforms.iter().filter(|t| t.kind() != TransformType::ESN).map(|transform| match transform {
-        Transform::Encr { id, key_bits } => Encr::from_id(*id, *key_bits)
-            .map_or_else(|| short(transform), |encr| super::notation::encr_name(encr).to_owned()),
-        Transform::Prf(id) => {
-            Prf::from_id(*id).map_or_else(|| short(transform), |prf| super::notation::prf_name(prf).to_owned())
-        }
-        Transform::Integ(id) => {
-            Integ::from_id(*id).map_or_else(|| short(transform), |integ| super::notation::integ_name(integ).to_owned())
-        }
-        Transform::Group(id) => {
-            Group::from_id(*id).map_or_else(|| short(transform), |group| super::notation::group_name(group).to_owned())
-        }
-        _ => short(transform),
-    });
+    let words =
+        proposal.transforms.iter().filter(|t| t.kind() != TransformType::ESN).map(|transform| match transform {
+            Transform::Encr { id, key_bits } => Encr::from_id(*id, *key_bits)
+                .map_or_else(|| short(transform), |encr| super::notation::encr_name(encr).to_owned()),
+            Transform::Prf(id) => {
+                Prf::from_id(*id).map_or_else(|| short(transform), |prf| super::notation::prf_name(prf).to_owned())
+            }
+            Transform::Integ(id) => Integ::from_id(*id)
+                .map_or_else(|| short(transform), |integ| super::notation::integ_name(integ).to_owned()),
+            Transform::Group(id) => Group::from_id(*id)
+                .map_or_else(|| short(transform), |group| super::notation::group_name(group).to_owned()),
+            _ => short(transform),
+        });
     words.collect::<Vec<_>>().join("-")
 }
 

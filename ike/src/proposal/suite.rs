@@ -87,4 +87,3 @@ impl fmt::Display for ChildOffer {
         f.write_str(&names.collect::<Vec<_>>().join("-"))
     }
 }
-

@@ -102,7 +102,7 @@ fn hash_of_hash(nt_hash: &NtHash) -> Zeroizing<[u8; 16]> {
 
 /// The first 16 bytes of SHA-1.
 fn sha1_16(parts: &[&[u8]]) -> Zeroizing<[u8; 16]> {
-    let digest = parts.iter().fold(Sha1::new(), |hash, part| hash.chain_update(part)).finalize();
+    let digest = parts.iter().fold(Sha1::new(), Digest::chain_update).finalize();
     let mut digest: [u8; 20] = digest.into();
     let mut key = Zeroizing::new([0; 16]);
     key.copy_from_slice(&digest[..16]);

@@ -29,8 +29,8 @@ impl NtHash {
     /// Reads 32 hexadecimal digits, as in `nt_hash = "8846f7eaee8fb117ad06bdd830b7586c"`.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        let digits: Zeroizing<Vec<u8>> =
-            Zeroizing::new(text.chars().map(|c| Some(u8::try_from(c.to_digit(16)?).ok()?)).collect::<Option<_>>()?);
+        let digit = |c: char| c.to_digit(16).and_then(|d| u8::try_from(d).ok());
+        let digits: Zeroizing<Vec<u8>> = Zeroizing::new(text.chars().map(digit).collect::<Option<_>>()?);
         let mut hash = Self([0; 16]);
         let (pairs, rest) = digits.as_chunks::<2>();
         if pairs.len() != hash.0.len() || !rest.is_empty() {

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use cygnet_ike::crypto::sign::{PublicKey, SigningKey};
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode};
 use jiff::Timestamp;
@@ -116,7 +117,8 @@ pub(super) fn server_identity(source: &Source<'_>, section: &Section<'_>) -> Opt
         Some(value) => source.private_key(&value)?.value,
         None => key_beside_certificate(source, &cert)?,
     };
-    check_key(&cert, section.value("key").as_ref().unwrap_or(&cert), &chain, &key)?;
+    let key_value = section.value("key").unwrap_or_else(|| cert.clone());
+    check_key(&key_value, cert.text()?.value, chain.first()?, &key)?;
     Some(LocatedIdentity { identity: ServerIdentity { chain, key }, facts, spot: pem.spot })
 }
 
@@ -137,31 +139,26 @@ fn has_private_key(pem: &[u8]) -> bool {
     rustls_pki_types::PrivateKeyDer::from_pem_slice(pem).is_ok()
 }
 
-fn check_key(cert: &Value<'_>, key_value: &Value<'_>, chain: &[Vec<u8>], key: &Secret) -> Option<()> {
-    let help = "PKCS#8 (BEGIN PRIVATE KEY), RSA (BEGIN RSA PRIVATE KEY) and EC (BEGIN EC PRIVATE KEY) keys without a passphrase work";
-    let Ok(der) = rustls_pki_types::PrivateKeyDer::from_pem_slice(key.expose()) else {
-        return key_value.error("there is no usable private key in this file", "", Some(help.into()));
+/// Refuses a key that cannot sign, or that belongs to another certificate.
+fn check_key(key_value: &Value<'_>, certificate_file: &str, leaf: &[u8], key: &Secret) -> Option<()> {
+    let key = match SigningKey::from_pem(key.expose()) {
+        Ok(key) => key,
+        Err(unusable) => {
+            let help = "RSA (2048 to 4096 bits), ECDSA (P-256, P-384, P-521) and Ed25519 keys in PEM without a passphrase work";
+            return key_value.error(unusable.to_string().replace('`', "\""), "", Some(help.into()));
+        }
     };
-    let Some(public) = public_key_of(&der) else {
-        return Some(()); // a kind of key whose public half is not computed here; the engine decides
-    };
-    let leaf = chain.first().and_then(|leaf| x509_cert::Certificate::from_der(leaf).ok())?;
+    let leaf = x509_cert::Certificate::from_der(leaf).ok()?;
     let spki = leaf.tbs_certificate().subject_public_key_info().to_der().ok()?;
-    if spki != public {
-        let help = "take the key that was made together with the certificate";
-        return key_value.error(
-            "the private key does not belong to the certificate",
-            format!("not the key of {}", cert.text()?.value),
-            Some(help.into()),
-        );
+    match PublicKey::from_spki(&spki) {
+        Ok(public) if public == *key.public_key() => Some(()),
+        Ok(_) => {
+            let label = format!("not the key of {certificate_file}");
+            let help = "take the key that was made together with the certificate";
+            key_value.error("the private key does not belong to the certificate", label, Some(help.into()))
+        }
+        Err(unsupported) => key_value.error(format!("the certificate cannot be used: {unsupported}"), "", None),
     }
-    Some(())
-}
-
-/// SubjectPublicKeyInfo of a private key.
-fn public_key_of(key: &rustls_pki_types::PrivateKeyDer<'_>) -> Option<Vec<u8>> {
-    use rcgen::PublicKeyData;
-    Some(rcgen::KeyPair::try_from(key).ok()?.subject_public_key_info())
 }
 
 /// Reads `ca`.

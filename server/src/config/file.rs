@@ -68,7 +68,7 @@ fn read(path: &Path, surroundings: &Surroundings, problems: &Problems) -> Option
     let text = read_text(path, problems)?;
     let source = Source::new(problems, surroundings, path);
     let file = problems.add_file(path, &text);
-    let table = parse(&text, file, problems);
+    let table = parse(&text, file, problems)?;
     let top = Section::new(problems, file, &keys::TOP, &table, Spot::new(file, 0..0));
 
     let daemon = daemon::read_daemon(&source, sub_section(&top, "daemon", &keys::DAEMON).as_ref());
@@ -111,14 +111,15 @@ fn read_text(path: &Path, problems: &Problems) -> Option<zeroize::Zeroizing<Stri
     }
 }
 
-/// Parses what can be parsed; each syntax error becomes a problem.
-fn parse<'a>(text: &'a str, file: FileId, problems: &Problems) -> DeTable<'a> {
+/// The text as a table; each syntax error becomes a problem, and then there is no table: what follows a missing quote or
+/// bracket means nothing.
+fn parse<'a>(text: &'a str, file: FileId, problems: &Problems) -> Option<DeTable<'a>> {
     let (table, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
+    for error in &errors {
         let spot = Spot::new(file, error.span().unwrap_or(0..0));
         problems.report(Problem::error(format!("this is not TOML: {}", error.message())).at(spot, ""));
     }
-    table.into_inner()
+    errors.is_empty().then(|| table.into_inner())
 }
 
 fn sub_section<'a>(top: &Section<'a>, key: &'static str, keys: &'static Table) -> Option<Section<'a>> {
@@ -133,7 +134,7 @@ fn read_users_file(daemon: &Daemon, surroundings: &Surroundings, problems: &Prob
     let Some(text) = read_text(path, problems) else { return };
     let source = Source::new(problems, surroundings, path);
     let file = problems.add_file(path, &text);
-    let table = parse(&text, file, problems);
+    let Some(table) = parse(&text, file, problems) else { return };
     let top = Section::new(problems, file, &keys::USERS_FILE, &table, Spot::new(file, 0..0));
     if let Some(value) = top.value("users") {
         users::read(&source, &value, users);

@@ -35,3 +35,6 @@ pub use secret::Secret;
 pub use surroundings::Surroundings;
 pub(crate) use users_file::text_of_one as users_file_text;
 pub use users_file::{NewUser, UsersFile, UsersFileError};
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use cygnet_ike::identity::Identity;
+
 use super::defaults::INTERFACE_NAME_MAX;
 
 /// Whether `text` can be a host name (RFC 1123 section 2.1; `_` is allowed for names that are no hosts).
@@ -20,23 +22,16 @@ fn all_digits(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
-/// Whether `text` is an IKE identity in the notation of `cygnet_ike::identity`; the error says why not.
-pub(super) fn check_identity(text: &str) -> Result<(), &'static str> {
-    if let Some(key_id) = text.strip_prefix("keyid:") {
-        return if key_id.is_empty() { Err("nothing follows keyid:") } else { Ok(()) };
+/// Whether `text` is an IKE identity that somebody can have; the error says why not.
+pub(super) fn check_identity(text: &str) -> Result<Identity, String> {
+    if text.is_empty() {
+        return Err("it is empty".into());
     }
-    if text.parse::<IpAddr>().is_ok() {
-        return Ok(());
-    }
-    if let Some(name) = text.strip_prefix('@') {
-        return if is_dns_name(name) { Ok(()) } else { Err("what follows the @ is not a DNS name") };
-    }
-    match text.split_once('@') {
-        Some((user, host)) if !user.is_empty() && !host.is_empty() => Ok(()),
-        Some(_) => Err("this is half of a mail address"),
-        None if text.is_empty() => Err("it is empty"),
-        None if is_dns_name(text) => Ok(()),
-        None => Err("it is neither an address nor a name"),
+    let identity = text.parse::<Identity>().map_err(|invalid| invalid.to_string())?;
+    match &identity {
+        Identity::Fqdn(name) if !is_dns_name(name) => Err("it is neither an address nor a name".into()),
+        Identity::UserFqdn(mail) if mail.split('@').any(str::is_empty) => Err("this is half of a mail address".into()),
+        _ => Ok(identity),
     }
 }
 
@@ -96,10 +91,10 @@ mod tests {
 
     #[test]
     fn tells_identities_from_others() {
-        for good in ["192.0.2.1", "fd00::1", "@gw", "alice@example.org", "keyid:x", "gw.example.org"] {
-            assert_eq!(check_identity(good), Ok(()), "{good}");
+        for good in ["192.0.2.1", "fd00::1", "@gw", "alice@example.org", "keyid:x", "keyid:0x00ff", "gw.example.org"] {
+            assert!(check_identity(good).is_ok(), "{good}");
         }
-        for bad in ["", "keyid:", "@", "alice@", "two words"] {
+        for bad in ["", "keyid:", "keyid:0xf", "@", "alice@", "two words"] {
             assert!(check_identity(bad).is_err(), "{bad}");
         }
     }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use cygnet_ike::proposal::{NotationError, PolicyName};
 use ipnet::IpNet;
 
 use super::certificate::{self, LocatedIdentity};
@@ -66,7 +67,10 @@ pub(super) fn read(source: &Source<'_>, section: &Section<'_>, psk: Option<&Valu
         routes: networks(section, "routes"),
         nat: nat(source, section),
         policy: policies(section),
-        proposals: Proposals { ike: suites(section, "ike"), esp: suites(section, "esp") },
+        proposals: Proposals {
+            ike: suites(section, "ike", |entry| any_policy().with_ike(&[entry])),
+            esp: suites(section, "esp", |entry| any_policy().with_child(&[entry])),
+        },
         force_udp_encap: flag("force_udp_encap", false),
         client_to_client: flag("client_to_client", false),
         rsa_sha1: flag("rsa_sha1", true),
@@ -143,7 +147,7 @@ fn pre_shared_keys(source: &Source<'_>, section: &Section<'_>, table: Option<&Va
     for (key, value) in table.map(Value::entries).unwrap_or_default() {
         let Some(selector) = psk_selector(&key, &value) else { continue };
         let Some(entry) = psk_entry(source, selector, &value) else { continue };
-        if let Some(first) = entries.iter().find(|e: &&Located<PskEntry>| e.value.selector == entry.value.selector) {
+        if let Some(first) = entries.iter().find(|e| same_client(&e.value.selector, &entry.value.selector)) {
             let problem = Problem::error(format!("two pre-shared keys for \"{}\"", key.value))
                 .at(entry.spot, "second key")
                 .at(first.spot, "first key")
@@ -156,6 +160,13 @@ fn pre_shared_keys(source: &Source<'_>, section: &Section<'_>, table: Option<&Va
     entries
 }
 
+fn same_client(a: &PskSelector, b: &PskSelector) -> bool {
+    match (a, b) {
+        (PskSelector::Identity(a), PskSelector::Identity(b)) => names::check_identity(a) == names::check_identity(b),
+        (a, b) => a == b,
+    }
+}
+
 fn psk_selector(key: &Located<&str>, value: &Value<'_>) -> Option<PskSelector> {
     if let Ok(address) = key.value.parse::<IpAddr>() {
         return Some(PskSelector::Network(address.into()));
@@ -164,7 +175,7 @@ fn psk_selector(key: &Located<&str>, value: &Value<'_>) -> Option<PskSelector> {
         return Some(PskSelector::Network(network.trunc()));
     }
     match names::check_identity(key.value) {
-        Ok(()) => Some(PskSelector::Identity(key.value.to_owned())),
+        Ok(_) => Some(PskSelector::Identity(key.value.to_owned())),
         Err(reason) => {
             let help = format!("{IDENTITY_HELP}; or a network such as 192.0.2.0/24");
             value.error(format!("\"{}\" in [psk] names nobody: {reason}", key.value), "", Some(help))
@@ -252,9 +263,28 @@ fn policy(value: &Value<'_>) -> Option<Policy> {
     })
 }
 
-fn suites(section: &Section<'_>, key: &'static str) -> Vec<String> {
+/// A list of algorithms; `check` is the engine's reading of one entry.
+fn suites(
+    section: &Section<'_>,
+    key: &'static str,
+    check: fn(&str) -> Result<cygnet_ike::proposal::Policy, NotationError>,
+) -> Vec<String> {
+    let entry = |value: &Value<'_>| {
+        let text = value.text()?.value;
+        match check(text) {
+            Ok(_) => Some(text.to_owned()),
+            Err(wrong) => {
+                let help = "write it like aes256gcm16-prfsha384-ecp384 or aes256-sha256-modp2048 (for esp the last part may be missing)";
+                value.error(wrong.to_string().replace('`', "\""), "", Some(help.into()))
+            }
+        }
+    };
     let items = section.value(key).map(|v| v.items()).unwrap_or_default();
-    items.iter().filter_map(|item| item.text().map(|t| t.value.to_owned())).collect()
+    items.iter().filter_map(entry).collect()
+}
+
+fn any_policy() -> cygnet_ike::proposal::Policy {
+    cygnet_ike::proposal::Policy::named(&[PolicyName::Compatible])
 }
 
 fn liveness(section: &Section<'_>) -> Option<Duration> {

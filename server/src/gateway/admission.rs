@@ -57,6 +57,12 @@ impl Gateway {
         self.settle(now);
     }
 
+    /// An SA pair could not be installed: the session cannot carry traffic, so it ends.
+    pub fn install_failed(&mut self, now: Now, id: SessionId) {
+        self.ike.close(now.instant, id, CloseReason::Failed);
+        self.settle(now);
+    }
+
     pub(super) fn child_up(&mut self, id: SessionId, child: Box<ChildSa>, replaces: Option<EspSpi>) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let (inbound_spi, cipher) = (child.inbound_spi, report::cipher_name(&child.suite));

@@ -134,7 +134,8 @@ impl Netlink {
     /// # Errors
     /// If the kernel refuses.
     pub async fn interfaces(&self) -> Result<Vec<Interface>, NetError> {
-        let links: Vec<LinkMessage> = self.handle.link().get().execute().try_collect().await.map_err(list_error)?;
+        let links: Vec<LinkMessage> =
+            self.handle.link().get().execute().try_collect().await.map_err(|e| list_error(&e))?;
         let mut addresses: HashMap<u32, Vec<IpNet>> = HashMap::new();
         for message in self.address_messages().await? {
             if let Some(net) = address_of(&message) {
@@ -166,13 +167,13 @@ impl Netlink {
         let mut all: Vec<RouteMessage> = Vec::new();
         for family in [v4.build(), v6.build()] {
             let routes = self.handle.route().get(family).execute();
-            all.extend(routes.try_collect::<Vec<_>>().await.map_err(list_error)?);
+            all.extend(routes.try_collect::<Vec<_>>().await.map_err(|e| list_error(&e))?);
         }
         Ok(all)
     }
 
     async fn address_messages(&self) -> Result<Vec<AddressMessage>, NetError> {
-        self.handle.address().get().execute().try_collect().await.map_err(list_error)
+        self.handle.address().get().execute().try_collect().await.map_err(|e| list_error(&e))
     }
 
     async fn remove_address(&self, index: u32, name: &InterfaceName, net: IpNet) -> Result<(), NetError> {
@@ -191,8 +192,8 @@ impl Drop for Netlink {
     }
 }
 
-fn list_error(error: rtnetlink::Error) -> NetError {
-    NetError::netlink("list interfaces, addresses and routes", &error)
+fn list_error(error: &rtnetlink::Error) -> NetError {
+    NetError::netlink("list interfaces, addresses and routes", error)
 }
 
 fn interface(link: &LinkMessage, addresses: &mut HashMap<u32, Vec<IpNet>>) -> Option<Interface> {

@@ -276,6 +276,7 @@ impl LeaseTable {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Refused {
     FixedInUse { address: u128, session: u64 },
     Exhausted { capacity: u128 },

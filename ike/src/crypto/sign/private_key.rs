@@ -171,9 +171,9 @@ impl SigningKey {
     }
 
     fn load_rsa(der: &[u8]) -> Result<Self, KeyError> {
+        let public = PublicKey::of_rsa_private_key(der)?;
         let for_sha1 = RsaPrivateKey::from_pkcs1_der(der).map_err(|_| KeyError::Malformed)?;
         let key = RsaKeyPair::from_der(der).map_err(|error| KeyError::Rejected(error.to_string()))?;
-        let public = PublicKey::rsa(key.public_key().as_ref())?;
         Ok(Self { secret: SecretKey::Rsa { key: Box::new(key), for_sha1: Box::new(for_sha1) }, public })
     }
 
@@ -271,8 +271,8 @@ pub enum KeyError {
     /// PEM or DER is broken, or the parts of the key contradict each other.
     #[error("the private key is malformed")]
     Malformed,
-    /// *ring* wants the public key next to the private one.
-    #[error("the private key comes without its public key; `openssl pkey -in KEY -out NEW` adds it")]
+    /// The file has an ECDSA key without the public key, which *ring* cannot compute.
+    #[error("the private key comes without its public key, which has to be in the same file; make a new key")]
     NoPublicKey,
     /// *ring* rejects the key, for instance an RSA key with more than 4096 bits.
     #[error("the private key is rejected: {0}")]

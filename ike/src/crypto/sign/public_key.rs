@@ -3,7 +3,7 @@
 use std::fmt;
 
 use der::{
-    Decode, Sequence,
+    Decode, Encode, Header, Sequence, SliceReader, Tag,
     asn1::{ObjectIdentifier, UintRef},
 };
 use x509_cert::spki::SubjectPublicKeyInfoRef;
@@ -64,6 +64,18 @@ impl PublicKey {
             ED25519 => Err(UnsupportedKey::Malformed),
             other => Err(UnsupportedKey::Algorithm(other.to_string())),
         }
+    }
+
+    /// Takes the public half of an RSAPrivateKey, RFC 8017 appendix A.1.2, which begins with it.
+    pub(super) fn of_rsa_private_key(der: &[u8]) -> Result<Self, UnsupportedKey> {
+        let read = || {
+            let mut reader = SliceReader::new(der)?;
+            Header::decode(&mut reader)?.tag().assert_eq(Tag::Sequence)?;
+            let _version = u8::decode(&mut reader)?;
+            let modulus = UintRef::decode(&mut reader)?;
+            RsaPublicKey { modulus, exponent: UintRef::decode(&mut reader)? }.to_der()
+        };
+        Self::rsa(&read().map_err(|_: der::Error| UnsupportedKey::Malformed)?)
     }
 
     pub(super) fn rsa(der: &[u8]) -> Result<Self, UnsupportedKey> {

@@ -34,6 +34,8 @@ const PAD_LENGTH_LEN: usize = 1;
 impl SkKey {
     /// Takes `SK_e` (with the salt at its end, if the cipher has one) and `SK_a` (empty for an AEAD).
     ///
+    /// Made once per key: what an AEAD key seals carries nonces that are counted from zero in this value.
+    ///
     /// # Errors
     /// [`UnfitKeys`] if a key has another length than the algorithm wants, or if the two
     /// algorithms do not go together.

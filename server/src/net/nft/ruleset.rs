@@ -2,6 +2,7 @@
 //!
 //! What each chain is for stands as a comment in the text itself, where the administrator reads it.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
@@ -18,6 +19,12 @@ pub const TABLE: &str = "cygnet";
 /// None that the gateway serves itself (500, 4500, 1701) nor another well-known one: a client that may choose its
 /// translated port could shadow a service and catch others' packets (CVE-2021-3773).
 pub const TRANSLATED_PORTS: std::ops::RangeInclusive<u16> = 10_000..=65_535;
+
+/// IKE and ESP that the gateway receives.
+const OWN_IN: [&str; 2] = ["udp dport { 500, 4500 } fib daddr type local", "meta l4proto esp fib daddr type local"];
+
+/// IKE and ESP that the gateway sends.
+const OWN_OUT: [&str; 2] = ["udp sport { 500, 4500 }", "meta l4proto esp"];
 
 /// How clients' packets leave the gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,12 +96,12 @@ impl RuleSet {
         for (name, comment) in COUNTERS {
             text.line(&counter_definition(name, comment));
         }
-        self.sets(&mut text, leases.into_iter().copied().collect());
+        self.sets(&mut text, &leases.into_iter().copied().collect::<Vec<_>>());
         self.own_traffic(&mut text);
         self.arriving(&mut text);
         self.forwarded(&mut text);
-        self.to_gateway(&mut text);
-        self.from_gateway(&mut text);
+        self.reaching_gateway(&mut text);
+        self.sent_by_gateway(&mut text);
         self.translation(&mut text);
         text.close();
         text.0
@@ -125,9 +132,13 @@ impl RuleSet {
         self.nat == Nat::Masquerade && has_no_way_back
     }
 
-    fn sets(&self, text: &mut Text, leases: Vec<IpAddr>) {
+    fn sets(&self, text: &mut Text, leases: &[IpAddr]) {
         let translated: Vec<IpNet> = self.pools.iter().filter(|p| self.translates(p)).copied().collect();
-        let nets = [("pools", &self.pools), ("sites", &self.site_networks), ("translated", &translated)];
+        // A site may stand for the whole internet: that much cannot be barred from other interfaces.
+        let inside = self.pools.iter().chain(&self.site_networks).filter(|net| net.prefix_len() > 0);
+        let inside: Vec<IpNet> = inside.copied().collect();
+        let (pools, sites) = (&self.pools, &self.site_networks);
+        let nets = [("pools", pools), ("sites", sites), ("inside", &inside), ("translated", &translated)];
         for (name, nets) in nets {
             for family in Family::BOTH {
                 let of_family = nets.iter().filter(|n| family.has(n.addr())).map(|n| n.trunc().to_string());
@@ -145,13 +156,11 @@ impl RuleSet {
     fn own_traffic(&self, text: &mut Text) {
         text.open("chain own_in");
         text.line("type filter hook prerouting priority raw; policy accept;");
-        text.line("udp dport { 500, 4500 } fib daddr type local notrack");
-        text.line("meta l4proto esp fib daddr type local notrack");
+        OWN_IN.iter().for_each(|own| text.line(&format!("{own} notrack")));
         text.close();
         text.open("chain own_out");
         text.line("type filter hook output priority raw; policy accept;");
-        text.line("udp sport { 500, 4500 } notrack");
-        text.line("meta l4proto esp notrack");
+        OWN_OUT.iter().for_each(|own| text.line(&format!("{own} notrack")));
         text.close();
     }
 
@@ -173,10 +182,10 @@ impl RuleSet {
         text.line("counter name spoofed_inside drop");
         text.close();
         text.open("chain from_elsewhere");
+        OWN_IN.iter().for_each(|own| text.line(&format!("{own} return")));
         for family in Family::BOTH {
             let ip = family.keyword();
-            text.line(&format!("{ip} saddr @pools{family} counter name spoofed_outside drop"));
-            text.line(&format!("{ip} saddr @sites{family} counter name spoofed_outside drop"));
+            text.line(&format!("{ip} saddr @inside{family} counter name spoofed_outside drop"));
             text.line(&format!(
                 "{ip} daddr @pools{family} fib saddr . iif oif missing counter name spoofed_outside drop"
             ));
@@ -218,8 +227,8 @@ impl RuleSet {
         text.close();
     }
 
-    fn to_gateway(&self, text: &mut Text) {
-        text.open("chain to_gateway");
+    fn reaching_gateway(&self, text: &mut Text) {
+        text.open("chain reaching_gateway");
         text.line("type filter hook input priority filter; policy accept;");
         text.line(&format!("iifname \"{}\" jump clients_to_gateway", self.tun));
         text.close();
@@ -238,9 +247,12 @@ impl RuleSet {
     }
 
     /// The gateway's own packets to a client that has just left.
-    fn from_gateway(&self, text: &mut Text) {
-        text.open("chain from_gateway");
+    fn sent_by_gateway(&self, text: &mut Text) {
+        text.open("chain sent_by_gateway");
         text.line("type filter hook output priority filter; policy accept;");
+        OWN_OUT.iter().for_each(|own| text.line(&format!("{own} return")));
+        // To the kernel, clients behind one TUN are neighbours that might as well talk directly. They cannot.
+        text.line(&format!("oifname \"{}\" icmp type redirect drop", self.tun));
         self.never_in_the_clear(text);
         text.close();
     }
@@ -248,11 +260,9 @@ impl RuleSet {
     /// A packet for a client or site whose route is gone would follow the default route, unencrypted.
     fn never_in_the_clear(&self, text: &mut Text) {
         for family in Family::BOTH {
-            for set in ["pools", "sites"] {
-                let elsewhere = format!("oifname != {{ \"lo\", \"{}\" }}", self.tun);
-                let ip = family.keyword();
-                text.line(&format!("{elsewhere} {ip} daddr @{set}{family} counter name unrouted drop"));
-            }
+            let elsewhere = format!("oifname != {{ \"lo\", \"{}\" }}", self.tun);
+            let ip = family.keyword();
+            text.line(&format!("{elsewhere} {ip} daddr @inside{family} counter name unrouted drop"));
         }
     }
 
@@ -284,7 +294,7 @@ impl MssClamp {
 }
 
 /// The part of a transaction that changes the sets of admitted addresses.
-pub(super) fn element_commands(verb: &str, addresses: &[IpAddr]) -> String {
+pub(super) fn element_commands(verb: &str, addresses: &BTreeSet<IpAddr>) -> String {
     let mut commands = String::new();
     for family in Family::BOTH {
         let of_family: Vec<String> = addresses.iter().filter(|a| family.has(**a)).map(ToString::to_string).collect();
@@ -402,11 +412,22 @@ mod tests {
             "set pools6 { type ipv6_addr; flags interval; auto-merge; elements = { fd00:20::/64 }; }",
             "set sites4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.2.0.0/16 }; }",
             "set sites6 { type ipv6_addr; flags interval; auto-merge; }",
+            "set inside4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.20.0.0/24, 10.2.0.0/16 }; }",
             "set leases4 { type ipv4_addr; elements = { 10.20.0.2 }; }",
             "set leases6 { type ipv6_addr; elements = { fd00:20::2 }; }",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_site_that_is_the_internet_bars_nothing() {
+        let everything = RuleSet { site_networks: vec!["0.0.0.0/0".parse().unwrap()], ..rules() };
+        let text = render(&everything);
+        assert!(text.contains("set sites4 { type ipv4_addr; flags interval; auto-merge; elements = { 0.0.0.0/0 }; }"));
+        assert!(
+            text.contains("set inside4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.20.0.0/24 }; }")
+        );
     }
 
     #[test]
@@ -459,11 +480,11 @@ mod tests {
 
     #[test]
     fn elements_change_in_one_command_per_family() {
-        let addresses = ["10.20.0.2", "fd00::2", "10.20.0.3"].map(|a| a.parse().unwrap());
+        let addresses = ["10.20.0.2", "fd00::2", "10.20.0.3"].map(|a| a.parse().unwrap()).into();
         assert_eq!(
             element_commands("add", &addresses),
             "add element inet cygnet leases4 { 10.20.0.2, 10.20.0.3 }\nadd element inet cygnet leases6 { fd00::2 }\n"
         );
-        assert_eq!(element_commands("delete", &[]), "");
+        assert_eq!(element_commands("delete", &BTreeSet::new()), "");
     }
 }

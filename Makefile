@@ -1,0 +1,45 @@
+# make run      build the gateway, write a first configuration if there is none, run it (as root)
+# make test     all tests: cargo test, then real clients in network namespaces (as root)
+# make demo     a gateway, a private host and a client in network namespaces: connects, pings, ends (as root)
+# make interop  the real clients only; ROWS="ikev2-nat uml" chooses rows, ARGS="--keep" passes options
+# make bench    benchmarks          make fuzz  every fuzz target for SECONDS=60
+# make lint     formatting, clippy, documentation
+
+SHELL := /bin/bash
+CARGO ?= cargo
+CONFIG ?= run/cygnet.toml
+NAME ?=
+SECONDS ?= 60
+ROWS ?=
+ARGS ?=
+
+.PHONY: run build test demo interop bench fuzz lint packages
+
+build:
+	$(CARGO) build --release --locked -p cygnet-server
+
+run: build
+	CONFIG=$(CONFIG) NAME=$(NAME) scripts/run-gateway
+
+packages:
+	interop/install-packages.sh
+
+test:
+	scripts/test-all
+
+demo: packages build
+	CYGNET=$(CURDIR)/target/release/cygnet interop/demo.sh
+
+interop: packages build
+	$(CARGO) run --release --locked -q -p cygnet-interop -- --cygnet target/release/cygnet $(ARGS) $(ROWS)
+
+bench:
+	$(CARGO) bench --locked -p cygnet-benches
+
+fuzz:
+	SECONDS_EACH=$(SECONDS) scripts/fuzz-all
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps --locked

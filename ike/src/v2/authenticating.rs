@@ -1,0 +1,265 @@
+//! IKE_AUTH has begun: EAP rounds (RFC 7296 section 2.16), then the wait for the server's grant.
+
+use std::time::Instant;
+
+use crate::crypto::secret::Secret;
+use crate::event::{AccessRequest, AuthenticatedBy, CloseReason, Denial, EapStep, Event, Grant};
+use crate::refusal::RefusalReason;
+use crate::wire::num::{AuthMethod, CpAttr, ExchangeType, NotifyType};
+use crate::wire::v2::{Authentication, ChainBuilder, Delete, Eap, Notify, Payload};
+
+use super::auth::{OwnProof, Wish};
+use super::child::{self, Terms};
+use super::established::Established;
+use super::half_open::Proof;
+use super::request::{self, Invalid};
+use super::sa::{IkeSa, Message};
+use super::{Closing, Context, Session, State, configuration, keys};
+
+/// A client that has yet to prove who it is, or whose grant has yet to come.
+pub(crate) struct Authenticating {
+    pub(crate) sa: IkeSa,
+    proof: Proof,
+    wish: Wish,
+    /// Sent with the first answer.
+    own: Option<OwnProof>,
+    /// The body of the IDr payload in it.
+    own_id_body: Vec<u8>,
+    step: Step,
+    rounds: u32,
+    deadline: Instant,
+}
+
+/// What is waited for.
+pub(crate) enum Step {
+    /// The EAP server; a request of the client waits for its answer.
+    EapServer,
+    /// The next EAP response of the client.
+    EapClient,
+    /// The AUTH payload of the client, made with the key of the EAP method.
+    EapProof(Secret),
+    /// The server's grant; a request waits for its answer, which begins with this AUTH data.
+    Grant(Option<Secret>),
+}
+
+impl Authenticating {
+    pub(super) fn new(ctx: &Context<'_>, sa: IkeSa, proof: Proof, wish: Wish, own: OwnProof) -> Self {
+        let deadline = ctx.now + ctx.config.timing.authentication;
+        let own_id_body = keys::own_id_body(&own.identity);
+        Self { sa, proof, wish, own: Some(own), own_id_body, step: Step::Grant(None), rounds: 1, deadline }
+    }
+
+    /// Goes on when the server has answered.
+    pub(super) fn wait_for_server(&mut self, step: Step) {
+        self.step = step;
+    }
+
+    /// The client has proven its identity: the server decides.
+    pub(super) fn authenticated(&mut self, session: &mut Session, ctx: &mut Context<'_>, by: AuthenticatedBy) {
+        session.by = Some(by);
+        session.announced = true;
+        let wants = self.wish.child.configuration.as_ref();
+        let asked = |kind| wants.is_some_and(|wish| wish.wants(kind));
+        let request = AccessRequest {
+            identity: self.wish.idi.clone(),
+            by,
+            path: session.path,
+            initial_contact: self.wish.initial_contact,
+            ipv4: asked(CpAttr::INTERNAL_IP4_ADDRESS).then(|| wants.and_then(|wish| wish.ipv4)),
+            ipv6: asked(CpAttr::INTERNAL_IP6_ADDRESS).then(|| wants.and_then(|wish| wish.ipv6)),
+            tsi: self.wish.child.tsi.clone(),
+            tsr: self.wish.child.tsr.clone(),
+            behind_nat: session.nat.peer_behind,
+        };
+        ctx.shared.authenticated = Some((session.id, request));
+    }
+
+    /// Takes a later request of IKE_AUTH.
+    pub(super) fn next(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>, request: &Message) -> State {
+        self.rounds = self.rounds.saturating_add(1);
+        if self.rounds > ctx.config.limits.eap_rounds {
+            return self.refuse(session, ctx, Invalid::authentication(RefusalReason::EapTooLong));
+        }
+        let result = match &self.step {
+            Step::EapClient => {
+                request::eap(request.first, &request.chain).map(|packet| self.eap_response(session, ctx, packet))
+            }
+            Step::EapProof(msk) => self.eap_proof(msk, request).map(|own| {
+                self.step = Step::Grant(Some(own));
+                self.authenticated(session, ctx, AuthenticatedBy::Eap);
+            }),
+            // The window is closed while the server is asked.
+            Step::EapServer | Step::Grant(_) => Ok(()),
+        };
+        match result {
+            Ok(()) => State::Authenticating(self),
+            Err(invalid) => self.refuse(session, ctx, invalid),
+        }
+    }
+
+    fn eap_response(&mut self, session: &Session, ctx: &mut Context<'_>, packet: &[u8]) {
+        let (response, idi) = (Some(packet.to_vec()), self.wish.idi.clone());
+        ctx.shared.events.push_back(Event::Eap { session: session.id, response, idi, path: session.path });
+        self.step = Step::EapServer;
+    }
+
+    /// Checks the AUTH payload of the client and makes ours, both with the key of the EAP method.
+    fn eap_proof(&self, msk: &Secret, request: &Message) -> Result<Secret, Invalid> {
+        let auth = request::final_auth(request.first, &request.chain)?;
+        if auth.method != AuthMethod::SHARED_KEY {
+            return Err(Invalid::authentication(RefusalReason::AuthMethod(auth.method)));
+        }
+        let octets = self.proof.initiator_octets(&self.wish.idi_body);
+        if !self.proof.shared_key_auth(msk.expose(), &octets).ct_eq(auth.data) {
+            return Err(Invalid::authentication(RefusalReason::EapKeyMismatch));
+        }
+        let octets = self.proof.responder_octets(&self.own_id_body);
+        Ok(self.proof.shared_key_auth(msk.expose(), &octets))
+    }
+
+    /// Takes the EAP server's answer.
+    pub(super) fn eap_continue(
+        mut self: Box<Self>,
+        session: &mut Session,
+        ctx: &mut Context<'_>,
+        eap: EapStep,
+    ) -> State {
+        if !matches!(self.step, Step::EapServer) {
+            return State::Authenticating(self);
+        }
+        let mut chain = ChainBuilder::new();
+        if let Some(own) = self.own.take() {
+            own.push(&mut chain, ctx.config.credential.as_ref());
+        }
+        let (EapStep::Request(packet)
+        | EapStep::Success { message: packet, .. }
+        | EapStep::Failure { message: packet }) = &eap;
+        chain.push(&Payload::Eap(Eap(packet)));
+        session.answer(ctx, &mut self.sa, chain);
+        self.step = match eap {
+            EapStep::Request(_) => Step::EapClient,
+            EapStep::Success { msk, .. } => Step::EapProof(msk),
+            EapStep::Failure { .. } => {
+                session.refuse(ctx, ExchangeType::IKE_AUTH, RefusalReason::EapFailed);
+                session.announce_end(ctx, CloseReason::Failed);
+                return Closing::lingering(ctx.now, self.sa);
+            }
+        };
+        State::Authenticating(self)
+    }
+
+    /// The client may come in: makes the Child SA and answers. If only the Child SA fails, the IKE SA stays (section 1.2).
+    pub(super) fn grant(self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>, grant: Grant) -> State {
+        let Step::Grant(eap_auth) = &self.step else { return State::Authenticating(self) };
+        let mut chain = ChainBuilder::new();
+        self.push_proof(ctx, eap_auth.as_ref(), &mut chain);
+        let Self { mut sa, proof, wish, .. } = *self;
+        let terms = Terms { prf: sa.suite.prf, derive: &sa.derive, shared: None, nonces: proof.nonces() };
+        let made = child::first(session, ctx, &grant, &wish.child, &terms);
+        match &made {
+            Ok(made) => {
+                if let Some(wish) = &wish.child.configuration {
+                    chain.push(&Payload::Configuration(configuration::reply(wish, &grant)));
+                }
+                made.push(&mut chain);
+            }
+            Err(refused) => refused.push(&mut chain),
+        }
+        session.answer(ctx, &mut sa, chain);
+        let children = match made {
+            Ok(made) => vec![made.child],
+            Err(refused) => {
+                session.refuse(ctx, ExchangeType::IKE_AUTH, *refused.reason);
+                Vec::new()
+            }
+        };
+        Established::begin(session, ctx, sa, grant, children)
+    }
+
+    /// The client stays out.
+    pub(super) fn deny(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>, denial: Denial) -> State {
+        let Step::Grant(eap_auth) = &self.step else { return State::Authenticating(self) };
+        match denial {
+            Denial::Authorization => {
+                session.refuse(ctx, ExchangeType::IKE_AUTH, RefusalReason::Denied);
+                session.announce_end(ctx, CloseReason::Denied);
+                session.answer_notify(ctx, &mut self.sa, NotifyType::AUTHENTICATION_FAILED, &[]);
+                Closing::lingering(ctx.now, self.sa)
+            }
+            Denial::NoAddress => {
+                let mut chain = ChainBuilder::new();
+                self.push_proof(ctx, eap_auth.as_ref(), &mut chain);
+                chain.push(&Payload::Notify(Notify::new(NotifyType::INTERNAL_ADDRESS_FAILURE, &[])));
+                session.refuse(ctx, ExchangeType::IKE_AUTH, RefusalReason::NoAddress);
+                session.answer(ctx, &mut self.sa, chain);
+                Established::begin(session, ctx, self.sa, Grant::default(), Vec::new())
+            }
+        }
+    }
+
+    /// Appends what proves our identity: the certificate or shared key, or after EAP the key of its method.
+    fn push_proof(&self, ctx: &Context<'_>, eap_auth: Option<&Secret>, chain: &mut ChainBuilder) {
+        if let Some(own) = &self.own {
+            own.push(chain, ctx.config.credential.as_ref());
+        }
+        if let Some(auth) = eap_auth {
+            let (method, data) = (AuthMethod::SHARED_KEY, auth.expose());
+            chain.push(&Payload::Authentication(Authentication { method, data }));
+        }
+    }
+
+    /// The client may give up in the middle: Windows deletes the IKE SA when the password was wrong.
+    pub(super) fn informational(
+        mut self: Box<Self>,
+        session: &mut Session,
+        ctx: &mut Context<'_>,
+        request: &Message,
+    ) -> State {
+        let deletes = request::deletes(request.first, &request.chain).unwrap_or_default();
+        session.answer(ctx, &mut self.sa, ChainBuilder::new());
+        if deletes.contains(&Delete::IkeSa) {
+            session.announce_end(ctx, CloseReason::PeerDeleted);
+            return Closing::lingering(ctx.now, self.sa);
+        }
+        State::Authenticating(self)
+    }
+
+    /// Ends the login from our side; a request that waits is answered.
+    pub(super) fn fail(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>, notify: NotifyType) -> State {
+        session.answer_notify(ctx, &mut self.sa, notify, &[]);
+        Closing::lingering(ctx.now, self.sa)
+    }
+
+    fn refuse(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>, invalid: Invalid) -> State {
+        session.refuse(ctx, ExchangeType::IKE_AUTH, *invalid.reason);
+        session.announce_end(ctx, CloseReason::Failed);
+        session.answer_notify(ctx, &mut self.sa, invalid.notify, &invalid.data);
+        Closing::lingering(ctx.now, self.sa)
+    }
+
+    pub(super) fn handle_timeout(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>) -> State {
+        if self.deadline > ctx.now {
+            self.sa.due(ctx.now);
+            return State::Authenticating(self);
+        }
+        let waiting_for = match self.step {
+            Step::EapServer | Step::Grant(_) => "the decision of this gateway",
+            Step::EapClient => "EAP",
+            Step::EapProof(_) => "AUTH after EAP",
+        };
+        session.refuse(ctx, ExchangeType::IKE_AUTH, RefusalReason::TimedOut { waiting_for });
+        session.announce_end(ctx, CloseReason::Failed);
+        State::Over
+    }
+
+    pub(super) fn timeout(&self) -> Instant {
+        self.sa.timeout().map_or(self.deadline, |due| due.min(self.deadline))
+    }
+}
+
+impl Invalid {
+    /// The peer learns only that authentication failed.
+    pub(super) fn authentication(reason: RefusalReason) -> Self {
+        Self { reason: Box::new(reason), notify: NotifyType::AUTHENTICATION_FAILED, data: Vec::new() }
+    }
+}

@@ -1,0 +1,207 @@
+//! Making Child SAs: choice of the suite, traffic selectors, keys (RFC 7296 sections 1.2, 1.3, 2.9 and 2.17).
+
+use std::time::Instant;
+
+use tracing::debug;
+
+use crate::child_sa::{ChildSa, ChildSuite};
+use crate::crypto::dh::{Group, KeyPair};
+use crate::crypto::prf::Prf;
+use crate::crypto::secret::Secret;
+use crate::event::{Event, Grant};
+use crate::narrow::{Allowed, Narrowed};
+use crate::proposal::{ChildKeyExchange, ChosenChild, choose_child};
+use crate::refusal::RefusalReason;
+use crate::wire::EspSpi;
+use crate::wire::num::NotifyType;
+use crate::wire::v2::{ChainBuilder, KeyExchange, Nonce, Notify, Payload, SecurityAssociation, TrafficSelectors};
+
+use super::init::NONCE_LEN;
+use super::keys::{self, Nonces};
+use super::request::ChildWish;
+use super::sa::IkeSa;
+use super::{Context, Session};
+
+/// UDP port of encapsulated ESP, RFC 3948.
+const ENCAPSULATION_PORT: u16 = 4500;
+
+/// A Child SA that is up.
+pub(crate) struct Child {
+    pub(crate) inbound: EspSpi,
+    pub(crate) outbound: EspSpi,
+    pub(crate) suite: ChildSuite,
+    /// Set when another took its place: the client will delete it, or we do at that time.
+    pub(crate) replaced_until: Option<Instant>,
+}
+
+/// What the keys of a Child SA are made of.
+pub(crate) struct Terms<'a> {
+    pub(crate) prf: Prf,
+    pub(crate) derive: &'a Secret,
+    /// The result of a Diffie-Hellman exchange of its own.
+    pub(crate) shared: Option<&'a Secret>,
+    pub(crate) nonces: Nonces<'a>,
+}
+
+/// A Child SA that was just made, and how the peer is told.
+pub(crate) struct Made {
+    pub(crate) child: Child,
+    sa: SecurityAssociation,
+    narrowed: Narrowed,
+}
+
+/// No Child SA.
+pub(crate) struct Refused {
+    pub(crate) reason: Box<RefusalReason>,
+    notify: NotifyType,
+    data: Vec<u8>,
+}
+
+/// Our half of a Diffie-Hellman exchange with the result.
+pub(crate) struct Agreed {
+    pub(crate) group: Group,
+    pub(crate) public: Vec<u8>,
+    pub(crate) shared: Secret,
+}
+
+impl Refused {
+    pub(crate) fn new(reason: RefusalReason, notify: NotifyType) -> Self {
+        Self { reason: Box::new(reason), notify, data: Vec::new() }
+    }
+
+    /// Appends the notification.
+    pub(crate) fn push(&self, chain: &mut ChainBuilder) {
+        chain.push(&Payload::Notify(Notify::new(self.notify, &self.data)));
+    }
+}
+
+impl Made {
+    /// Appends SA, TSi and TSr.
+    pub(crate) fn push(&self, chain: &mut ChainBuilder) {
+        chain.push(&Payload::SecurityAssociation(self.sa.clone()));
+        self.push_selectors(chain);
+    }
+
+    /// Appends SA, Nr, KE, TSi and TSr.
+    pub(crate) fn push_with(&self, chain: &mut ChainBuilder, nonce: &[u8], agreed: Option<&Agreed>) {
+        chain.push(&Payload::SecurityAssociation(self.sa.clone()));
+        chain.push(&Payload::Nonce(Nonce(nonce)));
+        if let Some(Agreed { group, public, .. }) = agreed {
+            chain.push(&Payload::KeyExchange(KeyExchange { group: group.id(), data: public }));
+        }
+        self.push_selectors(chain);
+    }
+
+    fn push_selectors(&self, chain: &mut ChainBuilder) {
+        chain.push(&Payload::TsInitiator(TrafficSelectors(self.narrowed.tsi.clone())));
+        chain.push(&Payload::TsResponder(TrafficSelectors(self.narrowed.tsr.clone())));
+    }
+}
+
+/// The Child SA of IKE_AUTH.
+pub(crate) fn first(
+    session: &Session,
+    ctx: &mut Context<'_>,
+    grant: &Grant,
+    wish: &ChildWish,
+    terms: &Terms<'_>,
+) -> Result<Made, Refused> {
+    let chosen = choose(ctx, wish, ChildKeyExchange::Never)?;
+    let narrowed = narrow(grant, wish)?;
+    Ok(make(session, ctx, &chosen, narrowed, terms, None))
+}
+
+/// The Child SA of CREATE_CHILD_SA, without its keys.
+pub(crate) fn negotiate(
+    ctx: &Context<'_>,
+    grant: &Grant,
+    wish: &ChildWish,
+    ke: Option<&KeyExchange<'_>>,
+) -> Result<(ChosenChild, Narrowed), Refused> {
+    let key_exchange = ke.map_or(ChildKeyExchange::Absent, |ke| ChildKeyExchange::Guess(ke.group));
+    let chosen = choose(ctx, wish, key_exchange)?;
+    Ok((chosen, narrow(grant, wish)?))
+}
+
+fn choose(ctx: &Context<'_>, wish: &ChildWish, key_exchange: ChildKeyExchange) -> Result<ChosenChild, Refused> {
+    choose_child(&ctx.config.policy, &wish.sa, key_exchange)
+        .map_err(|mismatch| Refused::new(RefusalReason::ChildProposal(mismatch), NotifyType::NO_PROPOSAL_CHOSEN))
+}
+
+fn narrow(grant: &Grant, wish: &ChildWish) -> Result<Narrowed, Refused> {
+    if grant.addresses.is_empty() {
+        return Err(match wish.configuration {
+            None => Refused::new(RefusalReason::NoAddressRequested, NotifyType::FAILED_CP_REQUIRED),
+            Some(_) => Refused::new(RefusalReason::NoAddress, NotifyType::INTERNAL_ADDRESS_FAILURE),
+        });
+    }
+    let allowed = Allowed::from_grant(grant);
+    allowed.narrow(&wish.tsi, &wish.tsr).ok_or_else(|| {
+        let reason = RefusalReason::TrafficSelectors {
+            tsi: wish.tsi.clone(),
+            tsr: wish.tsr.clone(),
+            allowed_tsi: allowed.tsi.clone(),
+            allowed_tsr: allowed.tsr.clone(),
+        };
+        Refused::new(reason, NotifyType::TS_UNACCEPTABLE)
+    })
+}
+
+/// Makes the Child SA and tells the server.
+pub(crate) fn make(
+    session: &Session,
+    ctx: &mut Context<'_>,
+    chosen: &ChosenChild,
+    narrowed: Narrowed,
+    terms: &Terms<'_>,
+    replaces: Option<EspSpi>,
+) -> Made {
+    let inbound = ctx.new_esp_spi(session.id);
+    let child = Child { inbound, outbound: chosen.spi, suite: chosen.suite, replaced_until: None };
+    debug!(session = %session.id, %inbound, outbound = %chosen.spi, suite = %chosen.suite, ?replaces, "Child SA is up");
+    let sa = ChildSa {
+        inbound_spi: inbound,
+        outbound_spi: chosen.spi,
+        suite: chosen.suite,
+        keys: keys::child(terms.prf, terms.derive, &chosen.suite, terms.shared, &terms.nonces),
+        local_ts: narrowed.tsr.clone(),
+        remote_ts: narrowed.tsi.clone(),
+        udp_encap: uses_udp(session, ctx),
+        path: session.path,
+    };
+    ctx.shared.events.push_back(Event::ChildUp { session: session.id, child: Box::new(sa), replaces });
+    Made { child, sa: chosen.reply(inbound), narrowed }
+}
+
+/// Whether ESP goes through UDP: on account of address translation, and to a peer that has moved to port 4500 for it.
+fn uses_udp(session: &Session, ctx: &Context<'_>) -> bool {
+    let wanted = session.nat.any() || (ctx.config.force_udp_encap && session.nat.supported);
+    wanted && session.path.local.port() == ENCAPSULATION_PORT
+}
+
+/// Our half of the exchange with the peer's KE payload, of the group that was chosen. Without one, or with one of another
+/// group, the peer is told the right group.
+pub(crate) fn agree(ctx: &mut Context<'_>, group: Group, ke: Option<&KeyExchange<'_>>) -> Result<Agreed, Refused> {
+    let ke = ke.filter(|ke| ke.group == group.id()).ok_or_else(|| Refused {
+        reason: Box::new(RefusalReason::OtherGroup { wanted: group.id() }),
+        notify: NotifyType::INVALID_KE_PAYLOAD,
+        data: group.id().0.to_be_bytes().to_vec(),
+    })?;
+    let pair = KeyPair::generate(group, &mut *ctx.shared.random);
+    let public = pair.public().to_vec();
+    let shared =
+        pair.agree(ke.data).map_err(|_| Refused::new(RefusalReason::KeyExchange, NotifyType::NO_PROPOSAL_CHOSEN))?;
+    Ok(Agreed { group, public, shared })
+}
+
+/// A nonce of ours.
+pub(crate) fn new_nonce(ctx: &mut Context<'_>) -> Vec<u8> {
+    let mut nonce = vec![0; NONCE_LEN];
+    ctx.shared.random.fill(&mut nonce);
+    nonce
+}
+
+/// What the keys of a Child SA of CREATE_CHILD_SA are made of.
+pub(crate) fn terms<'a>(sa: &'a IkeSa, agreed: Option<&'a Agreed>, nonces: Nonces<'a>) -> Terms<'a> {
+    Terms { prf: sa.suite.prf, derive: &sa.derive, shared: agreed.map(|agreed| &agreed.shared), nonces }
+}

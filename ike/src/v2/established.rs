@@ -1,0 +1,397 @@
+//! IKE_AUTH is done: Child SAs come and go, the IKE SA is rekeyed, both sides look whether the other still lives
+//! (RFC 7296 sections 1.3, 1.4, 2.4 and 2.8).
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use tracing::debug;
+
+use crate::child_sa::ChildSuite;
+use crate::config::Config;
+use crate::event::{CloseReason, Event, Grant, SessionId};
+use crate::refusal::RefusalReason;
+use crate::wire::header::Header;
+use crate::wire::num::{ExchangeType, NotifyType, ProtocolId};
+use crate::wire::v2::{ChainBuilder, Delete, KeyExchange, Notify, Payload};
+use crate::wire::{EspSpi, IkeSpi};
+
+use super::child::{self, Child};
+use super::configuration;
+use super::keys::Nonces;
+use super::request::{self, ChildWish, CreateChild, Invalid};
+use super::sa::{Due, IkeSa, Message, OwnRequest, Purpose};
+use super::{Closing, Context, LINGER, Session, State};
+
+/// A DELETE of ours has this long to be answered, requests before it included.
+const DELETE_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Requests beyond the rate that may come at once.
+const BURST: u32 = 20;
+
+/// A client that is in.
+pub(crate) struct Established {
+    pub(crate) sa: IkeSa,
+    /// The IKE SA before rekeying, until the client deletes it.
+    pub(super) replaced: Option<Replaced>,
+    pub(super) grant: Grant,
+    children: Vec<Child>,
+    /// Since when there is no Child SA.
+    childless_since: Instant,
+    bucket: TokenBucket,
+}
+
+/// An IKE SA that was replaced by rekeying.
+pub(super) struct Replaced {
+    pub(super) sa: IkeSa,
+    pub(super) until: Instant,
+}
+
+impl Established {
+    /// Goes on after the last answer of IKE_AUTH.
+    pub(super) fn begin(
+        session: &mut Session,
+        ctx: &mut Context<'_>,
+        sa: IkeSa,
+        grant: Grant,
+        children: Vec<Child>,
+    ) -> State {
+        let bucket = TokenBucket { tokens: BURST, refilled: ctx.now };
+        let state = Self { sa, replaced: None, grant, children, childless_since: ctx.now, bucket };
+        ctx.shared.counters.established += 1;
+        session.state = State::Established(Box::new(state));
+        let info = Box::new(session.info());
+        debug!(session = %session.id, peer = %session.path.peer, suite = info.ike_suite, "established");
+        ctx.shared.events.push_back(Event::Established { session: session.id, info });
+        std::mem::replace(&mut session.state, State::Over)
+    }
+
+    /// The IKE SA of a message; true if it is the one that was replaced.
+    pub(super) fn sa_of(&mut self, header: &Header) -> Option<(&mut IkeSa, bool)> {
+        let spi = header.responder_spi?;
+        if self.sa.spis.responder == spi {
+            return Some((&mut self.sa, false));
+        }
+        self.replaced
+            .as_mut()
+            .filter(|replaced| replaced.sa.spis.responder == spi)
+            .map(|replaced| (&mut replaced.sa, true))
+    }
+
+    /// Takes CREATE_CHILD_SA.
+    pub(super) fn create_child(
+        mut self: Box<Self>,
+        session: &mut Session,
+        ctx: &mut Context<'_>,
+        request: &Message,
+    ) -> State {
+        if !self.bucket.take(ctx.now, ctx.config.limits.create_child_per_second) {
+            session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, RefusalReason::TooManyRequests);
+            session.answer_notify(ctx, &mut self.sa, NotifyType::TEMPORARY_FAILURE, &[]);
+            return State::Established(self);
+        }
+        match CreateChild::read(request.first, &request.chain) {
+            Ok(CreateChild::Child { wish, nonce, ke, rekeys }) => {
+                self.make_child(session, ctx, &wish, nonce, ke.as_ref(), rekeys);
+                State::Established(self)
+            }
+            Ok(CreateChild::IkeSa { sa, nonce, ke }) => {
+                self.rekey(session, ctx, &sa, nonce, &ke);
+                State::Established(self)
+            }
+            Err(invalid) => self.invalid(session, ctx, ExchangeType::CREATE_CHILD_SA, invalid),
+        }
+    }
+
+    fn make_child(
+        &mut self,
+        session: &Session,
+        ctx: &mut Context<'_>,
+        wish: &ChildWish,
+        nonce: &[u8],
+        ke: Option<&KeyExchange<'_>>,
+        rekeys: Option<EspSpi>,
+    ) {
+        let old = match rekeys {
+            None => None,
+            Some(spi) => match self.children.iter().position(|child| child.outbound == spi) {
+                Some(old) => Some(old),
+                None => return self.unknown_child(session, ctx, spi),
+            },
+        };
+        // A rekey replaces one, but both are there for a while.
+        let limit = ctx.config.limits.children;
+        if self.children.len() >= if old.is_some() { limit.saturating_mul(2) } else { limit } {
+            session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, RefusalReason::TooManyChildren);
+            return session.answer_notify(ctx, &mut self.sa, NotifyType::NO_ADDITIONAL_SAS, &[]);
+        }
+        let mut chain = ChainBuilder::new();
+        match self.try_child(session, ctx, wish, nonce, ke, old, &mut chain) {
+            Ok(child) => {
+                if let Some(old) = old.and_then(|old| self.children.get_mut(old)) {
+                    old.replaced_until = Some(ctx.now + ctx.config.timing.replaced);
+                }
+                self.children.push(child);
+            }
+            Err(refused) => {
+                refused.push(&mut chain);
+                session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, *refused.reason);
+            }
+        }
+        session.answer(ctx, &mut self.sa, chain);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the payloads of one request")]
+    fn try_child(
+        &self,
+        session: &Session,
+        ctx: &mut Context<'_>,
+        wish: &ChildWish,
+        nonce: &[u8],
+        ke: Option<&KeyExchange<'_>>,
+        old: Option<usize>,
+        chain: &mut ChainBuilder,
+    ) -> Result<Child, child::Refused> {
+        let (chosen, narrowed) = child::negotiate(ctx, &self.grant, wish, ke)?;
+        let agreed = chosen.group.map(|group| child::agree(ctx, group, ke)).transpose()?;
+        let own_nonce = child::new_nonce(ctx);
+        let nonces = Nonces { initiator: nonce, responder: &own_nonce };
+        let terms = child::terms(&self.sa, agreed.as_ref(), nonces);
+        let replaces = old.and_then(|old| self.children.get(old)).map(|old| old.inbound);
+        let made = child::make(session, ctx, &chosen, narrowed, &terms, replaces);
+        if let Some(wish) = &wish.configuration {
+            chain.push(&Payload::Configuration(configuration::reply(wish, &self.grant)));
+        }
+        made.push_with(chain, &own_nonce, agreed.as_ref());
+        Ok(made.child)
+    }
+
+    fn unknown_child(&mut self, session: &Session, ctx: &mut Context<'_>, spi: EspSpi) {
+        session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, RefusalReason::UnknownChild);
+        let mut chain = ChainBuilder::new();
+        chain.push(&Payload::Notify(Notify::about_esp(spi, NotifyType::CHILD_SA_NOT_FOUND, &[])));
+        session.answer(ctx, &mut self.sa, chain);
+    }
+
+    /// Takes INFORMATIONAL: DELETE, or a question whether we live.
+    pub(super) fn informational(
+        mut self: Box<Self>,
+        session: &mut Session,
+        ctx: &mut Context<'_>,
+        request: &Message,
+        on_replaced: bool,
+    ) -> State {
+        let deletes = match request::deletes(request.first, &request.chain) {
+            Ok(deletes) => deletes,
+            Err(invalid) if on_replaced => {
+                self.answer_on_replaced(session, ctx, &invalid);
+                return State::Established(self);
+            }
+            Err(invalid) => return self.invalid(session, ctx, ExchangeType::INFORMATIONAL, invalid),
+        };
+        if let (true, Some(replaced)) = (on_replaced, &mut self.replaced) {
+            session.answer(ctx, &mut replaced.sa, ChainBuilder::new());
+            if deletes.contains(&Delete::IkeSa) {
+                replaced.until = ctx.now + LINGER;
+            }
+            return State::Established(self);
+        }
+        if deletes.contains(&Delete::IkeSa) {
+            session.answer(ctx, &mut self.sa, ChainBuilder::new());
+            self.take_down_all(session.id, ctx);
+            session.announce_end(ctx, CloseReason::PeerDeleted);
+            self.sa.forget_own_requests();
+            return Closing::lingering(ctx.now, self.sa);
+        }
+        self.delete_children(session, ctx, &deletes);
+        State::Established(self)
+    }
+
+    /// Takes down what the client has deleted, and answers with our SPIs of the same Child SAs (section 1.4.1).
+    fn delete_children(&mut self, session: &Session, ctx: &mut Context<'_>, deletes: &[Delete]) {
+        let mut spis = Vec::new();
+        for delete in deletes {
+            let Delete::ChildSas { protocol: ProtocolId::ESP, spis: deleted } = delete else { continue };
+            for spi in deleted {
+                if let Some(at) = self.children.iter().position(|child| child.outbound == *spi) {
+                    spis.push(self.take_down(session.id, ctx, at));
+                }
+            }
+        }
+        let mut chain = ChainBuilder::new();
+        if !spis.is_empty() {
+            chain.push(&Payload::Delete(Delete::ChildSas { protocol: ProtocolId::ESP, spis }));
+        }
+        session.answer(ctx, &mut self.sa, chain);
+    }
+
+    fn answer_on_replaced(&mut self, session: &Session, ctx: &mut Context<'_>, invalid: &Invalid) {
+        if let Some(replaced) = &mut self.replaced {
+            session.answer_notify(ctx, &mut replaced.sa, invalid.notify, &invalid.data);
+        }
+    }
+
+    /// An authentic request that makes no sense. A syntax error is the end of the IKE SA (section 2.21.3).
+    fn invalid(
+        mut self: Box<Self>,
+        session: &mut Session,
+        ctx: &mut Context<'_>,
+        exchange: ExchangeType,
+        invalid: Invalid,
+    ) -> State {
+        session.refuse(ctx, exchange, *invalid.reason);
+        session.answer_notify(ctx, &mut self.sa, invalid.notify, &invalid.data);
+        if invalid.notify != NotifyType::INVALID_SYNTAX {
+            return State::Established(self);
+        }
+        self.take_down_all(session.id, ctx);
+        session.announce_end(ctx, CloseReason::Failed);
+        self.sa.forget_own_requests();
+        Closing::lingering(ctx.now, self.sa)
+    }
+
+    /// A request of ours was answered: the next may go.
+    pub(super) fn response(mut self: Box<Self>, session: &Session, ctx: &mut Context<'_>) -> State {
+        self.send_next(session, ctx);
+        State::Established(self)
+    }
+
+    /// Ends the session from our side.
+    pub(super) fn close(
+        mut self: Box<Self>,
+        session: &mut Session,
+        ctx: &mut Context<'_>,
+        reason: CloseReason,
+    ) -> State {
+        self.take_down_all(session.id, ctx);
+        session.announce_end(ctx, reason);
+        self.enqueue_delete(Purpose::DeleteIkeSa, Delete::IkeSa);
+        self.send_next(session, ctx);
+        Closing::deleting(ctx.now + DELETE_LIFETIME, self.sa)
+    }
+
+    fn enqueue_delete(&mut self, purpose: Purpose, delete: Delete) {
+        let mut chain = ChainBuilder::new();
+        chain.push(&Payload::Delete(delete));
+        let (first, chain) = chain.finish().expect("one DELETE is short");
+        self.sa.enqueue(OwnRequest { purpose, first, chain });
+    }
+
+    fn send_next(&mut self, session: &Session, ctx: &mut Context<'_>) {
+        let messages = self.sa.send_next(ctx.now, &ctx.config.timing, &mut *ctx.shared.random);
+        ctx.send(session.path, messages);
+    }
+
+    /// All Child SAs go down.
+    pub(super) fn take_down_all(&mut self, session: SessionId, ctx: &mut Context<'_>) {
+        while !self.children.is_empty() {
+            self.take_down(session, ctx, 0);
+        }
+    }
+
+    /// One Child SA goes down; gives back its inbound SPI.
+    fn take_down(&mut self, session: SessionId, ctx: &mut Context<'_>, at: usize) -> EspSpi {
+        let inbound_spi = self.children.remove(at).inbound;
+        ctx.shared.esp_spis.remove(&inbound_spi);
+        ctx.shared.events.push_back(Event::ChildDown { session, inbound_spi });
+        if self.children.is_empty() {
+            self.childless_since = ctx.now;
+        }
+        inbound_spi
+    }
+
+    pub(super) fn handle_timeout(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>) -> State {
+        if self.replaced.as_ref().is_some_and(|replaced| replaced.until <= ctx.now) {
+            self.replaced = None;
+        }
+        if let Some(replaced) = &mut self.replaced {
+            replaced.sa.due(ctx.now);
+        }
+        self.remove_replaced_children(session, ctx);
+        if self.children.is_empty() && self.childless_since + ctx.config.timing.childless <= ctx.now {
+            return self.close(session, ctx, CloseReason::NoChildSa);
+        }
+        match self.sa.due(ctx.now) {
+            Due::Nothing => {}
+            Due::Again(messages) => {
+                ctx.shared.counters.retransmissions_sent += 1;
+                ctx.send(session.path, messages);
+            }
+            // Packets still come: only the answers are lost on the way.
+            Due::Dead if self.is_lively(session, ctx) => self.sa.restart_transmissions(ctx.now, &ctx.config.timing),
+            Due::Dead => {
+                self.take_down_all(session.id, ctx);
+                session.announce_end(ctx, CloseReason::PeerDead);
+                return State::Over;
+            }
+        }
+        if !self.is_lively(session, ctx) && !self.sa.has_own_request() {
+            self.sa.enqueue(OwnRequest { purpose: Purpose::Liveness, first: None, chain: Vec::new() });
+        }
+        self.send_next(session, ctx);
+        State::Established(self)
+    }
+
+    fn is_lively(&self, session: &Session, ctx: &Context<'_>) -> bool {
+        ctx.config.timing.liveness.is_none_or(|interval| session.last_heard + interval > ctx.now)
+    }
+
+    /// The client has not deleted what it has replaced: we do.
+    fn remove_replaced_children(&mut self, session: &Session, ctx: &mut Context<'_>) {
+        let is_due = |child: &Child| child.replaced_until.is_some_and(|until| until <= ctx.now);
+        let due: Vec<EspSpi> = self.children.iter().filter(|child| is_due(child)).map(|child| child.inbound).collect();
+        for spi in due {
+            if let Some(at) = self.children.iter().position(|child| child.inbound == spi) {
+                self.take_down(session.id, ctx, at);
+                let delete = Delete::ChildSas { protocol: ProtocolId::ESP, spis: vec![spi] };
+                self.enqueue_delete(Purpose::DeleteChild, delete);
+            }
+        }
+    }
+
+    pub(super) fn timeout(&self, last_heard: Instant, config: &Config) -> Option<Instant> {
+        let replaced = self.replaced.as_ref().map(|replaced| replaced.until);
+        let children = self.children.iter().filter_map(|child| child.replaced_until);
+        let childless = self.children.is_empty().then_some(self.childless_since + config.timing.childless);
+        let liveness =
+            config.timing.liveness.filter(|_| !self.sa.has_own_request()).map(|interval| last_heard + interval);
+        let times = replaced.into_iter().chain(children).chain(childless).chain(liveness).chain(self.sa.timeout());
+        times.min()
+    }
+
+    pub(super) fn ike_spis(&self) -> Vec<IkeSpi> {
+        let replaced = self.replaced.as_ref().map(|replaced| replaced.sa.spis.responder);
+        std::iter::once(self.sa.spis.responder).chain(replaced).collect()
+    }
+
+    pub(super) fn child_spis(&self) -> Vec<EspSpi> {
+        self.children.iter().map(|child| child.inbound).collect()
+    }
+
+    pub(super) fn child_suite(&self) -> Option<ChildSuite> {
+        self.children.last().map(|child| child.suite)
+    }
+
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        self.grant.addresses.clone()
+    }
+}
+
+/// Allows so many requests a second, and a burst.
+struct TokenBucket {
+    tokens: u32,
+    refilled: Instant,
+}
+
+impl TokenBucket {
+    fn take(&mut self, now: Instant, per_second: u32) -> bool {
+        let elapsed = now.saturating_duration_since(self.refilled);
+        let earned = elapsed.as_millis().saturating_mul(per_second.into()) / 1000;
+        if earned > 0 {
+            self.tokens = u32::try_from(earned).unwrap_or(BURST).saturating_add(self.tokens).min(BURST);
+            self.refilled = now;
+        }
+        let Some(left) = self.tokens.checked_sub(1) else { return false };
+        self.tokens = left;
+        true
+    }
+}

@@ -1,0 +1,136 @@
+//! IKE_SA_INIT is answered; the peer has yet to prove who it is.
+//!
+//! The shared secret is computed when the first IKE_AUTH arrives, and once only: forged messages do not make us compute it
+//! again.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::crypto::dh::KeyPair;
+use crate::crypto::prf::Prf;
+use crate::crypto::secret::Secret;
+use crate::proposal::IkeSuite;
+use crate::refusal::RefusalReason;
+use crate::wire::num::HashAlgId;
+
+use super::keys::{self, IkeKeys, Nonces, SpiPair};
+use super::sa::IkeSa;
+
+/// Message ID of the first request of IKE_AUTH.
+const FIRST_AUTH: u32 = 1;
+
+/// A handshake that waits for IKE_AUTH.
+pub(crate) struct HalfOpen {
+    pub(crate) spis: SpiPair,
+    pub(crate) suite: IkeSuite,
+    pub(crate) deadline: Instant,
+    transcript: Transcript,
+    exchange: Exchange,
+    fragmentation: bool,
+}
+
+/// The messages of IKE_SA_INIT, and what was in them for later.
+pub(crate) struct Transcript {
+    pub(crate) request: Vec<u8>,
+    pub(crate) answer: Bytes,
+    pub(crate) initiator_nonce: Vec<u8>,
+    pub(crate) responder_nonce: Vec<u8>,
+    /// Hash algorithms that the peer announced, RFC 7427 section 4.
+    pub(crate) hashes: Option<Vec<HashAlgId>>,
+}
+
+enum Exchange {
+    /// Our key pair and the peer's public value.
+    Pending(KeyPair, Vec<u8>),
+    /// The keys.
+    Done(Box<IkeSa>, Secret, Secret),
+    /// The peer's public value cannot be used.
+    Failed,
+}
+
+/// What AUTH payloads are computed from, RFC 7296 section 2.15.
+pub(crate) struct Proof {
+    prf: Prf,
+    prove_initiator: Secret,
+    prove_responder: Secret,
+    transcript: Transcript,
+}
+
+impl HalfOpen {
+    pub(crate) fn new(
+        spis: SpiPair,
+        suite: IkeSuite,
+        deadline: Instant,
+        transcript: Transcript,
+        (pair, peer): (KeyPair, Vec<u8>),
+        fragmentation: bool,
+    ) -> Self {
+        Self { spis, suite, deadline, transcript, exchange: Exchange::Pending(pair, peer), fragmentation }
+    }
+
+    /// The answer, if `request` is the one that was answered.
+    pub(crate) fn answer_to(&self, request: &[u8]) -> Option<Bytes> {
+        (self.transcript.request == request).then(|| self.transcript.answer.clone())
+    }
+
+    /// The IKE SA; its keys are computed now if they were not yet.
+    pub(crate) fn key(&mut self) -> Result<&mut IkeSa, RefusalReason> {
+        if matches!(self.exchange, Exchange::Pending(..)) {
+            let exchange = std::mem::replace(&mut self.exchange, Exchange::Failed);
+            let Exchange::Pending(pair, peer) = exchange else { return Err(RefusalReason::KeyExchange) };
+            let shared = pair.agree(&peer).map_err(|_| RefusalReason::KeyExchange)?;
+            let keys = IkeKeys::initial(&self.suite, &shared, &self.transcript.nonces(), self.spis);
+            let IkeKeys { sa: keys, prove_initiator, prove_responder } = keys;
+            let sa = IkeSa::new(self.spis, self.suite, keys, self.fragmentation, FIRST_AUTH);
+            self.exchange = Exchange::Done(Box::new(sa), prove_initiator, prove_responder);
+        }
+        match &mut self.exchange {
+            Exchange::Done(sa, ..) => Ok(sa),
+            Exchange::Pending(..) | Exchange::Failed => Err(RefusalReason::KeyExchange),
+        }
+    }
+
+    /// The IKE SA and what AUTH is computed from, once the keys exist.
+    pub(crate) fn into_keyed(self) -> Option<(IkeSa, Proof)> {
+        let Exchange::Done(sa, prove_initiator, prove_responder) = self.exchange else { return None };
+        let proof = Proof { prf: self.suite.prf, prove_initiator, prove_responder, transcript: self.transcript };
+        Some((*sa, proof))
+    }
+}
+
+impl Transcript {
+    /// `Ni` and `Nr`.
+    pub(crate) fn nonces(&self) -> Nonces<'_> {
+        Nonces { initiator: &self.initiator_nonce, responder: &self.responder_nonce }
+    }
+}
+
+impl Proof {
+    /// `Ni` and `Nr`.
+    pub(crate) fn nonces(&self) -> Nonces<'_> {
+        self.transcript.nonces()
+    }
+
+    /// Hash algorithms that the peer announced.
+    pub(crate) fn hashes(&self) -> Option<&[HashAlgId]> {
+        self.transcript.hashes.as_deref()
+    }
+
+    /// `InitiatorSignedOctets`.
+    pub(crate) fn initiator_octets(&self, id_body: &[u8]) -> Vec<u8> {
+        let Transcript { request, responder_nonce, .. } = &self.transcript;
+        keys::auth_octets(self.prf, request, responder_nonce, &self.prove_initiator, id_body)
+    }
+
+    /// `ResponderSignedOctets`.
+    pub(crate) fn responder_octets(&self, id_body: &[u8]) -> Vec<u8> {
+        let Transcript { answer, initiator_nonce, .. } = &self.transcript;
+        keys::auth_octets(self.prf, answer, initiator_nonce, &self.prove_responder, id_body)
+    }
+
+    /// AUTH data by a shared key over `octets`.
+    pub(crate) fn shared_key_auth(&self, shared: &[u8], octets: &[u8]) -> Secret {
+        keys::shared_key_auth(self.prf, shared, octets)
+    }
+}

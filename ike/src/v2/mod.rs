@@ -1,0 +1,486 @@
+//! The responder of IKEv2, RFC 7296: one [`Session`] for each client, from its IKE_SA_INIT on.
+//!
+//! ```text
+//! IKE_SA_INIT        IKE_AUTH                 grant()               DELETE
+//!     |                 |                        |                    |
+//!     v                 v                        v                    v
+//!  HalfOpen ----> Authenticating (EAP ...) ----> Established ----> Closing ----> Over
+//! ```
+//!
+//! Each state is a struct of its own; a step takes the state and gives back the next one. A message that is not authentic,
+//! not fresh, or of an exchange that the state does not take changes nothing.
+//!
+//! Does not: rekey on its own behalf (clients do), MOBIKE (RFC 4555).
+
+mod auth;
+mod authenticating;
+mod child;
+mod closing;
+mod configuration;
+pub(crate) mod cookie;
+mod established;
+pub(crate) mod fragments;
+mod half_open;
+pub(crate) mod init;
+pub(crate) mod keys;
+mod rekey;
+pub(crate) mod request;
+pub(crate) mod sa;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::mem;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tracing::debug;
+
+use crate::cert::UnixTime;
+use crate::config::Config;
+use crate::crypto::random::Random;
+use crate::event::{
+    AccessRequest, AuthenticatedBy, CloseReason, Counters, Denial, EapStep, Event, Grant, Path, SessionId, SessionInfo,
+    SessionState, Transmit,
+};
+use crate::identity::Identity;
+use crate::nat::NatStatus;
+use crate::refusal::{Refusal, RefusalReason};
+use crate::wire::header::Header;
+use crate::wire::num::{ExchangeType, NotifyType};
+use crate::wire::v2::{ChainBuilder, Notify, Payload};
+use crate::wire::{EspSpi, IkeSpi};
+
+use authenticating::Authenticating;
+use closing::Closing;
+use established::Established;
+pub(crate) use half_open::HalfOpen;
+use sa::{IkeSa, Incoming, Message};
+
+/// An IKE SA that failed or was deleted answers retransmissions of the last request for this long.
+const LINGER: Duration = Duration::from_secs(20);
+
+/// What all sessions share.
+pub(crate) struct Shared {
+    pub(crate) random: Box<dyn Random + Send>,
+    pub(crate) wall: UnixTime,
+    pub(crate) transmits: VecDeque<Transmit>,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) counters: Counters,
+    /// Our SPIs of all IKE SAs.
+    pub(crate) ike_spis: BTreeMap<IkeSpi, SessionId>,
+    /// Our SPIs of all Child SAs.
+    pub(crate) esp_spis: BTreeSet<EspSpi>,
+    /// A session that was just authenticated. The endpoint turns this into an event, after INITIAL_CONTACT had its effect.
+    pub(crate) authenticated: Option<(SessionId, AccessRequest)>,
+}
+
+/// What a session is handed for one step.
+pub(crate) struct Context<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) shared: &'a mut Shared,
+    pub(crate) now: Instant,
+}
+
+/// One client.
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    path: Path,
+    nat: NatStatus,
+    since: Instant,
+    last_heard: Instant,
+    identity: Option<Identity>,
+    by: Option<AuthenticatedBy>,
+    /// The server knows of the session and wants to know of its end.
+    announced: bool,
+    state: State,
+}
+
+enum State {
+    HalfOpen(Box<HalfOpen>),
+    Authenticating(Box<Authenticating>),
+    Established(Box<Established>),
+    Closing(Box<Closing>),
+    Over,
+}
+
+impl Session {
+    /// A session whose IKE_SA_INIT was answered.
+    pub(crate) fn new(id: SessionId, path: Path, nat: NatStatus, now: Instant, half_open: HalfOpen) -> Self {
+        let state = State::HalfOpen(Box::new(half_open));
+        Self { id, path, nat, since: now, last_heard: now, identity: None, by: None, announced: false, state }
+    }
+
+    /// Takes a message whose header names one of our SPIs.
+    pub(crate) fn handle(&mut self, ctx: &mut Context<'_>, path: Path, header: &Header, message: &[u8]) {
+        let takes = self.state.takes(header.exchange, header.flags.response);
+        let (incoming, replaced) = match self.receive(ctx, header, message, takes) {
+            Ok(received) => received,
+            Err(reason) => {
+                self.refuse(ctx, header.exchange, reason);
+                return self.end(ctx, CloseReason::Failed);
+            }
+        };
+        match incoming {
+            Incoming::Again(messages) => {
+                ctx.shared.counters.retransmissions_answered += 1;
+                ctx.send(path, messages);
+            }
+            Incoming::Forged => {
+                debug!(session = %self.id, peer = %path.peer, exchange = %header.exchange, "integrity check failed");
+                ctx.shared.counters.forged += 1;
+            }
+            Incoming::Unexpected => ctx.shared.counters.unexpected += 1,
+            Incoming::Fragment => {}
+            Incoming::Request(request) => {
+                self.heard(ctx, path);
+                self.request(ctx, request, replaced);
+            }
+            Incoming::Response(purpose) => {
+                self.heard(ctx, path);
+                self.step(|session, ctx, state| state.response(session, ctx, purpose), ctx);
+            }
+        }
+    }
+
+    /// Opens the message; true if it belongs to an IKE SA that was replaced by rekeying.
+    fn receive(
+        &mut self,
+        ctx: &mut Context<'_>,
+        header: &Header,
+        message: &[u8],
+        takes: bool,
+    ) -> Result<(Incoming, bool), RefusalReason> {
+        let (sa, replaced) = match &mut self.state {
+            State::HalfOpen(state) if takes => (state.key()?, false),
+            State::HalfOpen(_) | State::Over => return Ok((Incoming::Unexpected, false)),
+            State::Authenticating(state) => (&mut state.sa, false),
+            State::Established(state) => match state.sa_of(header) {
+                Some(found) => found,
+                None => return Ok((Incoming::Unexpected, false)),
+            },
+            State::Closing(state) => (&mut state.sa, false),
+        };
+        let takes = takes && (!replaced || header.exchange == ExchangeType::INFORMATIONAL);
+        Ok((sa.receive(ctx.now, header, message, takes), replaced))
+    }
+
+    fn request(&mut self, ctx: &mut Context<'_>, request: Message, replaced: bool) {
+        debug!(session = %self.id, peer = %self.path.peer, exchange = %request.exchange, "request");
+        self.step(
+            |session, ctx, state| match (state, request.exchange) {
+                (State::HalfOpen(state), _) => auth::first(session, ctx, *state, &request),
+                (State::Authenticating(state), ExchangeType::IKE_AUTH) => state.next(session, ctx, &request),
+                (State::Authenticating(state), _) => state.informational(session, ctx, &request),
+                (State::Established(state), ExchangeType::CREATE_CHILD_SA) => {
+                    state.create_child(session, ctx, &request)
+                }
+                (State::Established(state), _) => state.informational(session, ctx, &request, replaced),
+                (State::Closing(state), _) => state.request(session, ctx, &request),
+                (State::Over, _) => State::Over,
+            },
+            ctx,
+        );
+    }
+
+    /// Notes an authentic and fresh message. The peer may have a new address: it moved, or its NAT forgot it.
+    fn heard(&mut self, ctx: &mut Context<'_>, path: Path) {
+        self.last_heard = ctx.now;
+        if path != self.path {
+            self.move_to(path);
+            if matches!(self.state, State::Established(_)) {
+                ctx.shared.events.push_back(Event::Moved { session: self.id, path });
+            }
+        }
+    }
+
+    fn move_to(&mut self, path: Path) {
+        debug!(session = %self.id, from = %self.path.peer, peer = %path.peer, "peer has a new address");
+        self.path = path;
+    }
+
+    /// The packet path has seen the client at a new address.
+    pub(crate) fn peer_moved(&mut self, ctx: &mut Context<'_>, path: Path) {
+        if matches!(self.state, State::Established(_)) {
+            self.last_heard = ctx.now;
+            self.move_to(path);
+        }
+    }
+
+    /// The packet path has heard the client.
+    pub(crate) fn note_inbound(&mut self, now: Instant) {
+        if matches!(self.state, State::Established(_)) {
+            self.last_heard = self.last_heard.max(now);
+        }
+    }
+
+    /// The EAP server's answer.
+    pub(crate) fn eap_continue(&mut self, ctx: &mut Context<'_>, eap: EapStep) {
+        self.step(
+            |session, ctx, state| match state {
+                State::Authenticating(state) => state.eap_continue(session, ctx, eap),
+                other => other,
+            },
+            ctx,
+        );
+    }
+
+    /// The client may come in.
+    pub(crate) fn grant(&mut self, ctx: &mut Context<'_>, grant: Grant) {
+        self.step(
+            |session, ctx, state| match state {
+                State::Authenticating(state) => state.grant(session, ctx, grant),
+                other => other,
+            },
+            ctx,
+        );
+    }
+
+    /// The client stays out.
+    pub(crate) fn deny(&mut self, ctx: &mut Context<'_>, denial: Denial) {
+        self.step(
+            |session, ctx, state| match state {
+                State::Authenticating(state) => state.deny(session, ctx, denial),
+                other => other,
+            },
+            ctx,
+        );
+    }
+
+    /// Ends the session from our side.
+    pub(crate) fn close(&mut self, ctx: &mut Context<'_>, reason: CloseReason) {
+        self.step(
+            |session, ctx, state| match state {
+                State::Established(state) => state.close(session, ctx, reason),
+                State::Authenticating(state) => {
+                    session.announce_end(ctx, reason);
+                    state.fail(session, ctx, NotifyType::AUTHENTICATION_FAILED)
+                }
+                State::Closing(state) if reason != CloseReason::Shutdown || state.waits_for_peer() => {
+                    State::Closing(state)
+                }
+                State::Closing(_) | State::HalfOpen(_) | State::Over => State::Over,
+            },
+            ctx,
+        );
+    }
+
+    /// The peer has forgotten the session: nothing is sent.
+    pub(crate) fn abandon(&mut self, ctx: &mut Context<'_>, reason: CloseReason) {
+        self.end(ctx, reason);
+    }
+
+    /// Does what is due.
+    pub(crate) fn handle_timeout(&mut self, ctx: &mut Context<'_>) {
+        self.step(
+            |session, ctx, state| match state {
+                State::HalfOpen(state) if state.deadline <= ctx.now => {
+                    ctx.shared.counters.half_open_expired += 1;
+                    let reason = RefusalReason::TimedOut { waiting_for: "IKE_AUTH" };
+                    session.refuse(ctx, ExchangeType::IKE_SA_INIT, reason);
+                    State::Over
+                }
+                State::Authenticating(state) => state.handle_timeout(session, ctx),
+                State::Established(state) => state.handle_timeout(session, ctx),
+                State::Closing(state) => state.handle_timeout(session, ctx),
+                other => other,
+            },
+            ctx,
+        );
+    }
+
+    /// When [`Session::handle_timeout`] is due.
+    pub(crate) fn timeout(&self, config: &Config) -> Option<Instant> {
+        match &self.state {
+            State::HalfOpen(state) => Some(state.deadline),
+            State::Authenticating(state) => Some(state.timeout()),
+            State::Established(state) => state.timeout(self.last_heard, config),
+            State::Closing(state) => Some(state.timeout()),
+            State::Over => None,
+        }
+    }
+
+    /// Whether nothing is left of the session.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    /// Whether the client has not proven yet who it is.
+    pub(crate) fn is_half_open(&self) -> bool {
+        matches!(self.state, State::HalfOpen(_) | State::Authenticating(_))
+    }
+
+    /// Whether IKE_AUTH is done.
+    pub(crate) fn is_established(&self) -> bool {
+        matches!(self.state, State::Established(_))
+    }
+
+    /// Whether the session is one of this identity, proven without EAP.
+    pub(crate) fn is_of(&self, identity: &Identity) -> bool {
+        self.is_established() && self.by != Some(AuthenticatedBy::Eap) && self.identity.as_ref() == Some(identity)
+    }
+
+    /// The answer to IKE_SA_INIT, as long as a retransmission of the request may come.
+    pub(crate) fn init_answer(&self, request: &[u8]) -> Option<Bytes> {
+        match &self.state {
+            State::HalfOpen(state) => state.answer_to(request),
+            _ => None,
+        }
+    }
+
+    /// Where the client is.
+    pub(crate) fn path(&self) -> Path {
+        self.path
+    }
+
+    /// Our SPIs of the IKE SAs.
+    pub(crate) fn ike_spis(&self) -> Vec<IkeSpi> {
+        match &self.state {
+            State::HalfOpen(state) => vec![state.spis.responder],
+            State::Authenticating(state) => vec![state.sa.spis.responder],
+            State::Established(state) => state.ike_spis(),
+            State::Closing(state) => vec![state.sa.spis.responder],
+            State::Over => Vec::new(),
+        }
+    }
+
+    /// A view for people.
+    pub(crate) fn info(&self) -> SessionInfo {
+        let (state, suite) = match &self.state {
+            State::HalfOpen(state) => (SessionState::HalfOpen, Some(state.suite)),
+            State::Authenticating(state) => (SessionState::Authenticating, Some(state.sa.suite)),
+            State::Established(state) => (SessionState::Established, Some(state.sa.suite)),
+            State::Closing(state) => (SessionState::Closing, Some(state.sa.suite)),
+            State::Over => (SessionState::Closing, None),
+        };
+        let established = if let State::Established(state) = &self.state { Some(state) } else { None };
+        SessionInfo {
+            session: self.id,
+            state,
+            path: self.path,
+            behind_nat: self.nat.peer_behind,
+            identity: self.identity.clone(),
+            by: self.by,
+            ike_suite: suite.map(|suite| suite.to_string()).unwrap_or_default(),
+            child_suite: established.and_then(|state| state.child_suite()).map(|suite| suite.to_string()),
+            addresses: established.map(|state| state.addresses()).unwrap_or_default(),
+            children: established.map(|state| state.child_spis()).unwrap_or_default(),
+            since: self.since,
+            last_heard: self.last_heard,
+        }
+    }
+
+    /// Everything that a stranger must not be able to change, for tests.
+    pub(crate) fn fingerprint(&self, hasher: &mut impl Hasher) {
+        (self.id, self.path, self.since, self.last_heard, &self.identity, self.announced).hash(hasher);
+        match &self.state {
+            State::HalfOpen(state) => (0, state.spis, state.deadline).hash(hasher),
+            State::Authenticating(state) => (1, state.sa.fingerprint(), state.timeout()).hash(hasher),
+            State::Established(state) => (2, state.sa.fingerprint(), state.child_spis(), state.ike_spis()).hash(hasher),
+            State::Closing(state) => (3, state.sa.fingerprint(), state.timeout()).hash(hasher),
+            State::Over => 4.hash(hasher),
+        }
+    }
+
+    /// Replaces the state by what `step` makes of it.
+    fn step(&mut self, step: impl FnOnce(&mut Self, &mut Context<'_>, State) -> State, ctx: &mut Context<'_>) {
+        let state = mem::replace(&mut self.state, State::Over);
+        self.state = step(self, ctx, state);
+    }
+
+    /// Tells the server that something was refused.
+    fn refuse(&self, ctx: &mut Context<'_>, exchange: ExchangeType, reason: RefusalReason) {
+        debug!(session = %self.id, peer = %self.path.peer, exchange = %exchange, reason = reason.name(), "refused");
+        ctx.shared.counters.refused += 1;
+        ctx.shared.events.push_back(Event::Refused(Box::new(Refusal {
+            path: self.path,
+            session: Some(self.id),
+            exchange,
+            identity: self.identity.clone(),
+            reason,
+        })));
+    }
+
+    /// Tells the server that the session is over, if it knows of it.
+    fn announce_end(&mut self, ctx: &mut Context<'_>, reason: CloseReason) {
+        if mem::take(&mut self.announced) {
+            ctx.shared.events.push_back(Event::Closed { session: self.id, reason });
+        }
+    }
+
+    /// Ends the session without another word to the peer.
+    fn end(&mut self, ctx: &mut Context<'_>, reason: CloseReason) {
+        if let State::Established(mut state) = mem::replace(&mut self.state, State::Over) {
+            state.take_down_all(self.id, ctx);
+        }
+        self.announce_end(ctx, reason);
+    }
+
+    /// Answers the request that waits in `sa`.
+    fn answer(&self, ctx: &mut Context<'_>, sa: &mut IkeSa, chain: ChainBuilder) {
+        let messages = sa.answer(chain, &mut *ctx.shared.random);
+        ctx.send(self.path, messages);
+    }
+
+    /// Answers with one notification about the IKE SA or the exchange.
+    fn answer_notify(&self, ctx: &mut Context<'_>, sa: &mut IkeSa, kind: NotifyType, data: &[u8]) {
+        let mut chain = ChainBuilder::new();
+        chain.push(&Payload::Notify(Notify::new(kind, data)));
+        self.answer(ctx, sa, chain);
+    }
+}
+
+impl State {
+    /// Whether this state takes messages of this kind.
+    fn takes(&self, exchange: ExchangeType, response: bool) -> bool {
+        match (self, exchange) {
+            (Self::HalfOpen(_), ExchangeType::IKE_AUTH) => !response,
+            (Self::Authenticating(_), ExchangeType::IKE_AUTH | ExchangeType::INFORMATIONAL) => !response,
+            (Self::Established(_) | Self::Closing(_), ExchangeType::CREATE_CHILD_SA) => !response,
+            (Self::Established(_) | Self::Closing(_), ExchangeType::INFORMATIONAL) => true,
+            _ => false,
+        }
+    }
+
+    /// Takes the answer to a request of ours.
+    fn response(self, session: &mut Session, ctx: &mut Context<'_>, purpose: sa::Purpose) -> Self {
+        match self {
+            Self::Established(state) => state.response(session, ctx),
+            Self::Closing(state) => state.response(session, ctx, purpose),
+            other => other,
+        }
+    }
+}
+
+impl Context<'_> {
+    /// Sends messages.
+    fn send(&mut self, path: Path, messages: Vec<Bytes>) {
+        self.shared.transmits.extend(messages.into_iter().map(|payload| Transmit { path, payload }));
+    }
+
+    /// A new SPI for an IKE SA of ours; its first byte tells the shard.
+    pub(crate) fn new_ike_spi(&mut self) -> IkeSpi {
+        loop {
+            let mut spi = [0; 8];
+            self.shared.random.fill(&mut spi);
+            spi[0] = self.config.ike_shard.saturating_add(1);
+            if !self.shared.ike_spis.contains_key(&IkeSpi(spi)) {
+                return IkeSpi(spi);
+            }
+        }
+    }
+
+    /// A new inbound SPI for a Child SA; its first byte tells the shard, the same for all of a session.
+    fn new_esp_spi(&mut self, session: SessionId) -> EspSpi {
+        let shards = u64::from(self.config.esp_shards.max(1));
+        let shard = u8::try_from(session.0 % shards).expect("there are at most 255 shards");
+        loop {
+            let mut spi = [0; 4];
+            self.shared.random.fill(&mut spi);
+            spi[0] = shard.saturating_add(1);
+            let spi = EspSpi(u32::from_be_bytes(spi));
+            if self.shared.esp_spis.insert(spi) {
+                return spi;
+            }
+        }
+    }
+}

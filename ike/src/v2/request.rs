@@ -1,0 +1,269 @@
+//! Validation: each exchange has one function that turns a chain of payloads into a struct with what is required and what
+//! is optional. A payload that is missing or there twice is an error before anything changes.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::refusal::RefusalReason;
+use crate::wire::EspSpi;
+use crate::wire::num::{CertEncoding, CpAttr, CpType, HashAlgId, NotifyType, PayloadType};
+use crate::wire::v2::{
+    About, Authentication, CertificateRequest, Configuration, Delete, Eap, Identification, KeyExchange, Notify,
+    Payload, PayloadError, Payloads, SecurityAssociation, TrafficSelector,
+};
+
+/// IKE_SA_INIT, RFC 7296 section 1.2.
+pub(crate) struct InitRequest<'a> {
+    pub(crate) sa: SecurityAssociation,
+    pub(crate) ke: KeyExchange<'a>,
+    pub(crate) nonce: &'a [u8],
+    pub(crate) cookie: Option<&'a [u8]>,
+    pub(crate) fragmentation: bool,
+    /// The hash algorithms that the peer announces, RFC 7427 section 4.
+    pub(crate) hashes: Option<Vec<HashAlgId>>,
+}
+
+/// The first request of IKE_AUTH, section 1.2.
+pub(crate) struct AuthRequest<'a> {
+    pub(crate) idi: Identification<'a>,
+    pub(crate) idr: Option<Identification<'a>>,
+    /// X.509 certificates, that of the peer first.
+    pub(crate) certificates: Vec<&'a [u8]>,
+    /// Absent: the peer wants EAP (section 2.16).
+    pub(crate) auth: Option<Authentication<'a>>,
+    pub(crate) initial_contact: bool,
+    pub(crate) child: ChildWish,
+}
+
+/// A Child SA as a peer wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ChildWish {
+    pub(crate) sa: SecurityAssociation,
+    pub(crate) tsi: Vec<TrafficSelector>,
+    pub(crate) tsr: Vec<TrafficSelector>,
+    pub(crate) configuration: Option<ConfigurationWish>,
+}
+
+/// What a CFG_REQUEST asks for, section 3.15.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConfigurationWish {
+    /// Attributes, each once.
+    pub(crate) attributes: Vec<CpAttr>,
+    pub(crate) ipv4: Option<Ipv4Addr>,
+    pub(crate) ipv6: Option<Ipv6Addr>,
+}
+
+/// CREATE_CHILD_SA, section 1.3.
+pub(crate) enum CreateChild<'a> {
+    /// A new Child SA, or one in place of another.
+    Child { wish: ChildWish, nonce: &'a [u8], ke: Option<KeyExchange<'a>>, rekeys: Option<EspSpi> },
+    /// A new IKE SA in place of this one.
+    IkeSa { sa: SecurityAssociation, nonce: &'a [u8], ke: KeyExchange<'a> },
+}
+
+/// Longest cookie, section 2.6.
+const MAX_COOKIE: usize = 64;
+
+/// What is wrong with a chain of payloads, with the notification that tells the peer.
+pub(crate) struct Invalid {
+    pub(crate) reason: Box<RefusalReason>,
+    pub(crate) notify: NotifyType,
+    pub(crate) data: Vec<u8>,
+}
+
+impl Invalid {
+    fn problem(problem: &'static str) -> Self {
+        let reason = Box::new(RefusalReason::Payloads { problem });
+        Self { reason, notify: NotifyType::INVALID_SYNTAX, data: Vec::new() }
+    }
+}
+
+impl From<PayloadError> for Invalid {
+    fn from(error: PayloadError) -> Self {
+        match error {
+            PayloadError::Malformed(malformed) => Self {
+                reason: Box::new(RefusalReason::Malformed(malformed)),
+                notify: NotifyType::INVALID_SYNTAX,
+                data: Vec::new(),
+            },
+            PayloadError::UnsupportedCritical(kind) => Self {
+                reason: Box::new(RefusalReason::UnsupportedCritical(kind)),
+                notify: NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD,
+                data: vec![kind.0],
+            },
+        }
+    }
+}
+
+/// Everything that may be in a request, at most once each where that is the rule.
+#[derive(Default)]
+struct Parts<'a> {
+    sa: Option<SecurityAssociation>,
+    ke: Option<KeyExchange<'a>>,
+    idi: Option<Identification<'a>>,
+    idr: Option<Identification<'a>>,
+    auth: Option<Authentication<'a>>,
+    nonce: Option<&'a [u8]>,
+    tsi: Option<Vec<TrafficSelector>>,
+    tsr: Option<Vec<TrafficSelector>>,
+    configuration: Option<Configuration<'a>>,
+    eap: Option<Eap<'a>>,
+    certificates: Vec<&'a [u8]>,
+    notifies: Vec<Notify<'a>>,
+    deletes: Vec<Delete>,
+}
+
+impl<'a> Parts<'a> {
+    fn parse(first: Option<PayloadType>, chain: &'a [u8]) -> Result<Self, Invalid> {
+        Self::collect(Payloads::parse(first, chain)?)
+    }
+
+    fn collect(payloads: Payloads<'a>) -> Result<Self, Invalid> {
+        let mut parts = Self::default();
+        for payload in payloads {
+            let once = match payload {
+                Payload::SecurityAssociation(p) => parts.sa.replace(p).is_none(),
+                Payload::KeyExchange(p) => parts.ke.replace(p).is_none(),
+                Payload::IdInitiator(p) => parts.idi.replace(p).is_none(),
+                Payload::IdResponder(p) => parts.idr.replace(p).is_none(),
+                Payload::Authentication(p) => parts.auth.replace(p).is_none(),
+                Payload::Nonce(p) => parts.nonce.replace(p.0).is_none(),
+                Payload::TsInitiator(p) => parts.tsi.replace(p.0).is_none(),
+                Payload::TsResponder(p) => parts.tsr.replace(p.0).is_none(),
+                Payload::Configuration(p) => parts.configuration.replace(p).is_none(),
+                Payload::Eap(p) => parts.eap.replace(p).is_none(),
+                Payload::Certificate(p) => {
+                    parts.certificates.extend((p.encoding == CertEncoding::X509_SIGNATURE).then_some(p.data));
+                    true
+                }
+                Payload::Notify(p) => {
+                    parts.notifies.push(p);
+                    true
+                }
+                Payload::Delete(p) => {
+                    parts.deletes.push(p);
+                    true
+                }
+                Payload::CertificateRequest(CertificateRequest { .. })
+                | Payload::VendorId(_)
+                | Payload::Encrypted(_)
+                | Payload::EncryptedFragment(_)
+                | Payload::Unknown(_) => true,
+            };
+            if !once {
+                return Err(Invalid::problem("a payload is there twice"));
+            }
+        }
+        Ok(parts)
+    }
+
+    fn notify(&self, kind: NotifyType) -> Option<&Notify<'a>> {
+        self.notifies.iter().find(|notify| notify.kind == kind)
+    }
+
+    fn child(&mut self) -> Result<ChildWish, Invalid> {
+        Ok(ChildWish {
+            sa: self.sa.take().ok_or(Invalid::problem("SA is missing"))?,
+            tsi: self.tsi.take().ok_or(Invalid::problem("TSi is missing"))?,
+            tsr: self.tsr.take().ok_or(Invalid::problem("TSr is missing"))?,
+            configuration: self.configuration.as_ref().and_then(ConfigurationWish::read),
+        })
+    }
+}
+
+impl<'a> InitRequest<'a> {
+    pub(crate) fn read(payloads: Payloads<'a>) -> Result<Self, Invalid> {
+        let parts = Parts::collect(payloads)?;
+        let cookie = parts.notify(NotifyType::COOKIE).map(|notify| notify.data);
+        if cookie.is_some_and(|cookie| !(1..=MAX_COOKIE).contains(&cookie.len())) {
+            return Err(Invalid::problem("the cookie has an impossible length"));
+        }
+        let hashes = parts.notify(NotifyType::SIGNATURE_HASH_ALGORITHMS).map(|notify| {
+            let (pairs, _) = notify.data.as_chunks::<2>();
+            pairs.iter().map(|pair| HashAlgId(u16::from_be_bytes(*pair))).collect()
+        });
+        Ok(Self {
+            cookie,
+            hashes,
+            fragmentation: parts.notify(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED).is_some(),
+            sa: parts.sa.ok_or(Invalid::problem("SA is missing"))?,
+            ke: parts.ke.ok_or(Invalid::problem("KE is missing"))?,
+            nonce: parts.nonce.ok_or(Invalid::problem("Nonce is missing"))?,
+        })
+    }
+}
+
+impl<'a> AuthRequest<'a> {
+    pub(crate) fn read(first: Option<PayloadType>, chain: &'a [u8]) -> Result<Self, Invalid> {
+        let mut parts = Parts::parse(first, chain)?;
+        Ok(Self {
+            child: parts.child()?,
+            initial_contact: parts.notify(NotifyType::INITIAL_CONTACT).is_some(),
+            idi: parts.idi.ok_or(Invalid::problem("IDi is missing"))?,
+            idr: parts.idr,
+            certificates: parts.certificates,
+            auth: parts.auth,
+        })
+    }
+}
+
+/// A later request of IKE_AUTH that carries EAP, section 2.16.
+pub(crate) fn eap<'a>(first: Option<PayloadType>, chain: &'a [u8]) -> Result<&'a [u8], Invalid> {
+    let parts = Parts::parse(first, chain)?;
+    parts.eap.map(|eap| eap.0).ok_or(Invalid::problem("EAP is missing"))
+}
+
+/// The last request of IKE_AUTH after EAP, section 2.16.
+pub(crate) fn final_auth<'a>(first: Option<PayloadType>, chain: &'a [u8]) -> Result<Authentication<'a>, Invalid> {
+    let parts = Parts::parse(first, chain)?;
+    parts.auth.ok_or(Invalid::problem("AUTH is missing"))
+}
+
+impl<'a> CreateChild<'a> {
+    pub(crate) fn read(first: Option<PayloadType>, chain: &'a [u8]) -> Result<Self, Invalid> {
+        let mut parts = Parts::parse(first, chain)?;
+        let nonce = parts.nonce.ok_or(Invalid::problem("Nonce is missing"))?;
+        let rekey = parts.notify(NotifyType::REKEY_SA).map(|notify| notify.about);
+        if rekey.is_none() && parts.tsi.is_none() && parts.tsr.is_none() {
+            let sa = parts.sa.ok_or(Invalid::problem("SA is missing"))?;
+            let ke = parts.ke.ok_or(Invalid::problem("KE is missing"))?;
+            return Ok(Self::IkeSa { sa, nonce, ke });
+        }
+        let rekeys = match rekey {
+            None => None,
+            Some(About::ChildSa(_, spi)) => Some(spi),
+            Some(About::IkeSa | About::NamedIkeSa(_)) => return Err(Invalid::problem("REKEY_SA names no Child SA")),
+        };
+        Ok(Self::Child { wish: parts.child()?, nonce, ke: parts.ke, rekeys })
+    }
+}
+
+/// What an INFORMATIONAL request deletes; the rest of it has no meaning here.
+pub(crate) fn deletes(first: Option<PayloadType>, chain: &[u8]) -> Result<Vec<Delete>, Invalid> {
+    Parts::parse(first, chain).map(|parts| parts.deletes)
+}
+
+impl ConfigurationWish {
+    fn read(configuration: &Configuration<'_>) -> Option<Self> {
+        if configuration.kind != CpType::REQUEST {
+            return None;
+        }
+        let mut wish = Self::default();
+        for attribute in &configuration.attributes {
+            if !wish.attributes.contains(&attribute.kind) {
+                wish.attributes.push(attribute.kind);
+            }
+            match attribute.kind {
+                CpAttr::INTERNAL_IP4_ADDRESS => wish.ipv4 = wish.ipv4.or(attribute.as_ip4()),
+                CpAttr::INTERNAL_IP6_ADDRESS => wish.ipv6 = wish.ipv6.or(attribute.as_ip6()),
+                _ => {}
+            }
+        }
+        wish.ipv4 = wish.ipv4.filter(|address| !address.is_unspecified());
+        wish.ipv6 = wish.ipv6.filter(|address| !address.is_unspecified());
+        Some(wish)
+    }
+
+    pub(crate) fn wants(&self, attribute: CpAttr) -> bool {
+        self.attributes.contains(&attribute)
+    }
+}

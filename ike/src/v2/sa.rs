@@ -1,0 +1,389 @@
+//! One IKE SA: its keys, message IDs, and what it has to send again (RFC 7296 sections 2.1 to 2.3).
+//!
+//! The window is one message in each direction. A request is answered once; the same bytes again get the same answer. Nothing
+//! here changes before the integrity of a message was checked.
+//!
+//! Does not: look into payloads.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::config::Timing;
+use crate::crypto::hash::Hash;
+use crate::crypto::random::Random;
+use crate::crypto::secret::Secret;
+use crate::crypto::sk::SkKey;
+use crate::proposal::IkeSuite;
+use crate::retransmit::{Retransmit, Verdict};
+use crate::wire::header::{Flags, Header, Version};
+use crate::wire::num::{ExchangeType, PayloadType};
+use crate::wire::v2::{ChainBuilder, Fragment, Sealed, fragment_prefix, sealed_prefix};
+
+use super::fragments::{FRAGMENT_LEN, Reassembly};
+use super::keys::{SaKeys, SpiPair};
+
+/// Own requests that may wait for the window. More are not needed: one for each Child SA and one for the IKE SA.
+const MAX_WAITING: usize = 16;
+
+/// One IKE SA, of which we are the responder.
+pub(crate) struct IkeSa {
+    pub(crate) spis: SpiPair,
+    pub(crate) suite: IkeSuite,
+    /// `SK_d`.
+    pub(crate) derive: Secret,
+    inbound: SkKey,
+    outbound: SkKey,
+    /// Both sides fragment messages, RFC 7383.
+    fragmentation: bool,
+    received: Received,
+    sent: Sent,
+}
+
+/// The peer's requests.
+struct Received {
+    /// Message ID of the next one.
+    next: u32,
+    /// That one has come and waits for its answer.
+    busy: Option<Pending>,
+    last: Option<Answered>,
+    reassembly: Option<Reassembly>,
+}
+
+struct Pending {
+    digest: Digest,
+    exchange: ExchangeType,
+}
+
+struct Answered {
+    digest: Digest,
+    messages: Vec<Bytes>,
+}
+
+type Digest = Vec<u8>;
+
+/// Our own requests.
+#[derive(Default)]
+struct Sent {
+    next: u32,
+    outstanding: Option<Outstanding>,
+    waiting: VecDeque<OwnRequest>,
+}
+
+struct Outstanding {
+    id: u32,
+    request: OwnRequest,
+    messages: Vec<Bytes>,
+    retransmit: Retransmit,
+}
+
+/// A request of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OwnRequest {
+    pub(crate) purpose: Purpose,
+    pub(crate) first: Option<PayloadType>,
+    pub(crate) chain: Vec<u8>,
+}
+
+/// What a request of ours is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Purpose {
+    /// Whether the peer lives.
+    Liveness,
+    /// DELETE of a Child SA.
+    DeleteChild,
+    /// DELETE of the IKE SA.
+    DeleteIkeSa,
+}
+
+/// What a message turned out to be.
+pub(crate) enum Incoming {
+    /// A new request, authentic.
+    Request(Message),
+    /// The answer to our request, authentic.
+    Response(Purpose),
+    /// A request that was answered before: here is the answer again.
+    Again(Vec<Bytes>),
+    /// Part of a message whose other parts are missing; authentic.
+    Fragment,
+    /// The integrity check failed.
+    Forged,
+    /// Outside of the window, or not encrypted.
+    Unexpected,
+}
+
+/// The payloads of an authentic message, decrypted.
+pub(crate) struct Message {
+    pub(crate) exchange: ExchangeType,
+    pub(crate) first: Option<PayloadType>,
+    pub(crate) chain: Vec<u8>,
+}
+
+/// What is due on our own requests.
+pub(crate) enum Due {
+    /// Nothing.
+    Nothing,
+    /// These messages are to be sent again.
+    Again(Vec<Bytes>),
+    /// The peer does not answer.
+    Dead,
+}
+
+impl IkeSa {
+    /// `next_request` is the message ID of the peer's next request: 1 after IKE_SA_INIT, 0 in a rekeyed SA.
+    pub(crate) fn new(spis: SpiPair, suite: IkeSuite, keys: SaKeys, fragmentation: bool, next_request: u32) -> Self {
+        Self {
+            spis,
+            suite,
+            derive: keys.derive,
+            inbound: keys.from_initiator,
+            outbound: keys.from_responder,
+            fragmentation,
+            received: Received { next: next_request, busy: None, last: None, reassembly: None },
+            sent: Sent::default(),
+        }
+    }
+
+    /// Whether both sides fragment messages.
+    pub(crate) fn fragmentation(&self) -> bool {
+        self.fragmentation
+    }
+
+    /// Checks and decrypts a message for this SA. Unless `takes` is set, the state has no use for such an exchange: then
+    /// only a retransmission of the last request is of interest.
+    pub(crate) fn receive(&mut self, now: Instant, header: &Header, message: &[u8], takes: bool) -> Incoming {
+        if !header.flags.initiator || header.initiator_spi != self.spis.initiator {
+            return Incoming::Unexpected;
+        }
+        let Ok(Some(sealed)) = Sealed::find(header, message) else { return Incoming::Unexpected };
+        if header.flags.response {
+            if !takes {
+                return Incoming::Unexpected;
+            }
+            return self.receive_response(now, header, message, &sealed);
+        }
+        let digest = Hash::Sha256.digest(&[message]);
+        if header.message_id != self.received.next {
+            return self.received.again(header.message_id, &digest);
+        }
+        if self.received.busy.is_some() || !takes {
+            return Incoming::Unexpected;
+        }
+        let (incoming, complete) = self.open(now, header, message, &sealed, digest);
+        match incoming {
+            Incoming::Request(request) => {
+                self.received.busy = Some(Pending { digest: complete, exchange: header.exchange });
+                Incoming::Request(request)
+            }
+            other => other,
+        }
+    }
+
+    fn receive_response(&mut self, now: Instant, header: &Header, message: &[u8], sealed: &Sealed<'_>) -> Incoming {
+        let Some(purpose) = self.sent.purpose_of(header.message_id) else { return Incoming::Unexpected };
+        if header.exchange != ExchangeType::INFORMATIONAL {
+            return Incoming::Unexpected;
+        }
+        match self.open(now, header, message, sealed, Vec::new()).0 {
+            Incoming::Request(_) => {
+                self.sent.outstanding = None;
+                Incoming::Response(purpose)
+            }
+            other => other,
+        }
+    }
+
+    /// Decrypts a whole message or the last missing fragment of one, and gives back the digest of what identifies its
+    /// retransmission: the message, or its first fragment.
+    fn open(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        message: &[u8],
+        sealed: &Sealed<'_>,
+        digest: Digest,
+    ) -> (Incoming, Digest) {
+        let key = &self.inbound;
+        let Some(fragment) = sealed.fragment else {
+            // What was reassembled so far is kept: a mix of both forms is not a message, RFC 7383 section 2.6.
+            if self.received.reassembly.as_ref().is_some_and(|r| r.is_of(header)) {
+                return (Incoming::Unexpected, digest);
+            }
+            let Ok(chain) = key.open(message, sealed.body_offset()) else { return (Incoming::Forged, digest) };
+            return (Incoming::Request(Message { exchange: header.exchange, first: sealed.inner, chain }), digest);
+        };
+        if !self.fragmentation {
+            return (Incoming::Unexpected, digest);
+        }
+        let Ok(part) = key.open(message, sealed.body_offset()) else { return (Incoming::Forged, digest) };
+        let reassembly = Reassembly::continued(self.received.reassembly.take(), now, header, fragment);
+        let reassembly = reassembly.with(fragment, sealed.inner, part, digest);
+        match reassembly.complete() {
+            Ok((first, chain, digest)) => {
+                (Incoming::Request(Message { exchange: header.exchange, first, chain }), digest)
+            }
+            Err(incomplete) => {
+                self.received.reassembly = Some(incomplete);
+                (Incoming::Fragment, Vec::new())
+            }
+        }
+    }
+
+    /// Answers the request that is waiting, and keeps the answer for retransmissions. Nothing if none is waiting.
+    pub(crate) fn answer(&mut self, chain: ChainBuilder, random: &mut dyn Random) -> Vec<Bytes> {
+        let Some(pending) = self.received.busy.take() else { return Vec::new() };
+        let (first, chain) = chain.finish().expect("answers are bounded");
+        let id = self.received.next;
+        let messages = self.seal(pending.exchange, id, true, first, &chain, random);
+        self.received.next = id.saturating_add(1);
+        self.received.last = Some(Answered { digest: pending.digest, messages: messages.clone() });
+        messages
+    }
+
+    /// Whether a request waits for its answer.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.received.busy.is_some()
+    }
+
+    /// Whether a request of ours is on its way or waits to be.
+    pub(crate) fn has_own_request(&self) -> bool {
+        self.sent.outstanding.is_some() || !self.sent.waiting.is_empty()
+    }
+
+    /// Puts a request of ours behind those that wait.
+    pub(crate) fn enqueue(&mut self, request: OwnRequest) {
+        if self.sent.waiting.len() < MAX_WAITING {
+            self.sent.waiting.push_back(request);
+        }
+    }
+
+    /// Stops sending requests of ours.
+    pub(crate) fn forget_own_requests(&mut self) {
+        self.sent.outstanding = None;
+        self.sent.waiting.clear();
+    }
+
+    /// Begins anew with the transmissions of the request of ours that is on its way.
+    pub(crate) fn restart_transmissions(&mut self, now: Instant, timing: &Timing) {
+        if let Some(outstanding) = &mut self.sent.outstanding {
+            outstanding.retransmit = Retransmit::new(now, timing.retransmit, timing.transmissions);
+        }
+    }
+
+    /// Sends the next own request if the window is free.
+    pub(crate) fn send_next(&mut self, now: Instant, timing: &Timing, random: &mut dyn Random) -> Vec<Bytes> {
+        if self.sent.outstanding.is_some() {
+            return Vec::new();
+        }
+        let Some(request) = self.sent.waiting.pop_front() else { return Vec::new() };
+        let id = self.sent.next;
+        self.sent.next = id.saturating_add(1);
+        let messages = self.seal(ExchangeType::INFORMATIONAL, id, false, request.first, &request.chain, random);
+        let transmissions = match request.purpose {
+            Purpose::DeleteIkeSa => timing.delete_transmissions,
+            Purpose::Liveness | Purpose::DeleteChild => timing.transmissions,
+        };
+        let retransmit = Retransmit::new(now, timing.retransmit, transmissions);
+        self.sent.outstanding = Some(Outstanding { id, request, messages: messages.clone(), retransmit });
+        messages
+    }
+
+    /// What is due at `now`.
+    pub(crate) fn due(&mut self, now: Instant) -> Due {
+        if self.received.reassembly.as_ref().is_some_and(|r| r.expires() <= now) {
+            self.received.reassembly = None;
+        }
+        let Some(outstanding) = &mut self.sent.outstanding else { return Due::Nothing };
+        match outstanding.retransmit.check(now) {
+            Verdict::Wait => Due::Nothing,
+            Verdict::Send => Due::Again(outstanding.messages.clone()),
+            Verdict::GiveUp => Due::Dead,
+        }
+    }
+
+    /// When [`IkeSa::due`] has something to do.
+    pub(crate) fn timeout(&self) -> Option<Instant> {
+        let retransmit = self.sent.outstanding.as_ref().map(|o| o.retransmit.due());
+        let reassembly = self.received.reassembly.as_ref().map(Reassembly::expires);
+        retransmit.into_iter().chain(reassembly).min()
+    }
+
+    /// What a stranger must not be able to change, for tests.
+    pub(crate) fn fingerprint(&self) -> impl std::hash::Hash + use<> {
+        let outstanding = self.sent.outstanding.as_ref().map(|o| (o.id, o.request.purpose, o.retransmit.due()));
+        let last = self.received.last.as_ref().map(|answered| answered.digest.clone());
+        let parts = self.received.reassembly.as_ref().map(Reassembly::parts);
+        (self.spis, self.received.next, self.is_busy(), last, parts, self.sent.next, outstanding)
+    }
+
+    fn seal(
+        &mut self,
+        exchange: ExchangeType,
+        message_id: u32,
+        response: bool,
+        first: Option<PayloadType>,
+        chain: &[u8],
+        random: &mut dyn Random,
+    ) -> Vec<Bytes> {
+        let header = Header {
+            initiator_spi: self.spis.initiator,
+            responder_spi: Some(self.spis.responder),
+            next_payload: None,
+            version: Version::V2,
+            exchange,
+            flags: Flags { initiator: false, version: false, response },
+            message_id,
+        };
+        seal(&header, &mut self.outbound, self.fragmentation, first, chain, random)
+    }
+}
+
+/// Protects a chain of payloads: one message, or several fragments if it is long and `fragmentation` was agreed.
+pub(crate) fn seal(
+    header: &Header,
+    key: &mut SkKey,
+    fragmentation: bool,
+    first: Option<PayloadType>,
+    chain: &[u8],
+    random: &mut dyn Random,
+) -> Vec<Bytes> {
+    let whole = sealed_prefix(header, first, key.sealed_len(chain.len())).expect("messages are bounded");
+    if !fragmentation || whole.len().saturating_add(key.sealed_len(chain.len())) <= FRAGMENT_LEN {
+        let mut message = whole;
+        key.seal(&mut message, chain, random);
+        return vec![message.into()];
+    }
+    let room = FRAGMENT_LEN.saturating_sub(whole.len()).saturating_sub(4);
+    let parts: Vec<&[u8]> = chain.chunks(key.plaintext_room(room).max(1)).collect();
+    let total = u16::try_from(parts.len()).expect("messages are bounded");
+    let seal_part = |(number, part): (u16, &&[u8])| {
+        let fragment = Fragment::new(number, total).expect("messages are bounded");
+        let mut message =
+            fragment_prefix(header, first, fragment, key.sealed_len(part.len())).expect("fragments are short");
+        key.seal(&mut message, part, random);
+        Bytes::from(message)
+    };
+    (1..=total).zip(&parts).map(seal_part).collect()
+}
+
+impl Received {
+    /// The answer to a request that was answered before.
+    fn again(&self, message_id: u32, digest: &[u8]) -> Incoming {
+        match &self.last {
+            Some(last) if message_id.checked_add(1) == Some(self.next) && last.digest == digest => {
+                Incoming::Again(last.messages.clone())
+            }
+            _ => Incoming::Unexpected,
+        }
+    }
+}
+
+impl Sent {
+    fn purpose_of(&self, id: u32) -> Option<Purpose> {
+        self.outstanding
+            .as_ref()
+            .filter(|outstanding| outstanding.id == id)
+            .map(|outstanding| outstanding.request.purpose)
+    }
+}

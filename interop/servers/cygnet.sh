@@ -1,0 +1,95 @@
+# The server under test: the cygnet binary ($CYGNET), in the namespace of node srv, with the file system of the host.
+# Its configuration, secrets, state and control socket are in OUT/srv.
+
+srv_kind=bare srv_forwards=yes
+
+srv_start() {
+  [ -x "$CYGNET" ] || die "there is no $CYGNET; build it with: cargo build --release -p cygnet-server"
+  [ ${#OUT} -lt 80 ] || die "the name of the output folder is too long for a Unix socket in it: $OUT"
+  [ "$AUTH" = psk ] || pki_make
+  cygnet_secrets
+  cygnet_config >"$OUT/srv/cygnet.toml"
+  cygnet check >>"$OUT/srv/check.log" 2>&1 || { cat "$OUT/srv/check.log"; return 1; }
+  ip netns exec "${PREFIX}srv" "$CYGNET" --config "$OUT/srv/cygnet.toml" run >>"$OUT/srv/server.log" 2>&1 </dev/null &
+  echo $! >"$OUT/srv/server.pid"
+}
+
+cygnet() { ns srv "$CYGNET" --config "$OUT/srv/cygnet.toml" "$@"; }
+
+# In peace means: within ten seconds, and with exit status 0.
+srv_stop() {
+  local pid
+  pid=$(cat "$OUT/srv/server.pid")
+  kill -TERM "$pid"
+  until_ok 10 not srv_alive || { kill -KILL "$pid"; return 1; }
+  wait "$pid"
+}
+
+srv_kill()  { kill -KILL "$(cat "$OUT/srv/server.pid")"; }
+srv_alive() { kill -0 "$(cat "$OUT/srv/server.pid")"; }
+srv_ready() { server_listens && cygnet status --json >/dev/null; }
+
+srv_idle() {
+  cygnet status
+  cygnet status --json | python3 -c 'import json, sys; sys.exit(len(json.load(sys.stdin)["sessions"]) != 0)'
+}
+
+srv_explains() { true; }
+srv_explain()  { cygnet explain "$1" --limit 1; }
+
+# Files with secrets are readable for nobody else.
+cygnet_secrets() {
+  (
+    umask 077
+    mkdir -p "$OUT/srv/state"
+    printf '%s\n' "$PSK" >"$OUT/srv/psk"
+    : >"$OUT/srv/cygnet.toml"
+  )
+  [ "$AUTH" = psk ] || chmod 600 "$OUT/pki/server.key"
+}
+
+# quoted WORD...: a TOML array.
+quoted() {
+  local word list=
+  for word; do list+="${list:+, }\"$word\""; done
+  echo "[$list]"
+}
+
+cygnet_config() {
+  local networks=("$LAN_NET" "$LAN_NET2" "$LAN_NET6")
+  echo "[remote]"
+  echo "name = \"$SERVER_ID\""
+  echo "pool = $(quoted "$POOL" "$POOL6")"
+  echo "dns = $(quoted "$DNS1" "$DNS2")"
+  echo "nat = $([ "$SRV_NAT" = yes ] && echo true || echo false)"
+  echo "client_to_client = $([ "$SRV_CLIENT_TO_CLIENT" = yes ] && echo true || echo false)"
+  [ "$SRV_ROUTES" = all ] || echo "routes = $(quoted "${networks[@]}")"
+  [ -z "$SRV_ESP" ] || echo "esp = $(quoted ${SRV_ESP//,/ })"
+  cygnet_logins
+  cat <<CONF
+
+[daemon]
+state_dir = "$OUT/srv/state"
+socket = "$OUT/srv/control.sock"
+users_file = "$OUT/srv/users.toml"
+
+[log]
+level = "info,cygnet_ike=debug,cygnet_server=debug"
+CONF
+}
+
+# Keys of [remote] for the AUTH of the run, then the users.
+cygnet_logins() {
+  case $AUTH in
+    psk)
+      echo 'psk = "file:psk"'
+      return
+      ;;
+    cert) echo 'ca = "../pki/ca.pem"' ;;
+  esac
+  echo 'cert = "../pki/server.pem"'
+  echo 'key = "../pki/server.key"'
+  if [[ $AUTH == eap-* ]]; then
+    printf '\n[users]\n%s = "%s"\n%s = "%s"\n' "$USER1" "$PASS1" "$USER2" "$PASS2"
+  fi
+}

@@ -1,0 +1,52 @@
+//! The reference page describes exactly the keys that the parser knows.
+
+use std::collections::BTreeSet;
+
+use crate::config::keys::{self, Table};
+
+const PAGE: &str = include_str!("../../../../docs/configuration.md");
+
+/// `table.key` of every row of the page that begins with a key, by the heading above it.
+fn described() -> BTreeSet<String> {
+    let mut table = None;
+    let mut keys = BTreeSet::new();
+    for line in PAGE.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            table = heading.strip_prefix("`[").and_then(|name| name.strip_suffix("]`"));
+        }
+        if let (Some(table), Some(key)) = (table, line.strip_prefix("| `").and_then(|row| row.split('`').next())) {
+            keys.insert(format!("{table}.{key}"));
+        }
+    }
+    keys
+}
+
+fn known() -> BTreeSet<String> {
+    let of = |table: &Table| table.keys.iter().map(|key| format!("{}.{key}", table.name)).collect::<Vec<_>>();
+    [&keys::REMOTE, &keys::USER, &keys::DAEMON, &keys::LOG].into_iter().flat_map(of).collect()
+}
+
+#[test]
+fn the_reference_page_lists_exactly_the_keys_of_the_parser() {
+    assert_eq!(described(), known());
+    for table in keys::TOP.keys {
+        assert!(PAGE.contains(&format!("[{table}]")), "[{table}] has no heading");
+    }
+}
+
+#[test]
+fn the_examples_of_the_page_are_accepted() {
+    let blocks = PAGE.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or(rest));
+    let mut checked = 0;
+    for block in blocks {
+        let report = super::machine().report(block);
+        let unrelated = |line: &str| {
+            // The files that an example names are not there, and what follows from that.
+            line.contains("no such file or directory") || line.contains("is not set") || line.contains("credentials")
+        };
+        let errors: Vec<_> = report.lines().filter(|l| l.starts_with("error") && !unrelated(l)).collect();
+        assert!(errors.is_empty(), "{errors:?}\n{block}");
+        checked += 1;
+    }
+    assert!(checked >= 3, "{checked} examples");
+}

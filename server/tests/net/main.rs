@@ -1,0 +1,10 @@
+//! The host network integration against a real kernel, each test in network namespaces of its own. Needs root.
+#![expect(clippy::unwrap_used, reason = "tests: clippy knows this file's helpers only as ordinary functions")]
+#![expect(clippy::panic, reason = "tests")]
+
+mod firewall;
+mod forwarding;
+mod host;
+mod netns;
+mod routes;
+mod traffic;
