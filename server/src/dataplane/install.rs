@@ -114,7 +114,7 @@ mod tests {
     fn child(encr: ike::Encr, integ: Option<ike::Integ>, esn: bool) -> ChildSa {
         let direction = |octet: u8| DirectionKeys {
             encr: IkeSecret::new(vec![octet; encr.keying_len()]),
-            integ: IkeSecret::new(vec![octet; integ.map_or(0, |i| i.key_len())]),
+            integ: IkeSecret::new(vec![octet; integ.map_or(0, ike::Integ::key_len)]),
         };
         let range = AddressRange::V4 { start: [10, 0, 0, 1].into(), end: [10, 0, 0, 9].into() };
         let ports = TrafficSelector { protocol: 17, start_port: u16::MAX, end_port: 0, range };

@@ -277,3 +277,36 @@ fn a_second_gateway_is_told_that_the_ports_are_taken() {
     assert!(namespaces[LEFT].run("ip", "-o link").contains("cygnet0"));
     drop(again.unwrap_or_else(|error| panic!("{error}")));
 }
+
+#[test]
+fn losing_the_interface_is_told() {
+    let mut gateways = Gateways::with(Tunnel::default());
+    gateways.namespaces[LEFT].ip("link del cygnet0");
+    assert_eq!(gateways.event(LEFT), DataPlaneEvent::ThreadEnded);
+}
+
+#[test]
+fn many_connections_spread_over_the_queues_of_both_workers() {
+    let tunnels = [0, 1].map(|worker| Tunnel { worker, ..Tunnel::default() });
+    let mut gateways = Gateways::new(2);
+    // IPv4 through the SA of one worker, IPv6 through the other's.
+    for (tunnel, inner) in tunnels.into_iter().zip([INNER_V4, INNER_V6]) {
+        for side in [LEFT, RIGHT] {
+            let selector = |side: usize| {
+                let host = inner[side].parse().unwrap();
+                [Selector::addresses(host, host)]
+            };
+            let mut pair = tunnel.pair(side);
+            pair.selectors = SelectorSet::new(selector(side), selector(1 - side));
+            gateways.sides[side].plane.install(pair, None).unwrap();
+        }
+    }
+    for inner in [INNER_V4, INNER_V6] {
+        let _server = serve(&gateways.namespaces[RIGHT], inner[RIGHT]);
+        gateways.namespaces[LEFT].run("iperf3", &format!("-c {} -P 8 -n 2M", inner[RIGHT]));
+    }
+    gateways.assert_no_drops();
+    for tunnel in tunnels {
+        everything_that_left_arrived(&gateways, tunnel);
+    }
+}

@@ -369,7 +369,7 @@ mod tests {
 
     const ALL: Offers = Offers { tcp: true, udp: true };
 
-    fn coalesce(offers: Offers, packets: Vec<Vec<u8>>) -> Vec<(Header, Vec<u8>)> {
+    fn coalesce(offers: Offers, packets: &[Vec<u8>]) -> Vec<(Header, Vec<u8>)> {
         let mut coalescer = Coalescer::new(offers);
         let mut written = Written::default();
         // Each packet lies behind 3 other octets, as behind an ESP header.
@@ -424,7 +424,7 @@ mod tests {
                 segments[9].flags |= TCP_PSH;
             }
             let packets = emit(&segments);
-            let written = coalesce(ALL, packets.clone());
+            let written = coalesce(ALL, &packets);
             assert_eq!(written.len(), 1, "{template:?}");
             assert_eq!(usize::from(written[0].0.segment_len), 1200);
             assert_eq!(cut(&written[0]), packets);
@@ -436,7 +436,7 @@ mod tests {
         let mut odd = Segment::tcp(b"payload").emit();
         odd[25] ^= 1; // even with a wrong checksum: that is for the receiver to find
         for packet in [odd, Segment::udp(b"x").emit(), vec![0x45, 0, 0], vec![], vec![0x60; 39]] {
-            assert_eq!(coalesce(ALL, vec![packet.clone()]), [(Header::PLAIN, packet)]);
+            assert_eq!(coalesce(ALL, std::slice::from_ref(&packet)), [(Header::PLAIN, packet)]);
         }
     }
 
@@ -461,19 +461,13 @@ mod tests {
             let mut changed = second.clone();
             change(&mut changed);
             let packets = vec![first.emit(), changed.emit()];
-            let written = coalesce(ALL, packets.clone());
-            assert_eq!(written, packets.map_plain(), "change {n}");
+            let written = coalesce(ALL, &packets);
+            assert_eq!(written, plain(&packets), "change {n}");
         }
     }
 
-    trait MapPlain {
-        fn map_plain(self) -> Vec<(Header, Vec<u8>)>;
-    }
-
-    impl MapPlain for Vec<Vec<u8>> {
-        fn map_plain(self) -> Vec<(Header, Vec<u8>)> {
-            self.into_iter().map(|packet| (Header::PLAIN, packet)).collect()
-        }
+    fn plain(packets: &[Vec<u8>]) -> Vec<(Header, Vec<u8>)> {
+        packets.iter().map(|packet| (Header::PLAIN, packet.clone())).collect()
     }
 
     #[test]
@@ -482,7 +476,7 @@ mod tests {
             for template in [Segment::tcp(&[]), Segment::udp(&[])] {
                 let mut packets = emit(&stream(2, 100, &template));
                 *packets[spoiled].last_mut().unwrap() ^= 0x80;
-                assert_eq!(coalesce(ALL, packets.clone()), packets.map_plain());
+                assert_eq!(coalesce(ALL, &packets), plain(&packets));
             }
         }
     }
@@ -491,12 +485,12 @@ mod tests {
     fn push_and_a_short_segment_end_a_super_packet() {
         let mut segments = stream(6, 100, &Segment::tcp(&[]));
         segments[1].flags |= TCP_PSH;
-        let written = coalesce(ALL, emit(&segments));
+        let written = coalesce(ALL, &emit(&segments));
         assert_eq!(written.iter().map(|w| cut(w).len()).collect::<Vec<_>>(), [2, 4]);
 
         let mut datagrams = stream(4, 100, &Segment::udp(&[]));
         datagrams[1].payload.truncate(99);
-        let written = coalesce(ALL, emit(&datagrams));
+        let written = coalesce(ALL, &emit(&datagrams));
         assert_eq!(written.iter().map(|w| cut(w).len()).collect::<Vec<_>>(), [2, 2]);
     }
 
@@ -504,17 +498,17 @@ mod tests {
     fn a_packet_that_cannot_join_does_not_overtake_its_flow() {
         let mut segments = stream(3, 100, &Segment::tcp(&[]));
         segments[2].flags = 0x11; // FIN
-        let written = coalesce(ALL, emit(&segments));
+        let written = coalesce(ALL, &emit(&segments));
         assert_eq!(written.iter().map(|w| cut(w).len()).collect::<Vec<_>>(), [2, 1]);
         assert_eq!(written[1].1, segments[2].emit());
     }
 
     #[test]
     fn super_packets_stay_within_what_the_kernel_takes() {
-        let written = coalesce(ALL, emit(&stream(100, 1400, &Segment::tcp(&[]))));
+        let written = coalesce(ALL, &emit(&stream(100, 1400, &Segment::tcp(&[]))));
         assert!(written.iter().all(|(_, packet)| packet.len() <= MAX_LEN));
         assert_eq!(written.iter().map(|w| cut(w).len()).collect::<Vec<_>>(), [46, 46, 8]);
-        let written = coalesce(ALL, emit(&stream(100, 1, &Segment::udp(&[]))));
+        let written = coalesce(ALL, &emit(&stream(100, 1, &Segment::udp(&[]))));
         assert_eq!(written.iter().map(|w| cut(w).len()).collect::<Vec<_>>(), [64, 36]);
     }
 
@@ -528,7 +522,7 @@ mod tests {
                 })
             })
             .collect();
-        let mut all: Vec<_> = coalesce(ALL, packets.clone()).iter().flat_map(cut).collect();
+        let mut all: Vec<_> = coalesce(ALL, &packets).iter().flat_map(cut).collect();
         let mut expected = packets;
         all.sort();
         expected.sort();
@@ -538,8 +532,8 @@ mod tests {
     #[test]
     fn without_offload_everything_passes_alone() {
         let packets = emit(&[stream(3, 100, &Segment::tcp(&[])), stream(3, 100, &Segment::udp(&[]))].concat());
-        assert_eq!(coalesce(Offers { tcp: false, udp: false }, packets.clone()), packets.map_plain());
-        let tcp_only = coalesce(Offers { tcp: true, udp: false }, emit(&stream(3, 9, &Segment::udp(&[]))));
+        assert_eq!(coalesce(Offers { tcp: false, udp: false }, &packets), plain(&packets));
+        let tcp_only = coalesce(Offers { tcp: true, udp: false }, &emit(&stream(3, 9, &Segment::udp(&[]))));
         assert_eq!(tcp_only.len(), 3);
     }
 
@@ -553,7 +547,7 @@ mod tests {
                 packet
             })
             .collect();
-        assert_eq!(coalesce(ALL, packets.clone()), packets.map_plain());
+        assert_eq!(coalesce(ALL, &packets), plain(&packets));
     }
 
     proptest! {
@@ -576,7 +570,7 @@ mod tests {
                 ident = ident.wrapping_add(1);
                 packet.emit()
             }).collect();
-            let written: Vec<Vec<u8>> = coalesce(ALL, packets.clone()).iter().flat_map(cut).collect();
+            let written: Vec<Vec<u8>> = coalesce(ALL, &packets).iter().flat_map(cut).collect();
             written.iter().for_each(|packet| assert_checksums(packet));
             for flow in 0..4_u16 {
                 // Identification is the one field that a cut super-packet counts anew.
@@ -596,7 +590,7 @@ mod tests {
             let packets: Vec<Vec<u8>> =
                 packets.into_iter().map(|(first, rest)| [&[first], rest.as_slice()].concat()).collect();
             let octets = |packets: &[(Header, Vec<u8>)]| packets.iter().map(|(_, p)| p.len()).sum::<usize>();
-            let written = coalesce(ALL, packets.clone());
+            let written = coalesce(ALL, &packets);
             prop_assert!(octets(&written) <= packets.iter().map(Vec::len).sum());
         }
     }

@@ -35,7 +35,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use cygnet_ike::Path;
 use tokio::sync::mpsc;
@@ -49,7 +48,11 @@ pub use plane::{UsageMeter, UserspaceDataPlane, start};
 pub use tun::TunFeatures;
 
 /// IKE messages that wait for the control plane. Beyond, they are dropped and counted; IKE retransmits.
-const IKE_QUEUE: usize = 1024;
+const IKE_QUEUE: usize = 512;
+
+/// Longest IKE message that is passed on, octets: some chains of certificates. With [`IKE_QUEUE`] it bounds what strangers can
+/// make us keep to 16 MiB.
+const MAX_IKE_MESSAGE: usize = 32 << 10;
 
 /// Events that wait for the control plane. Lost ones are either repeated or only told for the log.
 const EVENT_QUEUE: usize = 1024;
@@ -181,13 +184,6 @@ impl Control {
 
     fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
-    }
-
-    /// Keeps a thread from spinning where waiting for a descriptor does not.
-    fn pause(&self) {
-        if !self.is_stopped() {
-            std::thread::sleep(Duration::from_millis(10));
-        }
     }
 }
 

@@ -25,7 +25,6 @@ use super::{
 };
 use crate::dataplane::{Counters, DataPlane, DataPlaneEvent, InstallError, SaPair, Usage};
 use crate::io::clock::Clock;
-use crate::io::control_message::ControlMessages;
 
 /// Commands that wait for a worker. The control plane waits when there are more: a worker looks after each batch.
 const COMMAND_QUEUE: usize = 1024;
@@ -190,7 +189,8 @@ impl UserspaceDataPlane {
         counters
     }
 
-    /// Waits until [`DataPlane::poll_event`] may have something.
+    /// Is notified when [`DataPlane::poll_event`] may have something.
+    #[must_use]
     pub fn event_arrived(&self) -> Arc<Notify> {
         self.event_arrived.clone()
     }
@@ -212,30 +212,6 @@ impl UserspaceDataPlane {
         let kind = if udp_encap { Kind::EspInUdp } else { Kind::RawEsp };
         self.sockets.find(kind, path.local.ip())
     }
-
-    fn route(&self, pair_path: Path, socket: usize, parts: RouteParts) -> Route {
-        let mut source = ControlMessages::default();
-        source.source(pair_path.local.ip());
-        Route {
-            inbound_spi: parts.inbound_spi,
-            sa: Arc::new(parts.sa),
-            selectors: parts.selectors,
-            meter: parts.meter,
-            peer: outer_peer(pair_path, parts.udp_encap).into(),
-            ipv6: pair_path.peer.is_ipv6(),
-            source,
-            socket,
-        }
-    }
-}
-
-/// What a route is made of beside its path.
-struct RouteParts {
-    inbound_spi: Spi,
-    sa: OutboundSa,
-    selectors: Arc<cygnet_esp::selector::SelectorSet>,
-    meter: Arc<Meter>,
-    udp_encap: bool,
 }
 
 impl Worker {
@@ -249,9 +225,8 @@ impl Worker {
 impl DataPlane for UserspaceDataPlane {
     fn install(&mut self, pair: SaPair, replaces: Option<EspSpi>) -> Result<(), InstallError> {
         let spi = pair.inbound.spi;
-        let worker = self
-            .worker_of(spi)
-            .ok_or_else(|| InstallError::NoWorker { spi: EspSpi(spi.0), workers: self.workers.len() })?;
+        let worker =
+            self.worker_of(spi).ok_or(InstallError::NoWorker { spi: EspSpi(spi.0), workers: self.workers.len() })?;
         let socket = self.socket_for(pair.udp_encap, pair.path).ok_or(InstallError::NoSocket)?;
         let (selectors, meter) = (Arc::new(pair.selectors), Arc::<Meter>::default());
         let inbound = Inbound {
@@ -262,9 +237,9 @@ impl DataPlane for UserspaceDataPlane {
             silent: true,
             next_move_report: Duration::ZERO,
         };
-        let sa = OutboundSa::new(pair.outbound)?;
-        let parts = RouteParts { inbound_spi: spi, sa, selectors, meter, udp_encap: pair.udp_encap };
-        let route = self.route(pair.path, socket, parts);
+        let sa = Arc::new(OutboundSa::new(pair.outbound)?);
+        let peer = outer_peer(pair.path, pair.udp_encap);
+        let route = Route::new(spi, sa, selectors, meter).towards(peer, pair.path.local.ip(), socket);
         // The registry first: it knows whether the SPI is taken. Nothing can arrive yet, for the worker does not know it.
         if !self.registry.install(route, replaces.map(|old| Spi(old.0))) {
             return Err(InstallError::SpiInUse(EspSpi(spi.0)));
@@ -298,7 +273,7 @@ impl DataPlane for UserspaceDataPlane {
     }
 
     fn usage(&self, inbound_spi: EspSpi) -> Option<Usage> {
-        self.registry.look(Spi(inbound_spi.0), |route| route.meter.read(&self.clock))
+        self.meter().usage(inbound_spi)
     }
 
     fn poll_event(&mut self) -> Option<DataPlaneEvent> {

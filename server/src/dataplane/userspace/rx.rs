@@ -27,9 +27,9 @@ use super::counters::{Event, ThreadCounters};
 use super::gro::{Buffers, Coalescer, Place};
 use super::inbound::{Arrival, Inbound};
 use super::registry::Registry;
-use super::sockets::{Kind, Port, Sockets};
+use super::sockets::{IKE_PORT, Kind, NAT_TRAVERSAL_PORT, Port, Sockets};
 use super::tun::{Queue, Writer};
-use super::{Control, EventSender, IkeDatagram};
+use super::{Control, EventSender, IkeDatagram, MAX_IKE_MESSAGE};
 use crate::dataplane::DataPlaneEvent;
 use crate::io::clock::Clock;
 use crate::io::mmsg::{Incoming, MAX_MESSAGES, ReceiveBatch};
@@ -95,6 +95,7 @@ impl Receiving {
         let mut batch = ReceiveBatch::default();
         let descriptors = std::iter::once(control.wake.as_fd()).chain(sockets.0.iter().map(AsFd::as_fd));
         let mut readiness = Readiness::new(descriptors);
+        let mut limits = vec![MAX_MESSAGES; sockets.0.len()];
         while !control.is_stopped() {
             if readiness.wait().is_err() {
                 return;
@@ -103,27 +104,32 @@ impl Receiving {
                 control.wake.clear();
                 self.commands.try_iter().for_each(|command| inner.obey(command));
             }
-            for (index, port) in sockets.0.iter().enumerate() {
+            for (index, (port, limit)) in sockets.0.iter().zip(&mut limits).enumerate() {
                 if readiness.is_ready(index + 1) {
-                    self.drain(port, &mut batch, &mut inner, &mut coalescer);
+                    self.drain(port, limit, &mut batch, &mut inner, &mut coalescer);
                 }
             }
         }
     }
 
-    fn drain(&self, port: &Port, batch: &mut ReceiveBatch, inner: &mut Inner, coalescer: &mut Coalescer) {
-        let mut limit = MAX_MESSAGES;
+    /// Receives until the socket is empty or others should have their turn. `limit` is of this socket: messages per call.
+    fn drain(
+        &self,
+        port: &Port,
+        limit: &mut usize,
+        batch: &mut ReceiveBatch,
+        inner: &mut Inner,
+        coalescer: &mut Coalescer,
+    ) {
         for _ in 0..ROUND {
-            match batch.receive(port.as_fd(), limit) {
-                Ok(0) => return,
-                Ok(count) => {
-                    self.handle(port, batch, inner, coalescer);
-                    limit = if batch.is_joined() { JOINED_MESSAGES } else { MAX_MESSAGES };
-                    if count < limit {
-                        return;
-                    }
-                }
-                Err(_) => return self.counters.count(Event::Unusable),
+            let Ok(count) = batch.receive(port.as_fd(), *limit) else {
+                return self.counters.count(Event::Unusable);
+            };
+            self.handle(port, batch, inner, coalescer);
+            let was_full = count == *limit;
+            *limit = if batch.is_joined() { JOINED_MESSAGES } else { MAX_MESSAGES };
+            if !was_full {
+                return;
             }
         }
     }
@@ -188,8 +194,12 @@ impl Receiving {
     }
 
     fn pass_to_control(&self, path: Path, message: &[u8]) {
-        if self.ike.try_send(IkeDatagram { path, message: message.to_vec() }).is_err() {
-            self.counters.count(Event::IkeOverflow);
+        if message.len() > MAX_IKE_MESSAGE {
+            return self.counters.count(Event::Unusable);
+        }
+        match self.ike.try_reserve() {
+            Ok(room) => room.send(IkeDatagram { path, message: message.to_vec() }),
+            Err(_) => self.counters.count(Event::IkeOverflow),
         }
     }
 }
@@ -197,19 +207,14 @@ impl Receiving {
 impl<'a> Message<'a> {
     /// `None` if it is cut off or an address is missing.
     fn of(index: usize, incoming: Incoming<'a>, port: &Port, at: Duration) -> Option<Self> {
-        if incoming.truncated {
-            return None;
-        }
-        let (from, local_port) = match port.kind {
-            Kind::Ike => (incoming.from?, super::sockets::IKE_PORT),
-            Kind::EspInUdp => (incoming.from?, super::sockets::NAT_TRAVERSAL_PORT),
-            Kind::RawEsp => (incoming.from?, super::sockets::IKE_PORT),
-        };
-        let path = Path { local: SocketAddr::new(incoming.about.local?, local_port), peer: from };
+        let Incoming { from, about, truncated, octets } = incoming;
+        let (from, local) = from.zip(about.local).filter(|_| !truncated)?;
         let in_udp = port.kind == Kind::EspInUdp;
-        let arrival = Arrival { from, in_udp, traffic_class: incoming.about.traffic_class, at };
-        let segment_len = incoming.about.segment_size.unwrap_or(incoming.octets.len()).max(1);
-        Some(Self { index, path, arrival, octets: incoming.octets, segment_len })
+        let local_port = if in_udp { NAT_TRAVERSAL_PORT } else { IKE_PORT };
+        let path = Path { local: SocketAddr::new(local, local_port), peer: from };
+        let arrival = Arrival { from, in_udp, traffic_class: about.traffic_class, at };
+        let segment_len = about.segment_size.unwrap_or(octets.len()).max(1);
+        Some(Self { index, path, arrival, octets, segment_len })
     }
 }
 

@@ -8,7 +8,7 @@
 //! lock does.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -39,6 +39,13 @@ pub(super) struct Route {
 }
 
 impl Route {
+    /// A route that leads nowhere yet.
+    pub(super) fn new(inbound_spi: Spi, sa: Arc<OutboundSa>, selectors: Arc<SelectorSet>, meter: Arc<Meter>) -> Self {
+        let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+        let source = ControlMessages::default();
+        Self { inbound_spi, sa, selectors, meter, peer: nowhere.into(), ipv6: false, source, socket: 0 }
+    }
+
     /// The same SA to another address.
     pub(super) fn towards(&self, peer: SocketAddr, local: IpAddr, socket: usize) -> Self {
         let mut source = ControlMessages::default();
@@ -181,7 +188,6 @@ pub(super) mod tests {
     use cygnet_esp::selector::Ports;
     use cygnet_esp::{OutboundConfig, SaKeys, Suite, Transform};
     use proptest::prelude::*;
-    use std::net::Ipv4Addr;
 
     pub(in super::super) fn outbound() -> Arc<OutboundSa> {
         let suite = Suite { transform: Transform::ChaCha20Poly1305, esn: false };
@@ -191,17 +197,9 @@ pub(super) mod tests {
 
     pub(in super::super) fn route(spi: u32, remote: &[Selector]) -> Arc<Route> {
         let everywhere = [range("0.0.0.0", "255.255.255.255"), range("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")];
-        let peer: SocketAddr = "198.51.100.7:4500".parse().unwrap();
-        Arc::new(Route {
-            inbound_spi: Spi(spi),
-            sa: outbound(),
-            selectors: Arc::new(SelectorSet::new(everywhere, remote)),
-            meter: Arc::default(),
-            peer: peer.into(),
-            ipv6: false,
-            source: ControlMessages::default(),
-            socket: 0,
-        })
+        let selectors = SelectorSet::new(everywhere, remote);
+        let nowhere = Route::new(Spi(spi), outbound(), Arc::new(selectors), Arc::default());
+        Arc::new(nowhere.towards("198.51.100.7:4500".parse().unwrap(), "192.0.2.1".parse().unwrap(), 0))
     }
 
     pub(in super::super) fn range(start: &str, end: &str) -> Selector {
@@ -300,7 +298,7 @@ pub(super) mod tests {
                     let selector = &route.selectors.remote()[0];
                     let nets = networks_of(selector);
                     let exact = selector.start == selector.end && selector.start == address(last);
-                    let len = if exact { Some(33) } else { nets.iter().filter(|n| covers(n)).map(|n| n.prefix_len()).max() };
+                    let len = if exact { Some(33) } else { nets.iter().filter(|n| covers(n)).map(IpNet::prefix_len).max() };
                     len.map(|len| (len, n))
                 }).max();
                 let found = routes.find(&to_address(address(last)), |route| route.inbound_spi.0 as usize);

@@ -8,6 +8,7 @@
 //! Sending threads run in parallel, one per TUN queue, and share outbound SAs. The kernel keeps a flow on one queue, and the
 //! thread keeps the order of its packets. Nothing here allocates, locks, logs or reads a clock per packet.
 
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub(super) struct Transmitter {
 }
 
 impl Transmitter {
-    /// Works until `control` says to stop.
+    /// Works until `control` says to stop or the interface is gone.
     pub(super) fn run(&self, sockets: &Arc<Sockets>, control: &Control) {
         let mut outbox = Outbox::new(sockets.clone(), self.counters.clone());
         let mut buffer = Box::new([0; Queue::BUFFER_LEN]);
@@ -49,26 +50,24 @@ impl Transmitter {
             if readiness.wait().is_err() {
                 return;
             }
-            if readiness.is_ready(1) {
-                self.round(&mut buffer, &mut outbox, control);
+            if readiness.is_ready(1) && self.round(&mut buffer, &mut outbox).is_err() {
+                return;
             }
         }
     }
 
-    fn round(&self, buffer: &mut [u8; Queue::BUFFER_LEN], outbox: &mut Outbox, control: &Control) {
+    /// Fails if the queue can be read no more.
+    fn round(&self, buffer: &mut [u8; Queue::BUFFER_LEN], outbox: &mut Outbox) -> io::Result<()> {
         for _ in 0..ROUND {
             match self.queue.read(buffer) {
                 Ok(Some((header, packet))) => self.dispatch(&header, packet, outbox),
                 Ok(None) => break,
-                Err(_) => {
-                    // The interface is gone or in an unknown mood. Never spin.
-                    self.counters.count(Event::TunFailure);
-                    control.pause();
-                    break;
-                }
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => self.counters.count(Event::TunFailure),
+                Err(error) => return Err(error),
             }
         }
         outbox.flush(|spi| self.events.send(DataPlaneEvent::SoftLimit { spi: EspSpi(spi.0) }));
+        Ok(())
     }
 
     fn dispatch(&self, header: &Header, packet: &mut [u8], outbox: &mut Outbox) {
