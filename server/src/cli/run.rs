@@ -7,10 +7,10 @@ use crate::logging;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// What to log, instead of [log] level: error, warn, info, debug, trace, or "info,cygnet_ike=debug".
+    /// What to log, instead of log.level of the configuration: error, warn, info, debug, trace, or "info,cygnet_ike=debug".
     #[arg(long, env = "CYGNET_LOG", value_name = "LEVEL", value_parser = log_level)]
     log_level: Option<String>,
-    /// The shape of log lines, instead of [log] format.
+    /// The shape of log lines, instead of log.format of the configuration.
     #[arg(long, value_enum)]
     log_format: Option<Format>,
 }
