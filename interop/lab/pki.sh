@@ -21,11 +21,11 @@ pki_key() {
   esac
 }
 
-# pki_authority NAME: every authority calls itself the same, only the keys differ.
+# pki_authority NAME [CN]: two authorities may call themselves the same, their keys differ.
 pki_authority() {
-  local folder=$OUT/pki
+  local folder=$OUT/pki cn=${2:-Interop CA}
   pki_key "$CA_KEY" "$folder/$1.key" \
-    && pki_run --self --ca --lifetime 30 --in "$folder/$1.key" --dn "O=Interop, CN=Interop CA" --outform pem >"$folder/$1.pem"
+    && pki_run --self --ca --lifetime 30 --in "$folder/$1.key" --dn "O=Interop, CN=$cn" --outform pem >"$folder/$1.pem"
 }
 
 pki_server() {

@@ -60,7 +60,8 @@ footprint() {
   [ "$srv_kind" != guest ] || return 0
   ip -n "${PREFIX}srv" -o link | awk '{ print "link", $2 }'
   ip -n "${PREFIX}srv" -4 route show table all | sed 's/^/route /'
-  ip -n "${PREFIX}srv" -6 route show table all | grep -vE ' ?(fe80|ff00)::' | sed 's/^/route /'   # these come by themselves
+  # The kernel adds and removes link-local, multicast and, while it forwards, anycast routes by itself.
+  ip -n "${PREFIX}srv" -6 route show table all | grep -vE '(fe80|ff00)::|^anycast ' | sed 's/^/route /'
   ip -n "${PREFIX}srv" rule | sed 's/^/rule /'
   ns srv nft list ruleset | sed -E 's/ # handle.*//; s/packets [0-9]+ bytes [0-9]+/counted/; s/^/nft /'
 }

@@ -66,7 +66,7 @@ server_for cert
 step "unknown authority"
 mkdir -p "$OUT/kept"
 cp "$OUT"/pki/client.* "$OUT/kept/"
-pki_authority stranger && pki_client client stranger "$CLIENT_ID" || die "certificates of the stranger"
+pki_authority stranger 'Strange CA' && pki_client client stranger "$CLIENT_ID" || die "certificates of the stranger"
 refused "unknown authority" 'AUTH_FAILED'
 explained "$CLIENT_ADDR" 'certificate' 'issue|authority' '\<ca\>'
 client_reset c1
@@ -84,7 +84,7 @@ server_for psk
 step "pool exhausted"
 CLIENT_ID=first.example.test check "first client connects" client_up c2
 refused "pool exhausted" 'INTERNAL_ADDRESS_FAILURE|INT_ADDR_FAIL'
-explained "$CLIENT_ADDR" 'address' 'enlarge|larger'
+explained "$CLIENT_ADDR" '10.99.0.8/30' 'add .*pool|enlarge|larger'
 client_reset c1
 check "first client: IKE SA deleted" client_down c2
 check "then its address is free again" client_up c1
