@@ -175,7 +175,7 @@ impl Endpoint {
             }
             self.timers.pop_first();
             self.armed.remove(&id);
-            self.with_session(now, id, |session, ctx| session.handle_timeout(ctx));
+            self.with_session(now, id, Session::handle_timeout);
         }
     }
 

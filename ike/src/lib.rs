@@ -9,6 +9,8 @@ pub mod credential;
 pub mod crypto;
 mod endpoint;
 pub mod event;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod identity;
 mod narrow;
 mod nat;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::crypto::hash::Hash;
 use crate::event::Path;
+use crate::v2::keys::SpiPair;
 use crate::wire::IkeSpi;
 use crate::wire::num::NotifyType;
 use crate::wire::v2::{Notify, Payload};
@@ -36,8 +37,24 @@ impl NatStatus {
         initiator: IkeSpi,
         path: Path,
     ) -> Self {
-        let (source, destination) =
-            (detection_hash(initiator, None, path.peer), detection_hash(initiator, None, path.local));
+        Self::read(payloads, |address| detection_hash(initiator, None, address), path)
+    }
+
+    /// Reads the notifications of the answer to a request.
+    pub(crate) fn detect_answer<'p, 'a: 'p>(
+        payloads: impl Iterator<Item = &'p Payload<'a>>,
+        spis: SpiPair,
+        path: Path,
+    ) -> Self {
+        Self::read(payloads, |address| detection_hash(spis.initiator, Some(spis.responder), address), path)
+    }
+
+    fn read<'p, 'a: 'p>(
+        payloads: impl Iterator<Item = &'p Payload<'a>>,
+        hash: impl Fn(SocketAddr) -> Vec<u8>,
+        path: Path,
+    ) -> Self {
+        let (source, destination) = (hash(path.peer), hash(path.local));
         let (mut sources, mut source_matches, mut destination_matches) = (false, false, None);
         for payload in payloads {
             let Payload::Notify(Notify { kind, data, .. }) = payload else { continue };

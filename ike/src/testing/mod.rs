@@ -2,8 +2,17 @@
 //!
 //! Not part of the API: it may change at any time.
 
+mod client;
+mod client_sa;
+mod link;
+mod pair;
+
 use std::sync::OnceLock;
 use std::time::Instant;
+
+pub use client::{Client, ClientChild, ClientConfig, EapPeer, End, Login, Task};
+pub use link::{Datagram, Link, LinkQuality, To};
+pub use pair::{Pair, Seen, ToyEapPeer};
 
 /// Where virtual clocks start.
 #[expect(clippy::disallowed_methods, reason = "an Instant cannot be made in any other way; it only serves as the zero")]

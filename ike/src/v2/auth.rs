@@ -43,7 +43,7 @@ pub(super) fn first(session: &mut Session, ctx: &mut Context<'_>, half_open: Hal
             State::Authenticating(Box::new(state))
         }
         Err(Invalid { reason, notify, data }) => {
-            session.refuse(ctx, ExchangeType::IKE_AUTH, reason);
+            session.refuse(ctx, ExchangeType::IKE_AUTH, *reason);
             let mut chain = ChainBuilder::new();
             chain.push(&Payload::Notify(Notify::new(notify, &data)));
             session.answer(ctx, &mut sa, chain);

@@ -169,7 +169,7 @@ impl Authenticating {
         let children = match made {
             Ok(made) => vec![made.child],
             Err(refused) => {
-                session.refuse(ctx, ExchangeType::IKE_AUTH, refused.reason);
+                session.refuse(ctx, ExchangeType::IKE_AUTH, *refused.reason);
                 Vec::new()
             }
         };
@@ -231,7 +231,7 @@ impl Authenticating {
     }
 
     fn refuse(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>, invalid: Invalid) -> State {
-        session.refuse(ctx, ExchangeType::IKE_AUTH, invalid.reason);
+        session.refuse(ctx, ExchangeType::IKE_AUTH, *invalid.reason);
         session.announce_end(ctx, CloseReason::Failed);
         session.answer_notify(ctx, &mut self.sa, invalid.notify, &invalid.data);
         Closing::lingering(ctx.now, self.sa)
@@ -260,6 +260,6 @@ impl Authenticating {
 impl Invalid {
     /// The peer learns only that authentication failed.
     pub(super) fn authentication(reason: RefusalReason) -> Self {
-        Self { reason, notify: NotifyType::AUTHENTICATION_FAILED, data: Vec::new() }
+        Self { reason: Box::new(reason), notify: NotifyType::AUTHENTICATION_FAILED, data: Vec::new() }
     }
 }

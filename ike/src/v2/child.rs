@@ -52,7 +52,7 @@ pub(crate) struct Made {
 
 /// No Child SA.
 pub(crate) struct Refused {
-    pub(crate) reason: RefusalReason,
+    pub(crate) reason: Box<RefusalReason>,
     notify: NotifyType,
     data: Vec<u8>,
 }
@@ -66,7 +66,7 @@ pub(crate) struct Agreed {
 
 impl Refused {
     pub(crate) fn new(reason: RefusalReason, notify: NotifyType) -> Self {
-        Self { reason, notify, data: Vec::new() }
+        Self { reason: Box::new(reason), notify, data: Vec::new() }
     }
 
     /// Appends the notification.
@@ -183,7 +183,7 @@ fn uses_udp(session: &Session, ctx: &Context<'_>) -> bool {
 /// group, the peer is told the right group.
 pub(crate) fn agree(ctx: &mut Context<'_>, group: Group, ke: Option<&KeyExchange<'_>>) -> Result<Agreed, Refused> {
     let ke = ke.filter(|ke| ke.group == group.id()).ok_or_else(|| Refused {
-        reason: RefusalReason::OtherGroup { wanted: group.id() },
+        reason: Box::new(RefusalReason::OtherGroup { wanted: group.id() }),
         notify: NotifyType::INVALID_KE_PAYLOAD,
         data: group.id().0.to_be_bytes().to_vec(),
     })?;

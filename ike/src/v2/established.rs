@@ -134,7 +134,7 @@ impl Established {
             }
             Err(refused) => {
                 refused.push(&mut chain);
-                session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, refused.reason);
+                session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, *refused.reason);
             }
         }
         session.answer(ctx, &mut self.sa, chain);
@@ -238,7 +238,7 @@ impl Established {
         exchange: ExchangeType,
         invalid: Invalid,
     ) -> State {
-        session.refuse(ctx, exchange, invalid.reason);
+        session.refuse(ctx, exchange, *invalid.reason);
         session.answer_notify(ctx, &mut self.sa, invalid.notify, &invalid.data);
         if invalid.notify != NotifyType::INVALID_SYNTAX {
             return State::Established(self);

@@ -70,7 +70,7 @@ pub(crate) fn handle(
     let request = match InitRequest::read(payloads) {
         Ok(request) => request,
         Err(Invalid { reason, .. }) => {
-            incoming.refuse(ctx, reason);
+            incoming.refuse(ctx, *reason);
             return None;
         }
     };
@@ -217,7 +217,7 @@ impl Incoming<'_> {
         if let PayloadError::UnsupportedCritical(kind) = error {
             self.answer_notify(ctx, NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, &[kind.0]);
         }
-        self.refuse(ctx, Invalid::from(error).reason);
+        self.refuse(ctx, *Invalid::from(error).reason);
     }
 
     fn refuse(&self, ctx: &mut Context<'_>, reason: RefusalReason) {

@@ -19,7 +19,7 @@ mod closing;
 mod configuration;
 pub(crate) mod cookie;
 mod established;
-mod fragments;
+pub(crate) mod fragments;
 mod half_open;
 pub(crate) mod init;
 pub(crate) mod keys;

@@ -41,7 +41,7 @@ impl Established {
             }
             Err(refused) => {
                 refused.push(&mut chain);
-                session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, refused.reason);
+                session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, *refused.reason);
                 session.answer(ctx, &mut self.sa, chain);
             }
         }

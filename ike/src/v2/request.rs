@@ -65,14 +65,14 @@ const MAX_COOKIE: usize = 64;
 
 /// What is wrong with a chain of payloads, with the notification that tells the peer.
 pub(crate) struct Invalid {
-    pub(crate) reason: RefusalReason,
+    pub(crate) reason: Box<RefusalReason>,
     pub(crate) notify: NotifyType,
     pub(crate) data: Vec<u8>,
 }
 
 impl Invalid {
     fn problem(problem: &'static str) -> Self {
-        let reason = RefusalReason::Payloads { problem };
+        let reason = Box::new(RefusalReason::Payloads { problem });
         Self { reason, notify: NotifyType::INVALID_SYNTAX, data: Vec::new() }
     }
 }
@@ -81,12 +81,12 @@ impl From<PayloadError> for Invalid {
     fn from(error: PayloadError) -> Self {
         match error {
             PayloadError::Malformed(malformed) => Self {
-                reason: RefusalReason::Malformed(malformed),
+                reason: Box::new(RefusalReason::Malformed(malformed)),
                 notify: NotifyType::INVALID_SYNTAX,
                 data: Vec::new(),
             },
             PayloadError::UnsupportedCritical(kind) => Self {
-                reason: RefusalReason::UnsupportedCritical(kind),
+                reason: Box::new(RefusalReason::UnsupportedCritical(kind)),
                 notify: NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD,
                 data: vec![kind.0],
             },

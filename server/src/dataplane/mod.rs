@@ -81,6 +81,9 @@ pub enum DataPlaneEvent {
         /// Inbound SPI of the pair.
         spi: EspSpi,
     },
+    /// A thread of the data plane has ended although nobody stopped it: packets get lost from now on. The process should end,
+    /// so that its supervisor starts it again.
+    ThreadEnded,
 }
 
 /// Sums over all threads of a data plane.

@@ -117,5 +117,5 @@ fn credential(remote: &Remote) -> Result<Option<Credential>, ConfigurationError>
 }
 
 fn authorities(remote: &Remote) -> Result<Option<Authorities>, ConfigurationError> {
-    remote.client_ca.clone().map(Authorities::new).transpose().map_err(ConfigurationError::Authorities)
+    remote.client_ca.as_deref().map(Authorities::new).transpose().map_err(ConfigurationError::Authorities)
 }

@@ -147,7 +147,8 @@ pub struct SendBatch {
 }
 
 impl SendBatch {
-    /// Sends the first [`MAX_MESSAGES`] of `messages` in order and returns how many the kernel took before one failed.
+    /// Sends the first [`MAX_MESSAGES`] of `messages` in order, without waiting, and returns how many the kernel took before
+    /// one failed; 0 if the socket's buffer is full.
     ///
     /// # Errors
     /// What `sendmmsg` reports about the first message.
@@ -170,7 +171,7 @@ impl SendBatch {
                 libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
             )
         };
-        if outcome < 0 { Err(io::Error::last_os_error()) } else { accepted(outcome) }
+        accepted(outcome)
     }
 
     fn take<'a>(

@@ -1,1 +1,225 @@
-//! Later.
+//! The data plane for every kernel: ESP in threads of our own, between UDP sockets and a TUN device.
+//!
+//! ```text
+//!            worker 1 .. n, each:
+//!  sockets -> [rx thread: inbound SAs ] -> TUN queue         commands: install, remove, move
+//!  sockets <- [tx thread              ] <- TUN queue         outbound: one table of routes for all
+//! ```
+//!
+//! The first octet of an inbound SPI is 1 + the index of its worker, and the kernel delivers by it ([`crate::io::reuseport`]):
+//! an inbound SA is touched by one thread only. Outbound SAs are shared. IKE messages leave the threads at once, through
+//! [`Started::datagrams`]; answers are sent with [`IkeSender`].
+//!
+//! Does not: configure the TUN interface ([`crate::net`] does), clamp MSS, fragment or reassemble inner packets.
+
+mod checksum;
+mod counters;
+mod gro;
+mod gso;
+mod ike_sender;
+mod inbound;
+mod meter;
+mod outbox;
+mod plane;
+mod registry;
+mod rx;
+mod sockets;
+mod table;
+#[cfg(test)]
+mod testing;
+mod tun;
+mod tx;
+mod virtio;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use cygnet_ike::Path;
+use tokio::sync::mpsc;
+
+use super::DataPlaneEvent;
+use crate::io::clock::Clock;
+use crate::io::wake::Wake;
+
+pub use ike_sender::IkeSender;
+pub use plane::{UsageMeter, UserspaceDataPlane, start};
+pub use tun::TunFeatures;
+
+/// IKE messages that wait for the control plane. Beyond, they are dropped and counted; IKE retransmits.
+const IKE_QUEUE: usize = 1024;
+
+/// Events that wait for the control plane. Lost ones are either repeated or only told for the log.
+const EVENT_QUEUE: usize = 1024;
+
+/// What the data plane should be like.
+#[derive(Clone, Debug)]
+pub struct DataPlaneConfig {
+    /// Name of the TUN interface to create.
+    pub interface: String,
+    /// How many workers, 1 to 254; two threads each. As many as cores.
+    pub workers: u8,
+    /// Addresses to listen on; empty: all.
+    pub listen: Vec<IpAddr>,
+    /// Carry ESP directly in IP, too. Takes CAP_NET_RAW.
+    pub raw_esp: bool,
+    /// Copy the DSCP of inner packets to the outer header (RFC 4301 section 5.1.2.1): lets networks on the way prefer
+    /// packets, and observers tell them apart.
+    pub copy_dscp: bool,
+    /// Whose time [`super::Usage::last_heard`] is.
+    pub clock: Clock,
+}
+
+/// A running data plane and its connections to the control plane.
+pub struct Started {
+    /// The data plane itself. Dropping it stops the threads and takes the interface away.
+    pub plane: UserspaceDataPlane,
+    /// IKE messages, without non-ESP marker.
+    pub datagrams: mpsc::Receiver<IkeDatagram>,
+    /// Sends IKE messages.
+    pub ike: IkeSender,
+    /// What the kernel granted, for log and diagnosis.
+    pub features: Features,
+}
+
+/// What the kernel granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Features {
+    /// Of the TUN device.
+    pub tun: TunFeatures,
+    /// One call sends many datagrams.
+    pub udp_segmentation: bool,
+    /// Datagrams come joined.
+    pub udp_joining: bool,
+}
+
+/// An IKE message that came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IkeDatagram {
+    /// To and from where.
+    pub path: Path,
+    /// Without non-ESP marker.
+    pub message: Vec<u8>,
+}
+
+/// Why the data plane does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no TUN device to be had.
+    #[error("cannot create the TUN interface {interface}: {source}{}", tun_hint(source))]
+    Tun {
+        /// Its name.
+        interface: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A UDP socket cannot be opened.
+    #[error("cannot listen on UDP {address}: {source}{}", udp_hint(source))]
+    Udp {
+        /// Where.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A raw socket cannot be opened.
+    #[error("cannot receive ESP (IP protocol 50) on {address}: {source}{}", raw_hint(source))]
+    RawEsp {
+        /// Where.
+        address: IpAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The kernel refuses the program that chooses the worker of a packet.
+    #[error("cannot steer packets to workers (SO_ATTACH_REUSEPORT_CBPF, Linux 4.6 and later): {0}")]
+    Steering(io::Error),
+    /// Threads or their wake-ups cannot be made.
+    #[error("cannot start the threads of the packet path: {0}")]
+    Threads(io::Error),
+    /// A number of workers that SPIs cannot name.
+    #[error("{0} workers: it has to be 1 to 254")]
+    Workers(u8),
+}
+
+fn tun_hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::ENOENT) => ". /dev/net/tun is missing: load the module tun, or give the container this device",
+        Some(libc::EACCES | libc::EPERM) => ". This takes CAP_NET_ADMIN and access to /dev/net/tun",
+        Some(libc::EBUSY | libc::EINVAL) => ". An interface of this name may exist already",
+        _ => "",
+    }
+}
+
+fn udp_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => ". Another IKE daemon may be running (charon, pluto, iked)",
+        io::ErrorKind::AddrNotAvailable => ". No interface of this machine has this address",
+        io::ErrorKind::PermissionDenied => ". Ports below 1024 take CAP_NET_BIND_SERVICE",
+        _ => "",
+    }
+}
+
+fn raw_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => ". This takes CAP_NET_RAW",
+        _ => "",
+    }
+}
+
+/// How a thread is told what to do.
+#[derive(Clone)]
+struct Control {
+    wake: Wake,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Control {
+    fn new(stopped: &Arc<AtomicBool>) -> io::Result<Self> {
+        Ok(Self { wake: Wake::new()?, stopped: stopped.clone() })
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Keeps a thread from spinning where waiting for a descriptor does not.
+    fn pause(&self) {
+        if !self.is_stopped() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Where threads put events.
+#[derive(Clone)]
+struct EventSender {
+    queue: mpsc::Sender<DataPlaneEvent>,
+    arrived: Arc<tokio::sync::Notify>,
+}
+
+impl EventSender {
+    fn send(&self, event: DataPlaneEvent) {
+        // A full queue loses the event: see EVENT_QUEUE.
+        let _ = self.queue.try_send(event);
+        self.arrived.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_what_is_missing() {
+        let tun = |code| StartError::Tun { interface: "cygnet0".into(), source: io::Error::from_raw_os_error(code) };
+        assert!(tun(libc::ENOENT).to_string().contains("load the module tun"));
+        assert!(tun(libc::EPERM).to_string().contains("CAP_NET_ADMIN"));
+        let address = "0.0.0.0:500".parse().unwrap();
+        let udp = StartError::Udp { address, source: io::ErrorKind::AddrInUse.into() };
+        assert!(udp.to_string().starts_with("cannot listen on UDP 0.0.0.0:500"), "{udp}");
+        assert!(udp.to_string().contains("charon"));
+        let raw = StartError::RawEsp { address: address.ip(), source: io::ErrorKind::PermissionDenied.into() };
+        assert!(raw.to_string().contains("CAP_NET_RAW"));
+    }
+}

@@ -1,0 +1,453 @@
+//! Packets to the peers: collected by SA, sealed together, sent with as few system calls as possible.
+//!
+//! ```text
+//! slot() -> the caller writes plaintext into it -> .. -> flush(): reserve, seal_batch, sendmmsg
+//! ```
+//!
+//! A message is what one UDP_SEGMENT call sends: packets of one SA and traffic class, equal in length but for the last. Several
+//! messages are open at a time, so that interleaved peers do not break each other's batches. Messages of one SA leave in the
+//! order in which they were begun.
+//!
+//! Where the kernel refuses segmentation (a raw socket, a device without checksum offload, a packet that has to be fragmented)
+//! the packets of a message are sent one by one.
+
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cygnet_esp::sa::Segment;
+use cygnet_esp::{DropReason, Spi};
+
+use super::counters::{Event, ThreadCounters};
+use super::sockets::Sockets;
+use super::table::Route;
+use crate::io::mmsg::{MAX_MESSAGES, Outgoing, SendBatch};
+use crate::io::sys;
+
+/// Messages that are open at a time.
+const MESSAGES: usize = 8;
+
+/// Packets in one message. Linux takes 64 (128 since 6.8); more would only add delay.
+const MAX_SEGMENTS: usize = 64;
+
+/// Octets in one message: the longest UDP payload over IPv4 is 65,507.
+const MAX_MESSAGE_LEN: usize = 65_500;
+
+/// How long a full socket buffer is waited for before packets are dropped.
+const SEND_PATIENCE: Duration = Duration::from_millis(100);
+
+/// See the module.
+pub(super) struct Outbox {
+    sockets: Arc<Sockets>,
+    counters: Arc<ThreadCounters>,
+    /// The first `open` ones are in use.
+    messages: Vec<Message>,
+    open: usize,
+    /// Whether UDP_SEGMENT has not been refused for good.
+    segmentation: bool,
+    batch: SendBatch,
+    units: Vec<Unit>,
+}
+
+struct Message {
+    route: Option<Arc<Route>>,
+    traffic_class: u8,
+    octets: Vec<u8>,
+    /// Sealed octets so far.
+    len: usize,
+    segments: Vec<Segment>,
+    payload_len: usize,
+    /// Sealed length of all segments but the last.
+    segment_len: usize,
+    /// The last segment is shorter: nothing may follow it.
+    closed: bool,
+}
+
+/// What one entry of a send call carries: a part of a message.
+#[derive(Clone, Debug)]
+struct Unit {
+    message: usize,
+    range: Range<usize>,
+    /// Length of its segments, if there are several.
+    segment_len: Option<u16>,
+}
+
+impl Message {
+    fn empty() -> Self {
+        Self {
+            route: None,
+            traffic_class: 0,
+            octets: vec![0; MAX_MESSAGE_LEN],
+            len: 0,
+            segments: Vec::with_capacity(MAX_SEGMENTS),
+            payload_len: 0,
+            segment_len: 0,
+            closed: false,
+        }
+    }
+
+    fn begin(&mut self, route: &Arc<Route>, traffic_class: u8, segment_len: usize) {
+        self.route = Some(route.clone());
+        self.traffic_class = traffic_class;
+        self.segments.clear();
+        (self.len, self.payload_len, self.segment_len, self.closed) = (0, 0, segment_len, false);
+    }
+
+    fn is_for(&self, route: &Arc<Route>, traffic_class: u8) -> bool {
+        self.traffic_class == traffic_class && self.route.as_ref().is_some_and(|own| Arc::ptr_eq(own, route))
+    }
+
+    fn has_room(&self, sealed_len: usize) -> bool {
+        !self.closed
+            && sealed_len <= self.segment_len
+            && self.segments.len() < MAX_SEGMENTS
+            && self.len + sealed_len <= MAX_MESSAGE_LEN
+    }
+
+    /// Room for one more packet.
+    fn slot(&mut self, header_len: usize, sealed_len: usize, payload_len: usize, next_header: u8) -> &mut [u8] {
+        let offset = self.len;
+        self.segments.push(Segment { offset, payload_len, next_header });
+        self.len += sealed_len;
+        self.payload_len += payload_len;
+        self.closed = sealed_len < self.segment_len;
+        &mut self.octets[offset + header_len..][..payload_len]
+    }
+
+    fn seal(&mut self, on_soft_limit: &mut impl FnMut(Spi)) -> Result<(), DropReason> {
+        let Some(route) = &self.route else { return Ok(()) };
+        let count = u32::try_from(self.segments.len()).expect("at most MAX_SEGMENTS");
+        let sequences = route.sa.reserve(count)?;
+        if sequences.crossed_soft_limit() {
+            on_soft_limit(route.inbound_spi);
+        }
+        route.sa.seal_batch(sequences, &mut self.octets, &self.segments)?;
+        route.meter.sent(self.segments.len(), self.payload_len);
+        Ok(())
+    }
+
+    fn outgoing(&self, route: &Route, unit: &Unit) -> Outgoing<'_> {
+        let mut control = route.source;
+        control.traffic_class(self.traffic_class, route.ipv6);
+        if let Some(len) = unit.segment_len {
+            control.segment_size(len);
+        }
+        Outgoing { to: route.peer, control, octets: &self.octets[unit.range.clone()] }
+    }
+}
+
+impl Outbox {
+    /// Sends through `sockets`.
+    pub(super) fn new(sockets: Arc<Sockets>, counters: Arc<ThreadCounters>) -> Self {
+        Self {
+            sockets,
+            counters,
+            messages: (0..MESSAGES).map(|_| Message::empty()).collect(),
+            open: 0,
+            segmentation: true,
+            batch: SendBatch::default(),
+            units: Vec::with_capacity(MESSAGES),
+        }
+    }
+
+    /// Whether there is something to flush before a packet of `payload_len` for this route can have a slot.
+    pub(super) fn is_full_for(&self, route: &Arc<Route>, traffic_class: u8, payload_len: usize) -> bool {
+        self.open == MESSAGES && self.last_for(route, traffic_class, route.sa.sealed_len(payload_len)).is_none()
+    }
+
+    /// Room for the plaintext of one packet; the caller fills it. [`Outbox::is_full_for`] has to be false.
+    ///
+    /// [`DropReason::TooBig`] if no datagram could carry it.
+    pub(super) fn slot(
+        &mut self,
+        route: &Arc<Route>,
+        traffic_class: u8,
+        payload_len: usize,
+        next_header: u8,
+    ) -> Result<&mut [u8], DropReason> {
+        let sealed_len = route.sa.sealed_len(payload_len);
+        if sealed_len > MAX_MESSAGE_LEN {
+            return Err(DropReason::TooBig);
+        }
+        let index = match self.last_for(route, traffic_class, sealed_len) {
+            Some(index) => index,
+            None => {
+                self.messages.get_mut(self.open).ok_or(DropReason::NoRoom)?.begin(route, traffic_class, sealed_len);
+                self.open += 1;
+                self.open - 1
+            }
+        };
+        Ok(self.messages[index].slot(route.sa.header_len(), sealed_len, payload_len, next_header))
+    }
+
+    /// The newest message for a route, if it has room: an older one would be overtaken.
+    fn last_for(&self, route: &Arc<Route>, traffic_class: u8, sealed_len: usize) -> Option<usize> {
+        let of_sa = |message: &Message| message.route.as_ref().is_some_and(|own| Arc::ptr_eq(own, route));
+        let index = self.messages[..self.open].iter().rposition(of_sa)?;
+        let message = &self.messages[index];
+        (message.is_for(route, traffic_class) && message.has_room(sealed_len)).then_some(index)
+    }
+
+    /// Seals and sends all that was collected. `on_soft_limit` hears of pairs that should be rekeyed.
+    pub(super) fn flush(&mut self, mut on_soft_limit: impl FnMut(Spi)) {
+        self.units.clear();
+        for (index, message) in self.messages[..self.open].iter_mut().enumerate() {
+            match message.seal(&mut on_soft_limit) {
+                Ok(()) => plan(index, message, &self.sockets, self.segmentation, &mut self.units),
+                Err(reason) => self.counters.dropped_many(reason, message.segments.len()),
+            }
+        }
+        self.send_units();
+        for message in &mut self.messages[..self.open] {
+            message.route = None;
+        }
+        self.open = 0;
+    }
+
+    fn send_units(&mut self) {
+        let (mut next, mut patience) = (0, SEND_PATIENCE);
+        while next < self.units.len() {
+            match self.send_run(next) {
+                Ok(0) => match self.wait_for_room(next, &mut patience) {
+                    true => {}
+                    false => next = self.give_up(next),
+                },
+                Ok(sent) => next += sent,
+                Err(error) => next = self.recover(next, &error),
+            }
+        }
+    }
+
+    /// Sends units from `next` on that share a socket.
+    fn send_run(&mut self, next: usize) -> io::Result<usize> {
+        let Self { messages, units, sockets, batch, .. } = self;
+        let with_route = |unit: &Unit| Some((messages.get(unit.message)?.route.as_deref()?, unit.clone()));
+        let socket = socket_of(messages, &units[next]);
+        let run = units[next..].iter().take(MAX_MESSAGES).take_while(|unit| socket_of(messages, unit) == socket);
+        let outgoing = run.filter_map(with_route).map(|(route, unit)| messages[unit.message].outgoing(route, &unit));
+        batch.send(sockets.0[socket].as_fd(), outgoing)
+    }
+
+    /// Waits while the socket of a unit is full, in all no longer than `patience`. Returns whether to try again.
+    fn wait_for_room(&self, unit: usize, patience: &mut Duration) -> bool {
+        const STEP: Duration = Duration::from_millis(5);
+        let socket = socket_of(&self.messages, &self.units[unit]);
+        let Some(left) = patience.checked_sub(STEP) else { return false };
+        *patience = left;
+        sys::wait_writable(self.sockets.0[socket].as_fd(), STEP);
+        true
+    }
+
+    /// Drops the rest from `unit` on.
+    fn give_up(&self, unit: usize) -> usize {
+        self.units[unit..].iter().for_each(|_| self.counters.count(Event::SendFailure));
+        self.units.len()
+    }
+
+    /// The kernel refused `unit`: cuts it into single packets if that can help, drops it otherwise. Returns where to go on.
+    fn recover(&mut self, unit: usize, error: &io::Error) -> usize {
+        let Some(len) = self.units[unit].segment_len else {
+            self.counters.count(Event::SendFailure);
+            return unit + 1;
+        };
+        match error.raw_os_error() {
+            // No checksum offload on the way out: no message will pass. (UDP_SEGMENT, udp(7))
+            Some(libc::EIO | libc::EOPNOTSUPP) => self.segmentation = false,
+            // A segment is longer than the path's MTU: this message has to be fragmented, others may pass.
+            Some(libc::EMSGSIZE | libc::EINVAL) => {}
+            _ => {
+                self.counters.count(Event::SendFailure);
+                return unit + 1;
+            }
+        }
+        let Unit { message, range, .. } = self.units[unit].clone();
+        self.units.splice(unit..=unit, singles(message, range, len.into()));
+        unit
+    }
+}
+
+/// Appends the units of a sealed message.
+fn plan(index: usize, message: &Message, sockets: &Sockets, segmentation: bool, units: &mut Vec<Unit>) {
+    let Some(route) = &message.route else { return };
+    let can_segment = segmentation && sockets.0[route.socket].offload.segment;
+    if can_segment || message.segments.len() == 1 {
+        let several = message.segments.len() > 1;
+        let segment_len = several.then(|| u16::try_from(message.segment_len).expect("at most MAX_MESSAGE_LEN"));
+        units.push(Unit { message: index, range: 0..message.len, segment_len });
+    } else {
+        units.extend(singles(index, 0..message.len, message.segment_len));
+    }
+}
+
+fn singles(message: usize, range: Range<usize>, len: usize) -> impl Iterator<Item = Unit> {
+    let end = range.end;
+    range.step_by(len).map(move |start| Unit { message, range: start..(start + len).min(end), segment_len: None })
+}
+
+fn socket_of(messages: &[Message], unit: &Unit) -> usize {
+    messages[unit.message].route.as_ref().map_or(0, |route| route.socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sockets::{Kind, Port};
+    use super::super::table::tests::{range, route};
+    use super::*;
+    use crate::io::mmsg::ReceiveBatch;
+    use crate::io::udp::{self, Offload};
+    use std::net::{IpAddr, SocketAddr};
+
+    struct Fixture {
+        outbox: Outbox,
+        peer: udp_peer::Peer,
+        counters: Arc<ThreadCounters>,
+    }
+
+    mod udp_peer {
+        use super::*;
+
+        pub(super) struct Peer(pub(super) socket2::Socket);
+
+        impl Peer {
+            pub(super) fn address(&self) -> SocketAddr {
+                self.0.local_addr().unwrap().as_socket().unwrap()
+            }
+
+            pub(super) fn datagrams(&self) -> Vec<Vec<u8>> {
+                let (mut batch, mut all) = (ReceiveBatch::default(), Vec::new());
+                while batch.receive(self.0.as_fd(), MAX_MESSAGES).unwrap() > 0 {
+                    for message in batch.messages() {
+                        let size = message.about.segment_size.unwrap_or(message.octets.len()).max(1);
+                        all.extend(message.octets.chunks(size).map(<[u8]>::to_vec));
+                    }
+                }
+                all
+            }
+        }
+    }
+
+    fn fixture(segment: bool) -> Fixture {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let (socket, _) = udp::open(any, true).unwrap();
+        let (peer, _) = udp::open(any, true).unwrap();
+        let address: IpAddr = any.ip();
+        let port = Port { kind: Kind::EspInUdp, address, offload: Offload { segment, join: true }, socket };
+        let counters = Arc::<ThreadCounters>::default();
+        let outbox = Outbox::new(Arc::new(Sockets(vec![port])), counters.clone());
+        Fixture { outbox, peer: udp_peer::Peer(peer), counters }
+    }
+
+    impl Fixture {
+        fn route(&self, spi: u32) -> Arc<Route> {
+            let local = "127.0.0.1".parse().unwrap();
+            Arc::new(route(spi, &[range("10.0.0.1", "10.0.0.1")]).towards(self.peer.address(), local, 0))
+        }
+
+        fn push(&mut self, route: &Arc<Route>, class: u8, payload: &[u8]) {
+            if self.outbox.is_full_for(route, class, payload.len()) {
+                self.outbox.flush(|_| ());
+            }
+            self.outbox.slot(route, class, payload.len(), 4).unwrap().copy_from_slice(payload);
+        }
+    }
+
+    fn sequence(datagram: &[u8]) -> u32 {
+        u32::from_be_bytes(datagram[4..8].try_into().unwrap())
+    }
+
+    #[test]
+    fn many_packets_arrive_in_order_and_can_be_opened() {
+        for segment in [true, false] {
+            let mut fixture = fixture(segment);
+            let route = fixture.route(1);
+            let sizes: Vec<usize> = (0..150).map(|n| if n % 40 == 39 { 300 } else { 500 }).collect();
+            for (n, size) in sizes.iter().enumerate() {
+                fixture.push(&route, 0, &vec![u8::try_from(n).unwrap(); *size]);
+            }
+            fixture.outbox.flush(|_| ());
+            let datagrams = fixture.peer.datagrams();
+            let lengths: Vec<usize> = datagrams.iter().map(Vec::len).collect();
+            assert_eq!(lengths, sizes.iter().map(|size| route.sa.sealed_len(*size)).collect::<Vec<_>>());
+            assert_eq!(datagrams.iter().map(|d| sequence(d)).collect::<Vec<_>>(), (1..=150).collect::<Vec<_>>());
+            let usage = route.meter.read(&crate::io::clock::Clock::start());
+            assert_eq!((usage.packets_out, usage.bytes_out), (150, sizes.iter().sum::<usize>() as u64));
+        }
+    }
+
+    #[test]
+    fn interleaved_peers_and_classes_share_a_flush() {
+        let mut fixture = fixture(true);
+        let routes = [1, 2, 3].map(|spi| fixture.route(spi));
+        for n in 0..30_u8 {
+            fixture.push(&routes[usize::from(n) % 3], n / 10, &[n; 100]);
+        }
+        assert_eq!(fixture.outbox.open, MESSAGES, "nine are needed, so one flush came between");
+        fixture.outbox.flush(|_| ());
+        let datagrams = fixture.peer.datagrams();
+        assert_eq!(datagrams.len(), 30);
+        for spi in [1, 2, 3] {
+            let reserved = routes[spi - 1].sa.reserved();
+            assert_eq!(reserved, 10);
+        }
+    }
+
+    #[test]
+    fn a_packet_longer_than_the_first_opens_a_new_message() {
+        let mut fixture = fixture(true);
+        let route = fixture.route(1);
+        for size in [100, 50, 100, 200] {
+            fixture.push(&route, 0, &vec![1; size]);
+        }
+        assert_eq!(fixture.outbox.open, 3);
+        fixture.outbox.flush(|_| ());
+        assert_eq!(fixture.peer.datagrams().iter().map(|d| sequence(d)).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn segments_that_no_device_can_carry_whole_are_fragmented() {
+        // Loopback has an MTU of 65,536: two segments beyond it cannot be had, so the refusal is acted out.
+        let mut fixture = fixture(true);
+        let route = fixture.route(1);
+        for n in 0..5 {
+            fixture.push(&route, 0, &[n; 100]);
+        }
+        let message = &mut fixture.outbox.messages[0];
+        message.seal(&mut |_| ()).unwrap();
+        let sockets = fixture.outbox.sockets.clone();
+        plan(0, message, &sockets, true, &mut fixture.outbox.units);
+        assert_eq!(fixture.outbox.units.len(), 1);
+        let at = fixture.outbox.recover(0, &io::Error::from_raw_os_error(libc::EMSGSIZE));
+        assert_eq!((at, fixture.outbox.units.len(), fixture.outbox.segmentation), (0, 5, true));
+        fixture.outbox.send_units();
+        assert_eq!(fixture.peer.datagrams().len(), 5);
+
+        fixture.outbox.units.truncate(1);
+        fixture.outbox.units[0].segment_len = Some(50);
+        fixture.outbox.recover(0, &io::Error::from_raw_os_error(libc::EIO));
+        assert!(!fixture.outbox.segmentation);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_counted_and_does_not_stop_the_rest() {
+        let mut fixture = fixture(true);
+        let unreachable: SocketAddr = "255.255.255.255:4500".parse().unwrap();
+        let bad = Arc::new(fixture.route(1).towards(unreachable, "127.0.0.1".parse().unwrap(), 0));
+        let good = fixture.route(2);
+        fixture.push(&bad, 0, &[1; 100]);
+        fixture.push(&good, 0, &[2; 100]);
+        fixture.outbox.flush(|_| ());
+        let mut sums = crate::dataplane::Counters::default();
+        fixture.counters.add_to(&mut sums);
+        assert_eq!((sums.send_failures, fixture.peer.datagrams().len()), (1, 1));
+    }
+
+    #[test]
+    fn a_packet_beyond_any_datagram_is_refused() {
+        let mut fixture = fixture(true);
+        let route = fixture.route(1);
+        assert_eq!(fixture.outbox.slot(&route, 0, 65_500, 4).err(), Some(DropReason::TooBig));
+        assert_eq!(fixture.outbox.open, 0);
+    }
+}

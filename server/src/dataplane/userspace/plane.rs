@@ -1,0 +1,355 @@
+//! Starting and stopping the workers, and the control plane's side of [`DataPlane`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use cygnet_esp::{InboundSa, OutboundSa, Spi};
+use cygnet_ike::{EspSpi, Path};
+use tokio::sync::{Notify, mpsc};
+
+use super::counters::ThreadCounters;
+use super::ike_sender::IkeSender;
+use super::inbound::Inbound;
+use super::meter::Meter;
+use super::registry::Registry;
+use super::rx::{Command, Receiving};
+use super::sockets::{self, Kind, Sockets};
+use super::table::Route;
+use super::tun::{self, Queue};
+use super::tx::Transmitter;
+use super::{
+    Control, DataPlaneConfig, EVENT_QUEUE, EventSender, Features, IKE_QUEUE, IkeDatagram, StartError, Started,
+};
+use crate::dataplane::{Counters, DataPlane, DataPlaneEvent, InstallError, SaPair, Usage};
+use crate::io::clock::Clock;
+use crate::io::control_message::ControlMessages;
+
+/// Commands that wait for a worker. The control plane waits when there are more: a worker looks after each batch.
+const COMMAND_QUEUE: usize = 1024;
+
+/// The workers, seen from the control plane.
+pub struct UserspaceDataPlane {
+    registry: Arc<Registry>,
+    workers: Vec<Worker>,
+    /// One for layout: which sockets there are.
+    sockets: Arc<Sockets>,
+    counters: Vec<Arc<ThreadCounters>>,
+    threads: Vec<JoinHandle<()>>,
+    controls: Vec<Control>,
+    stopped: Arc<AtomicBool>,
+    events: mpsc::Receiver<DataPlaneEvent>,
+    event_arrived: Arc<Notify>,
+    clock: Clock,
+}
+
+/// The way to one receiving thread.
+struct Worker {
+    commands: SyncSender<Command>,
+    control: Control,
+}
+
+/// Reads what SA pairs have carried, from any thread. Clones are the same.
+#[derive(Clone)]
+pub struct UsageMeter {
+    registry: Arc<Registry>,
+    clock: Clock,
+}
+
+/// What all threads of a data plane share.
+struct Shared {
+    registry: Arc<Registry>,
+    events: EventSender,
+    ike: mpsc::Sender<IkeDatagram>,
+    stopped: Arc<AtomicBool>,
+    config: DataPlaneConfig,
+}
+
+/// Opens sockets and TUN device in the network namespace of the calling thread and starts the workers.
+///
+/// # Errors
+/// If anything of it is refused; nothing is left behind then.
+pub fn start(config: DataPlaneConfig) -> Result<Started, StartError> {
+    if config.workers == 0 || config.workers == u8::MAX {
+        return Err(StartError::Workers(config.workers));
+    }
+    let sockets = sockets::open(&config.listen, config.raw_esp, config.workers)?;
+    let (queues, tun) = tun::open(&config.interface, config.workers.into())
+        .map_err(|source| StartError::Tun { interface: config.interface.clone(), source })?;
+    let sockets: Vec<Arc<Sockets>> = sockets.into_iter().map(Arc::new).collect();
+    let encapsulated = sockets[0].0.iter().filter(|port| port.kind == Kind::EspInUdp);
+    let offloads: Vec<_> = encapsulated.map(|port| port.offload).collect();
+    let features = Features {
+        tun,
+        udp_segmentation: offloads.iter().all(|offload| offload.segment),
+        udp_joining: offloads.iter().all(|offload| offload.join),
+    };
+    let ike = IkeSender::new(sockets[0].clone());
+    let (plane, datagrams) = UserspaceDataPlane::spawn(config, sockets, queues)?;
+    Ok(Started { plane, datagrams, ike, features })
+}
+
+impl UserspaceDataPlane {
+    fn spawn(
+        config: DataPlaneConfig,
+        sockets: Vec<Arc<Sockets>>,
+        queues: Vec<Queue>,
+    ) -> Result<(Self, mpsc::Receiver<IkeDatagram>), StartError> {
+        let (ike, datagrams) = mpsc::channel(IKE_QUEUE);
+        let (event_queue, events) = mpsc::channel(EVENT_QUEUE);
+        let event_arrived = Arc::new(Notify::new());
+        let stopped = Arc::new(AtomicBool::new(false));
+        let registry = Arc::new(Registry::default());
+        let mut plane = Self {
+            registry: registry.clone(),
+            workers: Vec::new(),
+            sockets: sockets[0].clone(),
+            counters: Vec::new(),
+            threads: Vec::new(),
+            controls: Vec::new(),
+            stopped: stopped.clone(),
+            events,
+            event_arrived: event_arrived.clone(),
+            clock: config.clock,
+        };
+        let events = EventSender { queue: event_queue, arrived: event_arrived };
+        let shared = Shared { registry, events, ike, stopped, config };
+        for (index, (sockets, queue)) in sockets.into_iter().zip(queues).enumerate() {
+            plane.start_receiving(&shared, index, &sockets, &queue).map_err(StartError::Threads)?;
+            plane.start_sending(&shared, index, sockets, queue).map_err(StartError::Threads)?;
+        }
+        Ok((plane, datagrams))
+    }
+
+    fn start_receiving(
+        &mut self,
+        shared: &Shared,
+        index: usize,
+        sockets: &Arc<Sockets>,
+        queue: &Queue,
+    ) -> std::io::Result<()> {
+        let control = Control::new(&shared.stopped)?;
+        let (sender, commands) = sync_channel(COMMAND_QUEUE);
+        let receiving = Receiving {
+            queue: queue.clone(),
+            registry: shared.registry.clone(),
+            counters: self.new_counters(),
+            events: shared.events.clone(),
+            ike: shared.ike.clone(),
+            commands,
+            clock: shared.config.clock,
+        };
+        let (sockets, own) = (sockets.clone(), control.clone());
+        self.spawn_thread(shared, format!("esp-in-{index}"), &control, move || receiving.run(&sockets, &own))?;
+        self.workers.push(Worker { commands: sender, control });
+        Ok(())
+    }
+
+    fn start_sending(
+        &mut self,
+        shared: &Shared,
+        index: usize,
+        sockets: Arc<Sockets>,
+        queue: Queue,
+    ) -> std::io::Result<()> {
+        let control = Control::new(&shared.stopped)?;
+        let transmitter = Transmitter {
+            queue,
+            registry: shared.registry.clone(),
+            counters: self.new_counters(),
+            events: shared.events.clone(),
+            copy_dscp: shared.config.copy_dscp,
+        };
+        let own = control.clone();
+        self.spawn_thread(shared, format!("esp-out-{index}"), &control, move || transmitter.run(&sockets, &own))
+    }
+
+    /// Starts a thread that reports if it ends without having been asked to.
+    fn spawn_thread(
+        &mut self,
+        shared: &Shared,
+        name: String,
+        control: &Control,
+        work: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<()> {
+        let watch = EndWatch { control: control.clone(), events: shared.events.clone() };
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            let _watch = watch;
+            work();
+        })?;
+        self.threads.push(thread);
+        self.controls.push(control.clone());
+        Ok(())
+    }
+
+    fn new_counters(&mut self) -> Arc<ThreadCounters> {
+        let counters = Arc::<ThreadCounters>::default();
+        self.counters.push(counters.clone());
+        counters
+    }
+
+    /// Waits until [`DataPlane::poll_event`] may have something.
+    pub fn event_arrived(&self) -> Arc<Notify> {
+        self.event_arrived.clone()
+    }
+
+    /// Reads usage from elsewhere.
+    #[must_use]
+    pub fn meter(&self) -> UsageMeter {
+        UsageMeter { registry: self.registry.clone(), clock: self.clock }
+    }
+
+    /// The worker that an inbound SPI names.
+    fn worker_of(&self, spi: Spi) -> Option<&Worker> {
+        let [first, ..] = spi.0.to_be_bytes();
+        self.workers.get(usize::from(first).checked_sub(1)?)
+    }
+
+    /// Index of the socket for packets of a pair.
+    fn socket_for(&self, udp_encap: bool, path: Path) -> Option<usize> {
+        let kind = if udp_encap { Kind::EspInUdp } else { Kind::RawEsp };
+        self.sockets.find(kind, path.local.ip())
+    }
+
+    fn route(&self, pair_path: Path, socket: usize, parts: RouteParts) -> Route {
+        let mut source = ControlMessages::default();
+        source.source(pair_path.local.ip());
+        Route {
+            inbound_spi: parts.inbound_spi,
+            sa: Arc::new(parts.sa),
+            selectors: parts.selectors,
+            meter: parts.meter,
+            peer: outer_peer(pair_path, parts.udp_encap).into(),
+            ipv6: pair_path.peer.is_ipv6(),
+            source,
+            socket,
+        }
+    }
+}
+
+/// What a route is made of beside its path.
+struct RouteParts {
+    inbound_spi: Spi,
+    sa: OutboundSa,
+    selectors: Arc<cygnet_esp::selector::SelectorSet>,
+    meter: Arc<Meter>,
+    udp_encap: bool,
+}
+
+impl Worker {
+    fn send(&self, command: Command) -> Result<(), InstallError> {
+        self.commands.send(command).map_err(|_| InstallError::Stopped)?;
+        self.control.wake.wake();
+        Ok(())
+    }
+}
+
+impl DataPlane for UserspaceDataPlane {
+    fn install(&mut self, pair: SaPair, replaces: Option<EspSpi>) -> Result<(), InstallError> {
+        let spi = pair.inbound.spi;
+        let worker = self
+            .worker_of(spi)
+            .ok_or_else(|| InstallError::NoWorker { spi: EspSpi(spi.0), workers: self.workers.len() })?;
+        let socket = self.socket_for(pair.udp_encap, pair.path).ok_or(InstallError::NoSocket)?;
+        let (selectors, meter) = (Arc::new(pair.selectors), Arc::<Meter>::default());
+        let inbound = Inbound {
+            sa: InboundSa::new(pair.inbound)?,
+            selectors: selectors.clone(),
+            meter: meter.clone(),
+            peer: pair.udp_encap.then_some(pair.path.peer),
+            silent: true,
+            next_move_report: Duration::ZERO,
+        };
+        let sa = OutboundSa::new(pair.outbound)?;
+        let parts = RouteParts { inbound_spi: spi, sa, selectors, meter, udp_encap: pair.udp_encap };
+        let route = self.route(pair.path, socket, parts);
+        // The registry first: it knows whether the SPI is taken. Nothing can arrive yet, for the worker does not know it.
+        if !self.registry.install(route, replaces.map(|old| Spi(old.0))) {
+            return Err(InstallError::SpiInUse(EspSpi(spi.0)));
+        }
+        worker.send(Command::Install(spi, Box::new(inbound))).inspect_err(|_| {
+            self.registry.remove(spi);
+        })
+    }
+
+    fn remove(&mut self, inbound_spi: EspSpi) {
+        let spi = Spi(inbound_spi.0);
+        if self.registry.remove(spi)
+            && let Some(worker) = self.worker_of(spi)
+        {
+            // A worker that has ended has no SA left to remove.
+            let _ = worker.send(Command::Remove(spi));
+        }
+    }
+
+    fn move_peer(&mut self, inbound_spi: EspSpi, path: Path) {
+        let spi = Spi(inbound_spi.0);
+        let kind = self.registry.look(spi, |route| self.sockets.0[route.socket].kind);
+        let udp_encap = kind == Some(Kind::EspInUdp);
+        let Some(socket) = self.socket_for(udp_encap, path) else { return };
+        let peer = outer_peer(path, udp_encap);
+        self.registry.reroute(spi, |route| Some(route.towards(peer, path.local.ip(), socket)));
+        if let Some(worker) = self.worker_of(spi) {
+            // As above.
+            let _ = worker.send(Command::Move(spi, path.peer));
+        }
+    }
+
+    fn usage(&self, inbound_spi: EspSpi) -> Option<Usage> {
+        self.registry.look(Spi(inbound_spi.0), |route| route.meter.read(&self.clock))
+    }
+
+    fn poll_event(&mut self) -> Option<DataPlaneEvent> {
+        self.events.try_recv().ok()
+    }
+
+    fn counters(&self) -> Counters {
+        let mut sums = Counters::default();
+        self.counters.iter().for_each(|thread| thread.add_to(&mut sums));
+        sums
+    }
+}
+
+impl UsageMeter {
+    /// As [`DataPlane::usage`].
+    #[must_use]
+    pub fn usage(&self, inbound_spi: EspSpi) -> Option<Usage> {
+        self.registry.look(Spi(inbound_spi.0), |route| route.meter.read(&self.clock))
+    }
+}
+
+impl Drop for UserspaceDataPlane {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Release);
+        self.controls.iter().for_each(|control| control.wake.wake());
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Tells when a thread ends although nobody stopped it.
+struct EndWatch {
+    control: Control,
+    events: EventSender,
+}
+
+impl Drop for EndWatch {
+    fn drop(&mut self) {
+        if !self.control.is_stopped() {
+            self.events.send(DataPlaneEvent::ThreadEnded);
+        }
+    }
+}
+
+/// Where outer packets go. A raw socket takes no port: the kernel would read it as a protocol number.
+fn outer_peer(path: Path, udp_encap: bool) -> std::net::SocketAddr {
+    let mut peer = path.peer;
+    if !udp_encap {
+        peer.set_port(0);
+    }
+    peer
+}

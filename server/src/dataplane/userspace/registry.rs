@@ -1,0 +1,203 @@
+//! All SA pairs, and which of a pair and its successor sends.
+//!
+//! The rule (RFC 7296 section 2.8): a pair that replaces another one receives at once but waits with sending, until it is heard
+//! from or the other one is removed. Control plane and workers come here under one lock, for a handful of map operations:
+//! at install, removal and move, and once in the life of a pair when it is first heard from. Never per packet.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cygnet_esp::Spi;
+
+use super::table::{Route, Routes};
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Registry {
+    pub(super) routes: Routes,
+    pairs: Mutex<HashMap<Spi, Entry>>,
+}
+
+struct Entry {
+    route: Arc<Route>,
+    /// Packets leave by it.
+    sends: bool,
+    /// The pair that sends in its place, while it waits.
+    waits_for: Option<Spi>,
+}
+
+impl Registry {
+    /// Adds a pair. Returns whether it is new; if not, nothing has changed.
+    pub(super) fn install(&self, route: Route, replaces: Option<Spi>) -> bool {
+        let mut pairs = self.lock();
+        let spi = route.inbound_spi;
+        if pairs.contains_key(&spi) {
+            return false;
+        }
+        let waits_for = replaces.filter(|old| pairs.contains_key(old));
+        let entry = Entry { route: Arc::new(route), sends: waits_for.is_none(), waits_for };
+        if entry.sends {
+            self.routes.insert(&entry.route);
+        }
+        pairs.insert(spi, entry);
+        true
+    }
+
+    /// A pair was heard from: it sends from now on, and none that it replaces does.
+    pub(super) fn heard(&self, spi: Spi) {
+        let mut pairs = self.lock();
+        let Some(entry) = pairs.get_mut(&spi) else { return };
+        let mut predecessor = entry.waits_for.take();
+        if !entry.sends {
+            entry.sends = true;
+            self.routes.insert(&entry.route);
+        }
+        while let Some(old) = predecessor.and_then(|old| pairs.get_mut(&old)) {
+            if old.sends {
+                old.sends = false;
+                self.routes.remove(&old.route);
+            }
+            predecessor = old.waits_for.take();
+        }
+    }
+
+    /// Removes a pair. What waits for it sends from now on, unless it waits for yet another one. Returns whether it was there.
+    pub(super) fn remove(&self, spi: Spi) -> bool {
+        let mut pairs = self.lock();
+        let Some(gone) = pairs.remove(&spi) else { return false };
+        for heir in pairs.values_mut().filter(|entry| entry.waits_for == Some(spi)) {
+            heir.waits_for = gone.waits_for;
+            if gone.sends {
+                heir.sends = true;
+                self.routes.insert(&heir.route);
+            }
+        }
+        if gone.sends {
+            self.routes.remove(&gone.route);
+        }
+        true
+    }
+
+    /// Replaces the route of a pair by what `change` makes of it.
+    pub(super) fn reroute(&self, spi: Spi, change: impl FnOnce(&Route) -> Option<Route>) {
+        let mut pairs = self.lock();
+        let Some(entry) = pairs.get_mut(&spi) else { return };
+        let Some(route) = change(&entry.route) else { return };
+        entry.route = Arc::new(route);
+        if entry.sends {
+            self.routes.replace(&entry.route);
+        }
+    }
+
+    /// Looks at the route of a pair.
+    pub(super) fn look<T>(&self, spi: Spi, look: impl FnOnce(&Route) -> T) -> Option<T> {
+        self.lock().get(&spi).map(|entry| look(&entry.route))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Spi, Entry>> {
+        // No step in here can panic half-way through a change, so what a panic left behind is whole.
+        self.pairs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::tests::{range, route};
+    use super::super::testing::Segment;
+    use super::*;
+    use cygnet_esp::DropReason;
+
+    /// A registry of pairs for the one destination of the test packets.
+    fn registry(installs: &[(u32, Option<u32>)]) -> Registry {
+        let registry = Registry::default();
+        for (spi, replaces) in installs {
+            assert!(install(&registry, *spi, *replaces));
+        }
+        registry
+    }
+
+    fn install(registry: &Registry, spi: u32, replaces: Option<u32>) -> bool {
+        let route = Arc::into_inner(route(spi, &[range("10.0.0.1", "10.0.0.1")])).unwrap();
+        registry.install(route, replaces.map(Spi))
+    }
+
+    fn sender(registry: &Registry) -> Result<u32, DropReason> {
+        registry.routes.find(&Segment::udp(b"").emit(), |route| route.inbound_spi.0)
+    }
+
+    #[test]
+    fn the_old_pair_sends_until_the_new_one_is_heard() {
+        let registry = registry(&[(1, None), (2, Some(1))]);
+        assert_eq!(sender(&registry), Ok(1));
+        registry.heard(Spi(1));
+        assert_eq!(sender(&registry), Ok(1));
+        registry.heard(Spi(2));
+        assert_eq!(sender(&registry), Ok(2));
+        registry.heard(Spi(1));
+        registry.remove(Spi(1));
+        assert_eq!(sender(&registry), Ok(2));
+    }
+
+    #[test]
+    fn the_old_pair_sends_until_it_is_removed() {
+        let registry = registry(&[(1, None), (2, Some(1))]);
+        assert!(registry.remove(Spi(1)));
+        assert_eq!(sender(&registry), Ok(2));
+        assert!(!registry.remove(Spi(1)));
+        assert!(registry.remove(Spi(2)));
+        assert_eq!(sender(&registry), Err(DropReason::NoSa));
+    }
+
+    #[test]
+    fn a_chain_of_replacements_ends_with_the_one_that_is_heard() {
+        let chain = [(1, None), (2, Some(1)), (3, Some(2))];
+        let heard = registry(&chain);
+        heard.heard(Spi(3));
+        assert_eq!(sender(&heard), Ok(3));
+        heard.remove(Spi(1));
+        heard.remove(Spi(2));
+        assert_eq!(sender(&heard), Ok(3));
+
+        let skipped = registry(&chain);
+        skipped.remove(Spi(2));
+        assert_eq!(sender(&skipped), Ok(1));
+        skipped.remove(Spi(1));
+        assert_eq!(sender(&skipped), Ok(3));
+
+        let in_turn = registry(&chain);
+        in_turn.remove(Spi(1));
+        assert_eq!(sender(&in_turn), Ok(2));
+        in_turn.remove(Spi(2));
+        assert_eq!(sender(&in_turn), Ok(3));
+    }
+
+    #[test]
+    fn a_pair_that_replaces_an_unknown_one_sends_at_once() {
+        let registry = registry(&[(2, Some(1))]);
+        assert_eq!(sender(&registry), Ok(2));
+        assert!(!install(&registry, 2, None), "its SPI is taken");
+    }
+
+    #[test]
+    fn independent_pairs_for_one_destination_fall_back_to_each_other() {
+        let registry = registry(&[(1, None), (2, None)]);
+        assert_eq!(sender(&registry), Ok(2));
+        registry.remove(Spi(2));
+        assert_eq!(sender(&registry), Ok(1));
+    }
+
+    #[test]
+    fn a_move_takes_effect_for_the_pair_that_sends_and_for_the_one_that_waits() {
+        let registry = registry(&[(1, None), (2, Some(1))]);
+        let peer = "203.0.113.9:4500".parse().unwrap();
+        for spi in [1, 2, 99] {
+            registry.reroute(Spi(spi), |route| Some(route.towards(peer, "192.0.2.1".parse().unwrap(), 7)));
+        }
+        let socket = |registry: &Registry| registry.routes.find(&Segment::udp(b"").emit(), |route| route.socket);
+        assert_eq!((sender(&registry), socket(&registry)), (Ok(1), Ok(7)));
+        registry.heard(Spi(2));
+        assert_eq!((sender(&registry), socket(&registry)), (Ok(2), Ok(7)));
+        assert_eq!(registry.look(Spi(2), |route| route.socket), Some(7));
+        assert_eq!(registry.look(Spi(99), |route| route.socket), None);
+    }
+}

@@ -1,0 +1,236 @@
+//! The receiving thread of a worker, the owner of its inbound SAs.
+//!
+//! ```text
+//! socket -> batch of datagrams -> IKE, keepalive -> control plane, counter
+//!                |
+//!                v ESP, each by its own SPI
+//!          open in place -> coalesce -> TUN queue
+//! ```
+//!
+//! Receiving threads run in parallel and share nothing: the kernel brings each thread the packets of its SAs (see
+//! [`crate::io::reuseport`]). Packets of a flow keep the order in which they came. Commands of the control plane are taken
+//! between batches. Nothing here allocates, locks, logs or reads a clock per packet; an IKE message is copied, and the first
+//! packet of an SA takes the registry's lock.
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use cygnet_esp::table::SpiTable;
+use cygnet_esp::udp_encap::{Datagram, classify};
+use cygnet_esp::{DropReason, Spi};
+use cygnet_ike::{EspSpi, Path};
+
+use super::counters::{Event, ThreadCounters};
+use super::gro::{Buffers, Coalescer, Place};
+use super::inbound::{Arrival, Inbound};
+use super::registry::Registry;
+use super::sockets::{Kind, Port, Sockets};
+use super::tun::{Queue, Writer};
+use super::{Control, EventSender, IkeDatagram};
+use crate::dataplane::DataPlaneEvent;
+use crate::io::clock::Clock;
+use crate::io::mmsg::{Incoming, MAX_MESSAGES, ReceiveBatch};
+use crate::io::raw_esp;
+use crate::io::sys::Readiness;
+
+/// Messages per call while they are joined datagrams: half a megabyte at most.
+const JOINED_MESSAGES: usize = 8;
+
+/// Calls on one socket before the others and the commands have their turn.
+const ROUND: usize = 8;
+
+/// What the control plane asks of a receiving thread.
+pub(super) enum Command {
+    /// Receive with this SA.
+    Install(Spi, Box<Inbound>),
+    /// Do not any more.
+    Remove(Spi),
+    /// Packets should come from there.
+    Move(Spi, SocketAddr),
+}
+
+/// What a receiving thread works with.
+pub(super) struct Receiving {
+    pub(super) queue: Queue,
+    pub(super) registry: Arc<Registry>,
+    pub(super) counters: Arc<ThreadCounters>,
+    pub(super) events: EventSender,
+    pub(super) ike: tokio::sync::mpsc::Sender<IkeDatagram>,
+    pub(super) commands: Receiver<Command>,
+    pub(super) clock: Clock,
+}
+
+impl Buffers for ReceiveBatch {
+    fn octets(&self, place: Place) -> &[u8] {
+        &self.buffer(place.buffer)[place.start..][..place.len]
+    }
+}
+
+/// The inbound SAs, and the packets of a batch that they let through.
+#[derive(Default)]
+struct Inner {
+    table: SpiTable<Inbound>,
+    opened: Vec<Place>,
+}
+
+/// A message of a batch with both its addresses.
+struct Message<'a> {
+    /// Which one.
+    index: usize,
+    path: Path,
+    arrival: Arrival,
+    octets: &'a mut [u8],
+    /// Length of each datagram in it.
+    segment_len: usize,
+}
+
+impl Receiving {
+    /// Works until `control` says to stop.
+    pub(super) fn run(&self, sockets: &Sockets, control: &Control) {
+        let mut inner = Inner::default();
+        let mut coalescer = Coalescer::new(self.queue.offers());
+        let mut batch = ReceiveBatch::default();
+        let descriptors = std::iter::once(control.wake.as_fd()).chain(sockets.0.iter().map(AsFd::as_fd));
+        let mut readiness = Readiness::new(descriptors);
+        while !control.is_stopped() {
+            if readiness.wait().is_err() {
+                return;
+            }
+            if readiness.is_ready(0) {
+                control.wake.clear();
+                self.commands.try_iter().for_each(|command| inner.obey(command));
+            }
+            for (index, port) in sockets.0.iter().enumerate() {
+                if readiness.is_ready(index + 1) {
+                    self.drain(port, &mut batch, &mut inner, &mut coalescer);
+                }
+            }
+        }
+    }
+
+    fn drain(&self, port: &Port, batch: &mut ReceiveBatch, inner: &mut Inner, coalescer: &mut Coalescer) {
+        let mut limit = MAX_MESSAGES;
+        for _ in 0..ROUND {
+            match batch.receive(port.as_fd(), limit) {
+                Ok(0) => return,
+                Ok(count) => {
+                    self.handle(port, batch, inner, coalescer);
+                    limit = if batch.is_joined() { JOINED_MESSAGES } else { MAX_MESSAGES };
+                    if count < limit {
+                        return;
+                    }
+                }
+                Err(_) => return self.counters.count(Event::Unusable),
+            }
+        }
+    }
+
+    fn handle(&self, port: &Port, batch: &mut ReceiveBatch, inner: &mut Inner, coalescer: &mut Coalescer) {
+        inner.opened.clear();
+        let at = self.clock.elapsed();
+        for (index, incoming) in batch.messages().enumerate() {
+            match Message::of(index, incoming, port, at) {
+                Some(message) => self.handle_message(port.kind, message, inner),
+                None => self.counters.count(Event::Unusable),
+            }
+        }
+        let mut writer = Writer { queue: &self.queue, counters: &self.counters };
+        for place in &inner.opened {
+            coalescer.push(batch, *place, &mut writer);
+        }
+        coalescer.flush(batch, &mut writer);
+    }
+
+    fn handle_message(&self, kind: Kind, message: Message<'_>, inner: &mut Inner) {
+        let Message { index, path, arrival, octets, segment_len } = message;
+        match kind {
+            Kind::Ike => self.pass_to_control(path, octets),
+            Kind::RawEsp => {
+                let len = octets.len();
+                if let Some(packet) = raw_esp::payload(octets, path.local.is_ipv6()) {
+                    let place = Place { buffer: index, start: len - packet.len(), len: packet.len() };
+                    self.handle_esp(place, path, arrival, packet, inner);
+                }
+            }
+            Kind::EspInUdp => {
+                for (n, datagram) in octets.chunks_mut(segment_len).enumerate() {
+                    let place = Place { buffer: index, start: n * segment_len, len: datagram.len() };
+                    match classify(datagram) {
+                        Datagram::Esp { .. } => self.handle_esp(place, path, arrival, datagram, inner),
+                        Datagram::Ike(message) => self.pass_to_control(path, message),
+                        Datagram::Keepalive => self.counters.count(Event::Keepalive),
+                        Datagram::Runt => self.counters.dropped(DropReason::Runt),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens one ESP packet, which lies at `place`, and notes where the inner packet is.
+    fn handle_esp(&self, place: Place, path: Path, arrival: Arrival, packet: &mut [u8], inner: &mut Inner) {
+        let Some(spi) = spi_of(packet) else { return self.counters.dropped(DropReason::Runt) };
+        let Some(inbound) = inner.table.get_mut(&spi) else { return self.counters.dropped(DropReason::UnknownSpi) };
+        let (opened, news) = inbound.open(packet, arrival);
+        if news.first {
+            self.registry.heard(spi);
+            self.events.send(DataPlaneEvent::FirstInbound { spi: EspSpi(spi.0) });
+        }
+        if news.moved {
+            self.events.send(DataPlaneEvent::PeerMoved { spi: EspSpi(spi.0), path });
+        }
+        match opened {
+            Ok((start, len)) => inner.opened.push(Place { start: place.start + start, len, ..place }),
+            Err(reason) => self.counters.dropped(reason),
+        }
+    }
+
+    fn pass_to_control(&self, path: Path, message: &[u8]) {
+        if self.ike.try_send(IkeDatagram { path, message: message.to_vec() }).is_err() {
+            self.counters.count(Event::IkeOverflow);
+        }
+    }
+}
+
+impl<'a> Message<'a> {
+    /// `None` if it is cut off or an address is missing.
+    fn of(index: usize, incoming: Incoming<'a>, port: &Port, at: Duration) -> Option<Self> {
+        if incoming.truncated {
+            return None;
+        }
+        let (from, local_port) = match port.kind {
+            Kind::Ike => (incoming.from?, super::sockets::IKE_PORT),
+            Kind::EspInUdp => (incoming.from?, super::sockets::NAT_TRAVERSAL_PORT),
+            Kind::RawEsp => (incoming.from?, super::sockets::IKE_PORT),
+        };
+        let path = Path { local: SocketAddr::new(incoming.about.local?, local_port), peer: from };
+        let in_udp = port.kind == Kind::EspInUdp;
+        let arrival = Arrival { from, in_udp, traffic_class: incoming.about.traffic_class, at };
+        let segment_len = incoming.about.segment_size.unwrap_or(incoming.octets.len()).max(1);
+        Some(Self { index, path, arrival, octets: incoming.octets, segment_len })
+    }
+}
+
+impl Inner {
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Install(spi, inbound) => {
+                self.table.insert(spi, *inbound);
+            }
+            Command::Remove(spi) => {
+                self.table.remove(&spi);
+            }
+            Command::Move(spi, peer) => {
+                if let Some(inbound) = self.table.get_mut(&spi) {
+                    inbound.peer = inbound.peer.map(|_| peer);
+                }
+            }
+        }
+    }
+}
+
+fn spi_of(packet: &[u8]) -> Option<Spi> {
+    packet.first_chunk().map(|octets| Spi(u32::from_be_bytes(*octets)))
+}

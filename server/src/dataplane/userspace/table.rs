@@ -1,0 +1,311 @@
+//! Which SA an inner packet leaves by: what all sending threads read.
+//!
+//! Single addresses are looked up in an exact map first, then networks in a prefix trie. The maps are snapshots: a reader takes
+//! one without waiting, a writer replaces it. The exact map is split by the last octet of the address, so that one change
+//! copies 1/256 of it; networks are few.
+//!
+//! Does not: decide which SA of a pair and its successor sends (see [`super::registry`]), or serialize writers: the registry's
+//! lock does.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use cygnet_esp::selector::{Selector, SelectorSet};
+use cygnet_esp::{DropReason, OutboundSa, Spi, inner};
+use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Net, Ipv6Subnets};
+use prefix_trie::PrefixMap;
+
+use super::meter::Meter;
+use crate::io::control_message::ControlMessages;
+use crate::io::socket_address::RawAddress;
+
+/// How the packets of one SA pair leave. Fixed: what changes is replaced.
+pub(super) struct Route {
+    /// Names the pair.
+    pub(super) inbound_spi: Spi,
+    pub(super) sa: Arc<OutboundSa>,
+    pub(super) selectors: Arc<SelectorSet>,
+    pub(super) meter: Arc<Meter>,
+    /// Where to.
+    pub(super) peer: RawAddress,
+    /// The outer packet is IPv6.
+    pub(super) ipv6: bool,
+    /// From where.
+    pub(super) source: ControlMessages,
+    /// Index among the sockets of any worker.
+    pub(super) socket: usize,
+}
+
+impl Route {
+    /// The same SA to another address.
+    pub(super) fn towards(&self, peer: SocketAddr, local: IpAddr, socket: usize) -> Self {
+        let mut source = ControlMessages::default();
+        source.source(local);
+        let (sa, selectors, meter) = (self.sa.clone(), self.selectors.clone(), self.meter.clone());
+        Self { sa, selectors, meter, peer: peer.into(), ipv6: peer.is_ipv6(), source, socket, ..*self }
+    }
+}
+
+/// Routes with the same destination, newest first. The selectors of each say more.
+type Choice = Vec<Arc<Route>>;
+
+type Exact = HashMap<IpAddr, Choice, foldhash::fast::RandomState>;
+
+const SHARDS: usize = 256;
+
+#[derive(Clone, Default)]
+struct Networks {
+    v4: PrefixMap<Ipv4Net, Choice>,
+    v6: PrefixMap<Ipv6Net, Choice>,
+}
+
+/// See the module.
+pub(super) struct Routes {
+    exact: Vec<ArcSwap<Exact>>,
+    networks: ArcSwap<Networks>,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        let exact = (0..SHARDS).map(|_| ArcSwap::default()).collect();
+        Self { exact, networks: ArcSwap::default() }
+    }
+}
+
+impl Routes {
+    /// Finds the route of an inner packet and hands it to `found`.
+    ///
+    /// [`DropReason::NoSa`] if none leads to its destination, [`DropReason::Selector`] if none of those that do may carry it,
+    /// [`DropReason::Inner`] if it is no IP packet.
+    pub(super) fn find<T>(&self, packet: &[u8], found: impl FnOnce(&Arc<Route>) -> T) -> Result<T, DropReason> {
+        let (_, destination) = inner::addresses(packet)?;
+        let exact = self.exact[shard(destination)].load();
+        let by_address = exact.get(&destination);
+        if let Some(route) = by_address.and_then(|choice| permitted(choice, packet)) {
+            return Ok(found(route));
+        }
+        let networks = self.networks.load();
+        let by_network = match destination {
+            IpAddr::V4(address) => networks.v4.get_lpm(&Ipv4Net::from(address)).map(|(_, choice)| choice),
+            IpAddr::V6(address) => networks.v6.get_lpm(&Ipv6Net::from(address)).map(|(_, choice)| choice),
+        };
+        match by_network.and_then(|choice| permitted(choice, packet)) {
+            Some(route) => Ok(found(route)),
+            None if by_address.is_some() || by_network.is_some() => Err(DropReason::Selector),
+            None => Err(DropReason::NoSa),
+        }
+    }
+
+    /// Adds a route for all that its selectors name. It is preferred to older ones.
+    pub(super) fn insert(&self, route: &Arc<Route>) {
+        self.change(route, |choice| choice.insert(0, route.clone()));
+    }
+
+    /// Puts a route in the place of the one of the same pair, in its rank.
+    pub(super) fn replace(&self, route: &Arc<Route>) {
+        let of_pair = |other: &&mut Arc<Route>| other.inbound_spi == route.inbound_spi;
+        self.change(route, |choice| choice.iter_mut().filter(of_pair).for_each(|old| *old = route.clone()));
+    }
+
+    /// Takes all routes of the same pair away.
+    pub(super) fn remove(&self, route: &Route) {
+        self.change(route, |choice| choice.retain(|other| other.inbound_spi != route.inbound_spi));
+    }
+
+    fn change(&self, route: &Route, change: impl Fn(&mut Choice)) {
+        for selector in route.selectors.remote() {
+            if selector.start == selector.end {
+                self.change_exact(selector.start, &change);
+            } else {
+                self.change_networks(&networks_of(selector), &change);
+            }
+        }
+    }
+
+    fn change_exact(&self, address: IpAddr, change: impl Fn(&mut Choice)) {
+        let shard = &self.exact[shard(address)];
+        let mut map = Exact::clone(&shard.load());
+        let choice = map.entry(address).or_default();
+        change(choice);
+        if choice.is_empty() {
+            map.remove(&address);
+        }
+        shard.store(Arc::new(map));
+    }
+
+    fn change_networks(&self, nets: &[IpNet], change: impl Fn(&mut Choice)) {
+        let mut networks = Networks::clone(&self.networks.load());
+        for net in nets {
+            match net {
+                IpNet::V4(net) => {
+                    change(networks.v4.entry(*net).or_default());
+                    networks.v4.retain(|_, choice| !choice.is_empty());
+                }
+                IpNet::V6(net) => {
+                    change(networks.v6.entry(*net).or_default());
+                    networks.v6.retain(|_, choice| !choice.is_empty());
+                }
+            }
+        }
+        self.networks.store(Arc::new(networks));
+    }
+}
+
+fn permitted<'a>(choice: &'a Choice, packet: &[u8]) -> Option<&'a Arc<Route>> {
+    choice.iter().find(|route| route.selectors.check_outbound(packet).is_ok())
+}
+
+fn shard(address: IpAddr) -> usize {
+    match address {
+        IpAddr::V4(address) => usize::from(address.octets()[3]),
+        IpAddr::V6(address) => usize::from(address.octets()[15]),
+    }
+}
+
+/// The fewest prefixes that make up a range of addresses.
+fn networks_of(selector: &Selector) -> Vec<IpNet> {
+    match (selector.start, selector.end) {
+        (IpAddr::V4(start), IpAddr::V4(end)) => Ipv4Subnets::new(start, end, 0).map(IpNet::V4).collect(),
+        (IpAddr::V6(start), IpAddr::V6(end)) => Ipv6Subnets::new(start, end, 0).map(IpNet::V6).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::testing::Segment;
+    use super::*;
+    use cygnet_esp::secret::Secret;
+    use cygnet_esp::selector::Ports;
+    use cygnet_esp::{OutboundConfig, SaKeys, Suite, Transform};
+    use proptest::prelude::*;
+    use std::net::Ipv4Addr;
+
+    pub(in super::super) fn outbound() -> Arc<OutboundSa> {
+        let suite = Suite { transform: Transform::ChaCha20Poly1305, esn: false };
+        let keys = SaKeys { encr: Secret::new(vec![1; 36]), integ: Secret::new(Vec::new()) };
+        Arc::new(OutboundSa::new(OutboundConfig { spi: Spi(0xc0ffee), suite, keys, soft_limit: None }).unwrap())
+    }
+
+    pub(in super::super) fn route(spi: u32, remote: &[Selector]) -> Arc<Route> {
+        let everywhere = [range("0.0.0.0", "255.255.255.255"), range("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")];
+        let peer: SocketAddr = "198.51.100.7:4500".parse().unwrap();
+        Arc::new(Route {
+            inbound_spi: Spi(spi),
+            sa: outbound(),
+            selectors: Arc::new(SelectorSet::new(everywhere, remote)),
+            meter: Arc::default(),
+            peer: peer.into(),
+            ipv6: false,
+            source: ControlMessages::default(),
+            socket: 0,
+        })
+    }
+
+    pub(in super::super) fn range(start: &str, end: &str) -> Selector {
+        Selector::addresses(start.parse().unwrap(), end.parse().unwrap())
+    }
+
+    fn to(destination: &str) -> Vec<u8> {
+        to_address(destination.parse().unwrap())
+    }
+
+    fn to_address(destination: IpAddr) -> Vec<u8> {
+        let mut packet = Segment { ipv6: destination.is_ipv6(), ..Segment::udp(b"") }.emit();
+        match destination {
+            IpAddr::V4(address) => packet[16..20].copy_from_slice(&address.octets()),
+            IpAddr::V6(address) => packet[24..40].copy_from_slice(&address.octets()),
+        }
+        packet
+    }
+
+    fn find(routes: &Routes, destination: &str) -> Result<u32, DropReason> {
+        routes.find(&to(destination), |route| route.inbound_spi.0)
+    }
+
+    #[test]
+    fn an_address_wins_over_a_network_and_a_longer_prefix_over_a_shorter() {
+        let routes = Routes::default();
+        let [wide, narrow, host] = [
+            route(1, &[range("10.0.0.0", "10.255.255.255"), range("fd00::", "fd00::ffff")]),
+            route(2, &[range("10.20.0.0", "10.20.255.255")]),
+            route(3, &[range("10.20.0.9", "10.20.0.9"), range("fd00::9", "fd00::9")]),
+        ];
+        [&wide, &narrow, &host].into_iter().for_each(|route| routes.insert(route));
+        let found = ["10.1.2.3", "10.20.1.1", "10.20.0.9", "fd00::1", "fd00::9"].map(|d| find(&routes, d));
+        assert_eq!(found, [Ok(1), Ok(2), Ok(3), Ok(1), Ok(3)]);
+        assert_eq!(find(&routes, "11.0.0.1"), Err(DropReason::NoSa));
+
+        routes.remove(&host);
+        assert_eq!([find(&routes, "10.20.0.9"), find(&routes, "fd00::9")], [Ok(2), Ok(1)]);
+        routes.remove(&narrow);
+        routes.remove(&wide);
+        assert_eq!(find(&routes, "10.20.0.9"), Err(DropReason::NoSa));
+        assert!(routes.exact.iter().all(|shard| shard.load().is_empty()));
+    }
+
+    #[test]
+    fn the_newest_route_that_may_carry_a_packet_wins() {
+        let routes = Routes::default();
+        let tcp_only = Selector { protocol: 6, ports: Ports::Any, ..range("10.0.0.1", "10.0.0.1") };
+        routes.insert(&route(1, &[range("10.0.0.1", "10.0.0.1")]));
+        routes.insert(&route(2, &[tcp_only]));
+        assert_eq!(find(&routes, "10.0.0.1"), Ok(1));
+        let newest = route(3, &[range("10.0.0.1", "10.0.0.1")]);
+        routes.insert(&newest);
+        assert_eq!(find(&routes, "10.0.0.1"), Ok(3));
+        routes.remove(&newest);
+        routes.remove(&route(1, &[range("10.0.0.1", "10.0.0.1")]));
+        assert_eq!(find(&routes, "10.0.0.1"), Err(DropReason::Selector));
+    }
+
+    #[test]
+    fn what_is_no_ip_packet_has_no_route() {
+        let routes = Routes::default();
+        for packet in [&[][..], &[0x45; 19], &[0x60; 39], &[0x00; 60]] {
+            assert_eq!(routes.find(packet, |_| ()), Err(DropReason::Inner));
+        }
+    }
+
+    #[test]
+    fn a_moved_route_keeps_its_sa_and_meter() {
+        let before = route(1, &[range("10.0.0.1", "10.0.0.1")]);
+        let peer: SocketAddr = "[2001:db8::7]:4500".parse().unwrap();
+        let after = before.towards(peer, "2001:db8::1".parse().unwrap(), 5);
+        assert!(Arc::ptr_eq(&before.sa, &after.sa) && Arc::ptr_eq(&before.meter, &after.meter));
+        assert_eq!((after.ipv6, after.socket, after.inbound_spi), (true, 5, Spi(1)));
+        assert_eq!(after.peer.as_bytes(), RawAddress::from(peer).as_bytes());
+    }
+
+    proptest! {
+        /// The slow twin: a list searched from its newest entry, narrowest range first.
+        #[test]
+        fn equals_a_linear_search(
+            ranges in proptest::collection::vec((0_u8..60, 0_u8..60), 1..12),
+            removed in proptest::collection::vec(any::<bool>(), 12),
+        ) {
+            let routes = Routes::default();
+            let address = |last: u8| IpAddr::from(Ipv4Addr::new(10, 0, 0, last));
+            let list: Vec<_> = ranges.iter().enumerate().map(|(n, (a, b))| {
+                let selector = Selector::addresses(address(*a.min(b)), address(*a.max(b)));
+                route(u32::try_from(n).unwrap(), &[selector])
+            }).collect();
+            list.iter().for_each(|route| routes.insert(route));
+            list.iter().zip(&removed).filter(|(_, gone)| **gone).for_each(|(route, _)| routes.remove(route));
+            for last in 0..60 {
+                let covers = |net: &IpNet| net.contains(&address(last));
+                let best = list.iter().zip(&removed).enumerate().filter(|(_, (_, gone))| !**gone).filter_map(|(n, (route, _))| {
+                    let selector = &route.selectors.remote()[0];
+                    let nets = networks_of(selector);
+                    let exact = selector.start == selector.end && selector.start == address(last);
+                    let len = if exact { Some(33) } else { nets.iter().filter(|n| covers(n)).map(|n| n.prefix_len()).max() };
+                    len.map(|len| (len, n))
+                }).max();
+                let found = routes.find(&to_address(address(last)), |route| route.inbound_spi.0 as usize);
+                prop_assert_eq!(found.ok(), best.map(|(_, n)| n));
+            }
+        }
+    }
+}
