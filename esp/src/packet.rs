@@ -64,6 +64,17 @@ impl Trailer {
         let padding = rest.get(payload_len..)?;
         padding.iter().copied().eq(1..=pad_len).then_some(Self { payload_len, next_header })
     }
+
+    /// Fills `space`, 2 to 257 octets behind the payload, with padding, pad length and next header. [`Trailer::parse`] finds the
+    /// payload in front of it.
+    pub(crate) fn emit(space: &mut [u8], next_header: u8) {
+        if let Some((padding, end)) = space.split_last_chunk_mut::<TRAILER_LEN>() {
+            *end = [0, next_header];
+            for (octet, value) in padding.iter_mut().zip(1..=u8::MAX) {
+                (*octet, end[0]) = (value, value);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -93,6 +104,15 @@ mod tests {
         let decrypted = [b'x', b'y', 1, 2, 3, 3, IPV4];
         assert_eq!(Trailer::parse(&decrypted), Some(Trailer { payload_len: 2, next_header: IPV4 }));
         assert_eq!(Trailer::parse(&[0, IPV6]), Some(Trailer { payload_len: 0, next_header: IPV6 }));
+    }
+
+    #[test]
+    fn round_trips_a_trailer_of_every_length() {
+        for space in TRAILER_LEN..=TRAILER_LEN + 255 {
+            let mut decrypted = vec![0xaa; 20 + space];
+            Trailer::emit(&mut decrypted[20..], IPV6);
+            assert_eq!(Trailer::parse(&decrypted), Some(Trailer { payload_len: 20, next_header: IPV6 }), "{space}");
+        }
     }
 
     #[test]

@@ -8,8 +8,6 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use crate::cert::UnixTime;
 use crate::config::Config;
 use crate::crypto::hash::Hash;
@@ -32,7 +30,7 @@ pub struct Endpoint {
     shared: Shared,
     sessions: BTreeMap<SessionId, Session>,
     next_session: u64,
-    /// Requests of IKE_SA_INIT that were answered, by sender and digest, as long as they may come again.
+    /// Requests of IKE_SA_INIT that were answered, by sender and digest, as long as their sessions last.
     answered: BTreeMap<(Path, Vec<u8>), SessionId>,
     /// The key of each of them.
     answered_keys: BTreeMap<SessionId, (Path, Vec<u8>)>,
@@ -112,10 +110,8 @@ impl Endpoint {
             return;
         }
         let key = (path, Hash::Sha256.digest(&[message]));
-        if let Some(answer) = self.init_answer(&key, message) {
-            self.shared.counters.retransmissions_answered += 1;
-            self.shared.transmits.push_back(Transmit { path, payload: answer });
-            return;
+        if let Some(id) = self.answered.get(&key).copied() {
+            return self.repeat_init_answer(id, path, message);
         }
         let load = self.load(path.peer.ip());
         let id = SessionId(self.next_session);
@@ -129,9 +125,15 @@ impl Endpoint {
         self.settle(id, session, &[]);
     }
 
-    fn init_answer(&self, key: &(Path, Vec<u8>), message: &[u8]) -> Option<Bytes> {
-        let session = self.sessions.get(self.answered.get(key)?)?;
-        session.init_answer(message)
+    /// The same request again gets the same answer, unless the client has gone on since: then it is a late copy.
+    fn repeat_init_answer(&mut self, id: SessionId, path: Path, message: &[u8]) {
+        match self.sessions.get(&id).and_then(|session| session.init_answer(message)) {
+            Some(payload) => {
+                self.shared.counters.retransmissions_answered += 1;
+                self.shared.transmits.push_back(Transmit { path, payload });
+            }
+            None => self.shared.counters.unexpected += 1,
+        }
     }
 
     /// What a new handshake from `source` has to face.
@@ -293,7 +295,7 @@ impl Endpoint {
         } else {
             self.forget_half_open(id);
         }
-        if !session.awaits_auth()
+        if session.is_over()
             && let Some(key) = self.answered_keys.remove(&id)
         {
             self.answered.remove(&key);

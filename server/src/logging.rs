@@ -8,9 +8,10 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -20,13 +21,17 @@ use crate::config::{LogFormat, Logging};
 /// Lines that may wait; at 200 lines per second, 20 seconds of them.
 const QUEUE: usize = 4096;
 
-/// Sets up logging for the whole process; to be called once.
+/// How long the end of the process waits for the last lines.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Sets up logging for the whole process; to be called once. Drop the guard last: it waits for lines under way.
 ///
 /// # Errors
 /// If logging was set up before, or the filter is not one.
-pub fn init(logging: &Logging) -> anyhow::Result<()> {
-    let filter: Targets = logging.filter.parse()?;
+pub fn init(logging: &Logging) -> anyhow::Result<Guard> {
+    let filter = parse_filter(&logging.filter).map_err(anyhow::Error::msg)?;
     let writer = LineWriter::start(io::stderr());
+    let guard = Guard { queue: writer.queue.clone() };
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_target(false);
     let layer = match logging.format {
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
@@ -37,12 +42,56 @@ pub fn init(logging: &Logging) -> anyhow::Result<()> {
         LogFormat::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()?;
-    Ok(())
+    Ok(guard)
+}
+
+/// Reads a level (`info`), or levels of parts (`info,cygnet_ike=debug`).
+///
+/// # Errors
+/// What is not a level.
+pub fn parse_filter(text: &str) -> Result<Targets, String> {
+    let wrong = text.split(',').find(|part| {
+        let level = part.rsplit('=').next().unwrap_or(part).trim();
+        level.is_empty() || level.parse::<LevelFilter>().is_err()
+    });
+    match wrong {
+        Some(part) => Err(format!("\"{part}\" is not a log level")),
+        None => text
+            .split(',')
+            .map(str::trim)
+            .collect::<Vec<_>>()
+            .join(",")
+            .parse()
+            .map_err(|_| format!("\"{text}\" is not a log level")),
+    }
+}
+
+/// Writes what is still queued when dropped.
+#[must_use]
+pub struct Guard {
+    queue: SyncSender<Message>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let (done, is_done) = sync_channel(1);
+        // A full queue means that nobody reads; then there is nothing to wait for.
+        if self.queue.try_send(Message::Flush(done)).is_ok() {
+            let _ = is_done.recv_timeout(FLUSH_PATIENCE);
+        }
+    }
+}
+
+/// What the writing thread gets.
+enum Message {
+    Line(Vec<u8>),
+    /// To be answered when everything before is written.
+    Flush(SyncSender<()>),
 }
 
 /// Hands each line to a thread that writes it; never waits.
 struct LineWriter {
-    queue: SyncSender<Vec<u8>>,
+    queue: SyncSender<Message>,
     lost: Arc<AtomicU64>,
 }
 
@@ -57,14 +106,20 @@ impl LineWriter {
     }
 }
 
-fn write_lines(lines: &Receiver<Vec<u8>>, lost: &AtomicU64, mut sink: impl Write) {
-    while let Ok(line) = lines.recv() {
+fn write_lines(messages: &Receiver<Message>, lost: &AtomicU64, mut sink: impl Write) {
+    while let Ok(message) = messages.recv() {
         let missing = lost.swap(0, Ordering::Relaxed);
         if missing > 0 {
-            // A sink that fails has nobody to tell.
+            // A sink that fails has nobody to tell; likewise below.
             let _ = writeln!(sink, "{missing} log lines were lost: the log was not read in time");
         }
-        let _ = sink.write_all(&line);
+        let _ = match message {
+            Message::Line(line) => sink.write_all(&line),
+            Message::Flush(done) => {
+                let _ = done.try_send(());
+                Ok(())
+            }
+        };
     }
 }
 
@@ -95,7 +150,7 @@ impl Write for Line<'_> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
-        if self.writer.queue.try_send(std::mem::take(&mut self.text)).is_err() {
+        if self.writer.queue.try_send(Message::Line(std::mem::take(&mut self.text))).is_err() {
             self.writer.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -105,16 +160,24 @@ impl Drop for Line<'_> {
 mod tests {
     use super::*;
     use std::sync::mpsc::{Sender, channel};
-    use std::time::Duration;
 
-    /// A sink that writes only after it was told to.
+    /// A sink that says when it is about to write, and writes only after it was told to.
     struct Gate {
+        entered: Sender<()>,
         open: Receiver<()>,
         written: Sender<String>,
     }
 
+    impl Gate {
+        fn new() -> (Self, Receiver<()>, Sender<()>, Receiver<String>) {
+            let ((entered, is_entered), (opener, open), (written, lines)) = (channel(), channel(), channel());
+            (Self { entered, open, written }, is_entered, opener, lines)
+        }
+    }
+
     impl Write for Gate {
         fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            self.entered.send(()).map_err(io::Error::other)?;
             self.open.recv().map_err(io::Error::other)?;
             self.written.send(String::from_utf8_lossy(text).into_owned()).map_err(io::Error::other)?;
             Ok(text.len())
@@ -126,25 +189,45 @@ mod tests {
     }
 
     #[test]
+    fn the_guard_waits_for_the_last_line() {
+        let (gate, _entered, opener, lines) = Gate::new();
+        let writer = LineWriter::start(gate);
+        let guard = Guard { queue: writer.queue.clone() };
+        writer.make_writer().write_all(b"last words\n").unwrap();
+        opener.send(()).unwrap();
+        drop(guard);
+        assert_eq!(lines.try_recv().unwrap(), "last words\n");
+    }
+
+    #[test]
     fn a_sink_that_is_not_read_costs_lines_and_says_so_later() {
-        let (gate, open) = channel();
-        let (written, lines) = channel();
-        let writer = LineWriter::start(Gate { open, written });
-        let total = QUEUE + 100;
-        for n in 0..total {
+        let (gate, entered, opener, lines) = Gate::new();
+        let writer = LineWriter::start(gate);
+        writer.make_writer().write_all(b"first\n").unwrap();
+        entered.recv().unwrap();
+        for n in 0..QUEUE + 100 {
             writer.make_writer().write_all(format!("line {n}\n").as_bytes()).unwrap();
         }
-        let lost = writer.lost.load(Ordering::Relaxed);
-        assert!((99..=100).contains(&lost), "{lost} lost");
-        for _ in 0..total * 2 {
-            gate.send(()).unwrap();
+        assert_eq!(writer.lost.load(Ordering::Relaxed), 100);
+        for _ in 0..QUEUE * 2 {
+            opener.send(()).unwrap();
         }
         drop(writer);
         let mut text = String::new();
         while let Ok(part) = lines.recv_timeout(Duration::from_secs(5)) {
             text.push_str(&part);
         }
-        assert!(text.starts_with("line 0\n"), "{}", &text[..20]);
-        assert!(text.contains(&format!("{lost} log lines were lost")));
+        assert!(text.starts_with("first\n100 log lines were lost: the log was not read in time\nline 0\n"));
+        assert!(text.ends_with(&format!("line {}\n", QUEUE - 1)));
+    }
+
+    #[test]
+    fn a_filter_names_levels() {
+        for good in ["info", "WARN", "info,cygnet_ike=debug", "cygnet_server::gateway=trace, error", "off"] {
+            assert!(parse_filter(good).is_ok(), "{good}");
+        }
+        for bad in ["", "loud", "info,loud", "cygnet_ike=loud"] {
+            assert!(parse_filter(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cygnet_server::cli::main(|_settings| anyhow::bail!("this build has no gateway"))
+    cygnet_server::cli::main(cygnet_server::daemon::run)
 }

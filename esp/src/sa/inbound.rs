@@ -7,9 +7,9 @@ use std::ops::Range;
 
 use super::{SaError, SaKeys, check};
 use crate::drop_reason::DropReason;
-use crate::packet::{NO_NEXT_HEADER, Trailer};
+use crate::packet::{Header, NO_NEXT_HEADER, Trailer};
 use crate::replay::Window;
-use crate::suite::{ESP_HEADER_LEN, Spi, Suite};
+use crate::suite::{Spi, Suite};
 use crate::transform::{Opener, SequenceInput};
 
 /// What an [`InboundSa`] is made of.
@@ -76,11 +76,11 @@ impl InboundSa {
         if packet.len() < transform.min_len() {
             return Err(DropReason::Runt);
         }
-        if packet[..4] != self.spi.0.to_be_bytes() {
+        let header = Header::parse(packet).ok_or(DropReason::Runt)?;
+        if header.spi != self.spi {
             return Err(DropReason::UnknownSpi);
         }
-        let low = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
-        let candidate = self.window.check(low)?;
+        let candidate = self.window.check(header.sequence)?;
         let sequence = candidate.value();
         let plaintext = self.opener.open(SequenceInput { value: sequence, esn: self.suite.esn }, packet)?;
         let trailer = Trailer::parse(&packet[plaintext.clone()]).ok_or(DropReason::Integrity)?;
@@ -110,5 +110,3 @@ impl InboundSa {
         }));
     }
 }
-
-const _: () = assert!(ESP_HEADER_LEN == 8, "open() reads the two 32 bit fields of the header");

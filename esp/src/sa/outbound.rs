@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{SaError, SaKeys, check};
 use crate::drop_reason::DropReason;
-use crate::suite::{ESP_HEADER_LEN, Spi, Suite, TRAILER_LEN};
+use crate::packet::{Header, Trailer};
+use crate::suite::{ESP_HEADER_LEN, Spi, Suite};
 use crate::transform::{LANES, Sealer, SequenceInput};
 
 /// Last sequence number of an SA without ESN, RFC 4303 section 3.3.3: the counter must not cycle.
@@ -40,6 +41,8 @@ pub struct OutboundConfig {
 }
 
 /// A sequence number reserved for one packet. It is consumed by sealing and can be neither copied nor made elsewhere.
+///
+/// It belongs to the SA that handed it out: sealing with another SA would let that one use the number again.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Sequence(u64);
 
@@ -238,22 +241,12 @@ impl OutboundSa {
     /// Writes all that is not encrypted, and the plain trailer. `packet` has exactly the sealed length.
     fn frame(&self, sequence: &Sequence, packet: &mut [u8], payload_len: usize, next_header: u8) {
         let transform = self.suite.transform;
-        packet[..4].copy_from_slice(&self.spi.0.to_be_bytes());
-        packet[4..ESP_HEADER_LEN].copy_from_slice(&low_half(sequence.0).to_be_bytes());
+        let header = Header { spi: self.spi, sequence: low_half(sequence.0) };
+        packet[..ESP_HEADER_LEN].copy_from_slice(&header.emit());
         let trailer = transform.header_len() + payload_len;
         let end = packet.len() - transform.icv_len();
-        write_trailer(&mut packet[trailer..end], next_header);
+        Trailer::emit(&mut packet[trailer..end], next_header);
     }
-}
-
-/// Fills padding (1, 2, 3, .. as RFC 4303 section 2.4 asks), pad length and next header.
-fn write_trailer(trailer: &mut [u8], next_header: u8) {
-    let pad_len = trailer.len() - TRAILER_LEN;
-    for (octet, value) in trailer.iter_mut().zip(1..=pad_len as u8) {
-        *octet = value;
-    }
-    trailer[pad_len] = pad_len as u8;
-    trailer[pad_len + 1] = next_header;
 }
 
 fn low_half(sequence: u64) -> u32 {

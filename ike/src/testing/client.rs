@@ -31,6 +31,9 @@ use crate::wire::{EspSpi, IkeSpi};
 
 use super::client_sa::{ClientSa, Opened};
 
+/// The longest pause between two transmissions.
+const MAX_INTERVAL: Duration = Duration::from_secs(4);
+
 /// How a client proves who it is.
 pub enum Login {
     /// By pre-shared key.
@@ -174,6 +177,8 @@ pub struct Client {
     old_sa: Option<ClientSa>,
     is_up: bool,
     end: Option<End>,
+    /// After rekeying a Child SA the old one is not deleted.
+    pub forgets_to_delete: bool,
     /// What the server refused since the login, in order.
     pub refusals: Vec<NotifyType>,
     /// Child SAs, newest last.
@@ -248,6 +253,7 @@ impl Client {
             old_sa: None,
             is_up: false,
             end: None,
+            forgets_to_delete: false,
             refusals: Vec::new(),
             children: Vec::new(),
             reply: Vec::new(),
@@ -320,9 +326,9 @@ impl Client {
         self.path
     }
 
-    /// Goes to another local address.
-    pub fn roam(&mut self, local: std::net::SocketAddr) {
-        self.path.local = local;
+    /// Offers something else from now on.
+    pub fn set_policy(&mut self, policy: Policy, guess: Group) {
+        (self.config.policy, self.config.guess) = (policy, guess);
     }
 
     /// The next message to send, with the path from the client's point of view.
@@ -343,7 +349,7 @@ impl Client {
             return self.finish(End::TimedOut);
         }
         outstanding.left -= 1;
-        outstanding.interval *= 2;
+        outstanding.interval = (outstanding.interval * 2).min(MAX_INTERVAL);
         outstanding.due = now + outstanding.interval;
         let messages = outstanding.messages.clone();
         self.send(messages);
@@ -725,7 +731,7 @@ impl Client {
         let made = self.child(&payloads, spi, &nonce, &responder_nonce, shared.as_ref(), guess);
         let is_made = made.is_some();
         self.children.extend(made);
-        match replaces.filter(|_| is_made) {
+        match replaces.filter(|_| is_made && !self.forgets_to_delete) {
             Some(old) => self.delete_child(now, old),
             None => self.next_task(now),
         }

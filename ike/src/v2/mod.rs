@@ -309,11 +309,6 @@ impl Session {
         matches!(self.state, State::HalfOpen(_) | State::Authenticating(_))
     }
 
-    /// Whether nothing but the answer to IKE_SA_INIT was sent.
-    pub(crate) fn awaits_auth(&self) -> bool {
-        matches!(self.state, State::HalfOpen(_))
-    }
-
     /// Whether IKE_AUTH is done.
     pub(crate) fn is_established(&self) -> bool {
         matches!(self.state, State::Established(_))

@@ -23,6 +23,7 @@ use jiff::Timestamp;
 
 use crate::config::{self, Settings, Surroundings};
 use crate::control::client::Client;
+use crate::io::clock::Clock;
 use console::{ColorChoice, Console};
 
 /// VPN gateway for the clients that devices have built in.
@@ -123,9 +124,8 @@ impl Global {
     }
 }
 
-/// The time of day; commands are short, so they need no clock that can be turned.
 fn wall_clock() -> Timestamp {
-    Timestamp::now()
+    Clock::start().wall()
 }
 
 /// Runs one question to the daemon to its end.

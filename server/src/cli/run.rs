@@ -7,10 +7,10 @@ use crate::logging;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// What to log, instead of [log] level: error, warn, info, debug, trace, or "info,cygnet_ike=debug".
-    #[arg(long, env = "CYGNET_LOG", value_name = "LEVEL")]
-    log_level: Option<tracing_subscriber::filter::Targets>,
-    /// The shape of log lines, instead of [log] format.
+    /// What to log, instead of log.level of the configuration: error, warn, info, debug, trace, or "info,cygnet_ike=debug".
+    #[arg(long, env = "CYGNET_LOG", value_name = "LEVEL", value_parser = log_level)]
+    log_level: Option<String>,
+    /// The shape of log lines, instead of log.format of the configuration.
     #[arg(long, value_enum)]
     log_format: Option<Format>,
 }
@@ -19,6 +19,10 @@ pub(super) struct Args {
 enum Format {
     Text,
     Json,
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    logging::parse_filter(text).map(|_| text.to_owned())
 }
 
 pub(super) fn run(
@@ -35,7 +39,7 @@ pub(super) fn run(
         }
     };
     if let Some(level) = args.log_level {
-        settings.logging.filter = level.to_string();
+        settings.logging.filter = level;
     }
     if let Some(format) = args.log_format {
         settings.logging.format = match format {
@@ -46,7 +50,7 @@ pub(super) fn run(
     if let Some(socket) = &global.socket {
         settings.daemon.control_socket.clone_from(socket);
     }
-    logging::init(&settings.logging)?;
+    let _guard = logging::init(&settings.logging)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

@@ -205,9 +205,9 @@ fn commit(
     let secret = done.secret.take();
     let done = Done { password: secret.as_ref().map(|s| s.as_str()), ..done };
     if json {
-        console.json(&done)?
+        console.json(&done)?;
     } else {
-        print(&done, console)?
+        print(&done, console)?;
     }
     Ok(Outcome::Done)
 }

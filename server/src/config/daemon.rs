@@ -41,11 +41,11 @@ fn interface(value: &Value<'_>) -> Option<String> {
 
 fn filter(value: &Value<'_>) -> Option<String> {
     let text = value.text()?.value;
-    match text.parse::<tracing_subscriber::filter::Targets>() {
+    match crate::logging::parse_filter(text) {
         Ok(_) => Some(text.to_owned()),
-        Err(_) => {
+        Err(reason) => {
             let help = "error, warn, info, debug or trace; or for a part only: \"info,cygnet_ike=debug\"";
-            value.error(format!("\"{text}\" is not a log level"), "", Some(help.into()))
+            value.error(reason, "", Some(help.into()))
         }
     }
 }

@@ -177,7 +177,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A table whose keys are free, such as user names: each key and its value.
+    /// A table whose keys are free, such as user names: each key and its value, in the order of the file.
     pub(super) fn entries(&self) -> Vec<(Located<&'a str>, Value<'a>)> {
         let DeValue::Table(table) = self.inner else {
             self.wrong_type::<()>("a table");
@@ -190,7 +190,9 @@ impl<'a> Value<'a> {
             let value = Value { path, key_spot: spot, ..Value::of(self.problems, self.file, value) };
             (Located { value: key.get_ref().as_ref(), spot }, value)
         };
-        table.iter().map(entry).collect()
+        let mut entries: Vec<_> = table.iter().map(entry).collect();
+        entries.sort_by_key(|(key, _)| key.spot);
+        entries
     }
 
     /// Reports an error about this value and gives back `None`.

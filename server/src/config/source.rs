@@ -42,9 +42,9 @@ impl<'a> Source<'a> {
         let loaded = if let Some(path) = text.value.strip_prefix("file:") {
             read_secret_file(&self.resolve(path))
         } else if let Some(name) = text.value.strip_prefix("env:") {
-            self.from_environment(name)
+            self.environment_variable(name)
         } else if let Some(name) = text.value.strip_prefix("cred:") {
-            self.from_credentials(name)
+            self.systemd_credential(name)
         } else {
             self.note_literal(text.spot);
             Ok(Secret::from(text.value))
@@ -93,14 +93,14 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn from_environment(&self, name: &str) -> Result<Secret, Unreadable> {
+    fn environment_variable(&self, name: &str) -> Result<Secret, Unreadable> {
         let value = (self.surroundings.environment)(name).ok_or_else(|| {
             Unreadable::new(format!("the environment variable {name} is not set"), format!("set {name} for the daemon"))
         })?;
         Ok(Secret::new(value.into_encoded_bytes()))
     }
 
-    fn from_credentials(&self, name: &str) -> Result<Secret, Unreadable> {
+    fn systemd_credential(&self, name: &str) -> Result<Secret, Unreadable> {
         let directory = self.surroundings.credentials.as_ref().ok_or_else(|| {
             Unreadable::new(
                 format!("there are no systemd credentials to take \"{name}\" from"),
@@ -129,9 +129,11 @@ pub(super) fn read_bounded(path: &Path) -> Result<Zeroizing<Vec<u8>>, Unreadable
     let failed = |error: std::io::Error| {
         let help = match error.kind() {
             std::io::ErrorKind::NotFound => {
-                "create it, or correct the path (relative to the configuration file)".into()
+                "create it, or correct the path (relative to the configuration file)".to_owned()
             }
-            std::io::ErrorKind::PermissionDenied => format!("run as root, or: chgrp cygnet {}", path.display()),
+            std::io::ErrorKind::PermissionDenied => {
+                "run as root, or give the file to the user that cygnet runs as".to_owned()
+            }
             _ => "correct the path".to_owned(),
         };
         Unreadable::new(format!("cannot read {}: {}", path.display(), reason(&error)), help)

@@ -8,3 +8,6 @@ pub mod client;
 pub mod model;
 
 pub use model::ControlCommand;
+
+#[cfg(test)]
+mod tests;

@@ -31,8 +31,9 @@ impl Gateway {
     }
 
     fn next_step(&mut self, now: Now, login: &mut Login, response: &[u8]) -> EapStep {
-        let source = login.path.peer.ip();
-        if let Err(throttled) = self.throttle.admit(now.instant, source, login.eap.claimed_name()) {
+        if let Some(name) = login.eap.name_to_prove(response)
+            && let Err(throttled) = self.throttle.admit(now.instant, login.path.peer.ip(), Some(&name))
+        {
             self.report_login_failure(now, login, &throttled.to_string());
             return EapStep::Failure { message: login.eap.failure() };
         }

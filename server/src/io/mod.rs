@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod control_message;
 pub mod mmsg;
+pub mod random;
 pub mod raw_esp;
 pub mod reuseport;
 pub mod socket_address;

@@ -43,6 +43,9 @@ pub enum NetError {
         /// What to do about it.
         hint: Option<&'static str>,
     },
+    /// The gateway is shutting down.
+    #[error("the gateway is shutting down")]
+    Ended,
     /// A kernel setting could not be read or written.
     #[error(
         "cannot set {path} to {value}: {source}; set it yourself with sysctl, or run the gateway as root with a writable /proc/sys"

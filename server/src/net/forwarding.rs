@@ -46,7 +46,6 @@ pub fn enable(families: Families, tun: &InterfaceName) -> Result<Vec<Changed>, N
         // The larger of this and `all` counts: 2 (loose) also where the host has 1 (strict). Sources are checked exactly
         // by our packet filter.
         wanted.push((conf.join("rp_filter"), "2"));
-        wanted.push((conf.join("send_redirects"), "0"));
         wanted.push((conf.join("accept_redirects"), "0"));
     }
     if families.v6 {

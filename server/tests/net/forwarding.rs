@@ -25,7 +25,7 @@ fn forwarding_is_switched_on_once() {
     assert!(changed.iter().any(|c| c.path.ends_with("ipv4/ip_forward") && c.old == "0" && c.new == "1"));
     assert_eq!(host.enter(is_enabled), BOTH);
     assert_eq!(host.read_sysctl("net/ipv4/conf/cygnet0/rp_filter"), "2");
-    assert_eq!(host.read_sysctl("net/ipv4/conf/cygnet0/send_redirects"), "0");
+    assert_eq!(host.read_sysctl("net/ipv4/conf/cygnet0/accept_redirects"), "0");
     assert_eq!(host.enter(|| enable(BOTH, &tun).unwrap()), []);
 }
 

@@ -4,6 +4,7 @@
 
 mod firewall;
 mod forwarding;
+mod host;
 mod netns;
 mod routes;
 mod traffic;

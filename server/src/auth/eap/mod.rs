@@ -82,10 +82,26 @@ impl EapServer {
         self.request(EapType::IDENTITY, &[])
     }
 
-    /// The name that the client gives, once it has: unproven, for logs and for [`super::throttle`].
+    /// The name that the client gives, once it has: unproven, for logs and for noting failures.
     #[must_use]
     pub fn claimed_name(&self) -> Option<&str> {
         self.claimed.as_deref()
+    }
+
+    /// The name whose password [`EapServer::handle`] of this response will check; `None` if it will check none. Ask
+    /// [`super::throttle`] for this name first: it may differ from what the client called itself before, and several
+    /// clients call themselves nothing at all.
+    #[must_use]
+    pub fn name_to_prove(&self, response: &[u8]) -> Option<String> {
+        match (&self.state, Packet::parse(response)) {
+            (State::ChallengeResponse, Ok(Packet::Response { method: EapType::MSCHAPV2, data, .. })) => {
+                match MsChapResponse::parse(data) {
+                    Ok(MsChapResponse::Response { name, .. }) => Some(text(name)),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
     }
 
     /// Takes the client's response to the last request. `wall` is for accounts that expire.

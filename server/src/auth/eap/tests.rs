@@ -152,6 +152,24 @@ fn the_user_is_the_one_whose_password_was_proven_not_the_claimed_one() {
 }
 
 #[test]
+fn the_name_to_prove_is_known_before_its_password_is_checked() {
+    let mut client = Client::new();
+    let name_in = |client: &Client, method, data: &[u8]| {
+        let packet = Packet::Response { identifier: client.identifier(), method, data };
+        client.server.name_to_prove(&packet.emit().unwrap())
+    };
+    assert_eq!(name_in(&client, EapType::IDENTITY, b"somebody"), None);
+    client.expect_request(EapType::IDENTITY, b"");
+    let answer = client.answer(r"CORP\User", "User", "guess");
+    assert_eq!(name_in(&client, EapType::MSCHAPV2, &answer).as_deref(), Some(r"CORP\User"));
+    assert_eq!(name_in(&client, EapType::NAK, &[13]), None);
+    assert_eq!(name_in(&client, EapType::MSCHAPV2, &[4]), None);
+    client.request = rejected(client.send(EapType::MSCHAPV2, &answer)).0;
+    assert_eq!(client.server.claimed_name(), Some(r"CORP\User"));
+    assert_eq!(name_in(&client, EapType::MSCHAPV2, &answer), None, "nothing is checked any more");
+}
+
+#[test]
 fn a_wrong_password_gets_a_failure_request_and_then_eap_failure() {
     let (mut client, outcome) = Client::login("User", "User", "wrong");
     let (request, reason) = rejected(outcome);

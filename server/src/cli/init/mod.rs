@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args, global: &Global, console: &mut Console) -> anyhow
     if args.json {
         console.json(&Report::new(&plan, &created, &check.report))?;
     } else {
-        report(&plan, &created, &check.report, directory, console)?;
+        report(&plan, &created, &check.report, &global.config, console)?;
     }
     Ok(if check.errors == 0 { Outcome::Done } else { Outcome::Failed })
 }
@@ -111,14 +111,14 @@ impl<'a> Report<'a> {
     }
 }
 
-fn report(plan: &Plan, created: &[String], check: &str, directory: &Path, console: &mut Console) -> anyhow::Result<()> {
+fn report(plan: &Plan, created: &[String], check: &str, config: &Path, console: &mut Console) -> anyhow::Result<()> {
     console.line("Written:")?;
     for file in created {
         console.line(format!("  {file}"))?;
     }
     console.print(&steps::credentials(plan))?;
-    console.print(&steps::start(directory))?;
-    console.print(&steps::clients(plan, directory))?;
+    console.print(&steps::start(config))?;
+    console.print(&steps::clients(plan, config))?;
     if !check.is_empty() {
         console.line(format!("\n{check}"))?;
     }

@@ -74,18 +74,22 @@ impl Plan {
         let mut text = String::from(
             "# Written by `cygnet init`. What else there is: docs/configuration.md; `cygnet check` after every change.\n\n[remote]\n",
         );
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "name = \"{}\"           # what users type into their device", self.name);
-        let _ = writeln!(text, "cert = \"pki/server.pem\"");
-        let _ = writeln!(text, "key = \"pki/server-key.pem\"");
+        let mut line = |setting: String, comment: &str| {
+            let comment = if comment.is_empty() { String::new() } else { format!("# {comment}") };
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{}", format!("{setting:<40}{comment}").trim_end());
+        };
+        line(format!("name = \"{}\"", self.name), "what users type into their device");
+        line("cert = \"pki/server.pem\"".into(), "");
+        line("key = \"pki/server-key.pem\"".into(), "");
         if self.psk.is_some() {
-            let _ = writeln!(text, "psk = \"file:psk\"");
+            line("psk = \"file:psk\"".into(), "");
         }
-        let _ = writeln!(text, "pool = [{}]           # addresses for clients", list(&pools));
+        line(format!("pool = [{}]", list(&pools)), "addresses for clients");
         if !self.dns.is_empty() {
-            let _ = writeln!(text, "dns = [{}]", list(&dns));
+            line(format!("dns = [{}]", list(&dns)), "name servers for clients");
         }
-        let _ = writeln!(text, "nat = true                      # clients appear with this machine's address");
+        line("nat = true".into(), "clients appear with this machine's address");
         text
     }
 }
@@ -125,7 +129,16 @@ fn own_name_server() -> Option<IpAddr> {
 
 fn name_server(resolv_conf: &str) -> Option<IpAddr> {
     let servers = resolv_conf.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
-    servers.filter_map(|server| server.trim().parse::<IpAddr>().ok()).find(|address| !address.is_loopback())
+    servers.filter_map(|server| server.trim().parse::<IpAddr>().ok()).find(reachable_by_clients)
+}
+
+/// Neither this machine itself nor something on its link only, such as the resolver of a cloud.
+fn reachable_by_clients(address: &IpAddr) -> bool {
+    let link_local = match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    !address.is_loopback() && !link_local
 }
 
 #[cfg(test)]
@@ -134,7 +147,7 @@ mod tests {
 
     #[test]
     fn takes_the_first_name_server_that_is_not_this_machine() {
-        let text = "# comment\nnameserver 127.0.0.53\nnameserver 192.0.2.53\nnameserver 192.0.2.54\n";
+        let text = "# comment\nnameserver 127.0.0.53\nnameserver 169.254.169.253\nnameserver 192.0.2.53\nnameserver 192.0.2.54\n";
         assert_eq!(name_server(text), Some("192.0.2.53".parse().unwrap()));
         assert_eq!(name_server("nameserver ::1\n"), None);
     }

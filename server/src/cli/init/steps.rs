@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::plan::Plan;
+use crate::config::defaults::CONFIG_FILE;
 
 /// User, password and key: the only time that they are shown.
 pub(super) fn credentials(plan: &Plan) -> String {
@@ -19,10 +20,15 @@ pub(super) fn credentials(plan: &Plan) -> String {
 }
 
 /// How to start, and what to keep safe.
-pub(super) fn start(directory: &Path) -> String {
-    let ca_key = directory.join("pki/ca-key.pem");
+pub(super) fn start(config: &Path) -> String {
+    let ca_key = config.with_file_name("pki/ca-key.pem");
+    let command = if config == Path::new(CONFIG_FILE) {
+        "systemctl enable --now cygnet   (or, in the foreground: cygnet run)".to_owned()
+    } else {
+        format!("cygnet run --config {}", config.display())
+    };
     format!(
-        "\nStart:\n  cygnet run                         or  systemctl enable --now cygnet\n\
+        "\nStart:\n  {command}\n\
          \x20 open UDP 500 and 4500 in firewalls and port forwards (and IP protocol 50 for clients without NAT)\n\
          \x20 {} signs new certificates: keep a copy in a safe place\n",
         ca_key.display()
@@ -30,10 +36,10 @@ pub(super) fn start(directory: &Path) -> String {
 }
 
 /// What to do on each kind of device.
-pub(super) fn clients(plan: &Plan, directory: &Path) -> String {
+pub(super) fn clients(plan: &Plan, config: &Path) -> String {
     let mut text = String::new();
     if let Some(user) = &plan.user {
-        text += &with_password(&plan.name, &user.name, &directory.join("pki/ca.pem").display().to_string());
+        text += &with_password(&plan.name, &user.name, &config.with_file_name("pki/ca.pem").display().to_string());
     }
     if plan.psk.is_some() {
         text += &with_psk(&plan.name);

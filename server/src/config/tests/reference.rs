@@ -8,13 +8,13 @@ const PAGE: &str = include_str!("../../../../docs/configuration.md");
 
 /// `table.key` of every row of the page that begins with a key, by the heading above it.
 fn described() -> BTreeSet<String> {
-    let mut table = "";
+    let mut table = None;
     let mut keys = BTreeSet::new();
     for line in PAGE.lines() {
         if let Some(heading) = line.strip_prefix("## ") {
-            table = heading.trim_matches(['`', '[', ']']);
+            table = heading.strip_prefix("`[").and_then(|name| name.strip_suffix("]`"));
         }
-        if let Some(key) = line.strip_prefix("| `").and_then(|row| row.split('`').next()) {
+        if let (Some(table), Some(key)) = (table, line.strip_prefix("| `").and_then(|row| row.split('`').next())) {
             keys.insert(format!("{table}.{key}"));
         }
     }

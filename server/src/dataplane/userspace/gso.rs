@@ -252,7 +252,7 @@ mod tests {
         for len in 0..=40 {
             assert_eq!(refused(good, &packet[..len]), Some(DropReason::Inner), "{len} octets");
         }
-        let outside = Header { checksum: Some(PartialChecksum { start: 20, offset: 120 }), ..Header::PLAIN };
+        let outside = Header { checksum: Some(PartialChecksum { start: 20, offset: 131 }), ..Header::PLAIN };
         assert_eq!(complete_checksum(&outside, &mut packet.clone()), Err(DropReason::Inner));
         let beyond = Header { checksum: Some(PartialChecksum { start: 500, offset: 0 }), ..Header::PLAIN };
         assert_eq!(complete_checksum(&beyond, &mut packet.clone()), Err(DropReason::Inner));

@@ -29,24 +29,26 @@ impl Firewall {
     }
 
     /// Admits and expels inner addresses, all in one transaction that is complete when this returns. Addresses that
-    /// are admitted already, or were never, are no error.
+    /// are admitted already, or were never, are no error; one in both lists is admitted.
     ///
     /// # Errors
     /// If nft refuses; then nothing has changed.
     pub async fn update(&mut self, admit: &[IpAddr], expel: &[IpAddr]) -> Result<(), NetError> {
-        let before = self.leases.clone();
-        self.leases.retain(|a| !expel.contains(a));
-        self.leases.extend(admit);
-        let added: Vec<IpAddr> = self.leases.difference(&before).copied().collect();
-        let removed: Vec<IpAddr> = before.difference(&self.leases).copied().collect();
+        let admit: BTreeSet<IpAddr> = admit.iter().copied().collect();
+        let added: BTreeSet<IpAddr> = admit.difference(&self.leases).copied().collect();
+        let expelled = expel.iter().copied().filter(|a| self.leases.contains(a) && !admit.contains(a));
+        let removed: BTreeSet<IpAddr> = expelled.collect();
         let commands = element_commands("delete", &removed) + &element_commands("add", &added);
+        self.leases.retain(|a| !removed.contains(a));
+        self.leases.extend(&added);
         if commands.is_empty() || transact("change the admitted addresses", &commands).await.is_ok() {
             return Ok(());
         }
         // Somebody changed our table: make it anew.
         let done = self.reinstall().await;
         if done.is_err() {
-            self.leases = before;
+            self.leases.retain(|a| !added.contains(a));
+            self.leases.extend(&removed);
         }
         done
     }

@@ -2,6 +2,7 @@
 //!
 //! What each chain is for stands as a comment in the text itself, where the administrator reads it.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
@@ -250,6 +251,8 @@ impl RuleSet {
         text.open("chain sent_by_gateway");
         text.line("type filter hook output priority filter; policy accept;");
         OWN_OUT.iter().for_each(|own| text.line(&format!("{own} return")));
+        // To the kernel, clients behind one TUN are neighbours that might as well talk directly. They cannot.
+        text.line(&format!("oifname \"{}\" icmp type redirect drop", self.tun));
         self.never_in_the_clear(text);
         text.close();
     }
@@ -291,7 +294,7 @@ impl MssClamp {
 }
 
 /// The part of a transaction that changes the sets of admitted addresses.
-pub(super) fn element_commands(verb: &str, addresses: &[IpAddr]) -> String {
+pub(super) fn element_commands(verb: &str, addresses: &BTreeSet<IpAddr>) -> String {
     let mut commands = String::new();
     for family in Family::BOTH {
         let of_family: Vec<String> = addresses.iter().filter(|a| family.has(**a)).map(ToString::to_string).collect();
@@ -477,11 +480,11 @@ mod tests {
 
     #[test]
     fn elements_change_in_one_command_per_family() {
-        let addresses = ["10.20.0.2", "fd00::2", "10.20.0.3"].map(|a| a.parse().unwrap());
+        let addresses = ["10.20.0.2", "fd00::2", "10.20.0.3"].map(|a| a.parse().unwrap()).into();
         assert_eq!(
             element_commands("add", &addresses),
             "add element inet cygnet leases4 { 10.20.0.2, 10.20.0.3 }\nadd element inet cygnet leases6 { fd00::2 }\n"
         );
-        assert_eq!(element_commands("delete", &[]), "");
+        assert_eq!(element_commands("delete", &BTreeSet::new()), "");
     }
 }

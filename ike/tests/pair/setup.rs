@@ -1,0 +1,71 @@
+//! Configurations and shortcuts that the tests share.
+
+use std::time::Duration;
+
+use cygnet_ike::config::Config;
+use cygnet_ike::crypto::secret::Secret;
+use cygnet_ike::identity::Identity;
+use cygnet_ike::psk::{PskSelector, PskTable};
+use cygnet_ike::testing::{ClientConfig, LinkQuality, Pair, Seen, Task};
+use cygnet_ike::{CloseReason, RefusalReason};
+
+/// No exchange takes longer, whatever is lost.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+pub fn identity(text: &str) -> Identity {
+    text.parse().expect("an identity")
+}
+
+pub fn server() -> Config {
+    let mut config = Config::new(identity("gw.example"));
+    config.psks = PskTable::new(vec![(PskSelector::Any, Secret::from_slice(b"swordfish"))]);
+    config
+}
+
+pub fn client() -> ClientConfig {
+    ClientConfig::psk(identity("laptop.example"), b"swordfish")
+}
+
+/// Runs one login over a good network.
+pub fn login(server: Config, client: ClientConfig) -> Pair {
+    let mut pair = Pair::new(server, LinkQuality::PERFECT, 1);
+    pair.connect(client, 2);
+    pair.settle(LIMIT);
+    pair
+}
+
+/// A client that is in.
+pub fn connected() -> Pair {
+    let pair = login(server(), client());
+    assert_up(&pair, 0);
+    pair
+}
+
+pub fn assert_up(pair: &Pair, client: usize) {
+    assert!(pair.clients[client].is_up(), "{:?} {:?}", pair.clients[client].end(), pair.seen);
+    pair.assert_same_children(client);
+}
+
+pub fn run(pair: &mut Pair, client: usize, task: Task) {
+    let now = pair.now;
+    pair.clients[client].enqueue(now, task);
+    pair.settle(LIMIT);
+}
+
+pub fn refusals(pair: &Pair) -> Vec<&RefusalReason> {
+    let reason = |seen| if let &Seen::Refused(ref reason) = seen { Some(reason) } else { None };
+    pair.seen.iter().filter_map(reason).collect()
+}
+
+pub fn closed(pair: &Pair) -> Vec<CloseReason> {
+    let reason = |seen: &Seen| if let Seen::Closed(_, reason) = seen { Some(*reason) } else { None };
+    pair.seen.iter().filter_map(reason).collect()
+}
+
+/// Nothing is left of anybody once all timers have run.
+pub fn assert_empty(pair: &mut Pair) {
+    pair.advance(Duration::from_secs(600));
+    assert_eq!(pair.server.snapshot(), [], "sessions are left");
+    assert_eq!(pair.server.poll_timeout(), None, "timers are left");
+    assert!(pair.children.is_empty(), "Child SAs are left");
+}

@@ -1,0 +1,131 @@
+//! Client and server of the control API against a gateway of cardboard.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::api;
+use super::client::{Client, ClientError};
+use super::model::{ControlCommand, ExplainFilter, Failure, Reloaded, Status};
+use crate::explain::{Entry, Record};
+
+struct Daemon {
+    directory: tempfile::TempDir,
+    stop: tokio::sync::oneshot::Sender<()>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Daemon {
+    /// Starts a server whose commands `answer` answers.
+    fn start(answer: impl Fn(ControlCommand) + Send + 'static) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = api::bind(&directory.path().join("control.sock")).unwrap();
+        let (commands, mut asked) = mpsc::channel(4);
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let server = tokio::spawn(api::serve(listener, commands, async {
+            let _ = stopped.await;
+        }));
+        tokio::spawn(async move {
+            while let Some(command) = asked.recv().await {
+                answer(command);
+            }
+        });
+        Self { directory, stop, server }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join("control.sock")
+    }
+
+    fn client(&self) -> Client {
+        Client::new(&self.socket())
+    }
+}
+
+fn status() -> Status {
+    Status {
+        version: "0.1.0".into(),
+        started: "2026-11-21T00:00:00Z".parse().unwrap(),
+        now: "2026-11-21T12:00:00Z".parse().unwrap(),
+        name: "vpn.example.org".into(),
+        sessions: vec![],
+        pools: vec![],
+        counters: vec![],
+    }
+}
+
+fn entry(filter: &ExplainFilter) -> Entry {
+    let record = Record {
+        when: "2026-11-21T12:00:00Z".parse().unwrap(),
+        peer: "192.0.2.1:500".parse().unwrap(),
+        user: filter.who.clone(),
+        exchange: "IKE_AUTH".into(),
+        headline: format!("refused: {:?}", filter.limit),
+        details: vec!["a".into()],
+        fix: Some("b".into()),
+    };
+    Entry { record, times: 7 }
+}
+
+fn answer(command: ControlCommand) {
+    let reloaded = Reloaded { changes: vec!["user alice added".into()], ..Reloaded::default() };
+    match command {
+        ControlCommand::Status { reply } => reply.send(status()).unwrap(),
+        ControlCommand::Explain { filter, reply } => reply.send(vec![entry(&filter)]).unwrap(),
+        ControlCommand::Reload { reply } => reply.send(Err(Failure { message: "line 3\nis wrong".into() })).unwrap(),
+        ControlCommand::UsersChanged { reply } => reply.send(Ok(reloaded)).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn every_request_gets_its_answer() {
+    let daemon = Daemon::start(answer);
+    let client = daemon.client();
+    assert_eq!(client.status().await.unwrap(), status());
+    let filter = ExplainFilter { who: Some("al ice@&=ü".into()), limit: Some(3) };
+    assert_eq!(client.explain(&filter).await.unwrap(), [entry(&filter)]);
+    let everybody = ExplainFilter::default();
+    assert_eq!(client.explain(&everybody).await.unwrap(), [entry(&everybody)]);
+    assert_eq!(client.users_changed().await.unwrap().changes, ["user alice added"]);
+    let ClientError::Refused(failure) = client.reload().await.unwrap_err() else { panic!("a refusal") };
+    assert_eq!(failure.message, "line 3\nis wrong");
+}
+
+#[tokio::test]
+async fn a_gateway_that_goes_down_says_so() {
+    let daemon = Daemon::start(drop);
+    let ClientError::Refused(failure) = daemon.client().status().await.unwrap_err() else { panic!("a refusal") };
+    assert_eq!(failure.message, "the gateway is going down");
+    daemon.stop.send(()).unwrap();
+    daemon.server.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn nobody_but_the_owner_may_ask() {
+    let daemon = Daemon::start(answer);
+    assert_eq!(std::fs::metadata(daemon.socket()).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_dead_socket_is_replaced_and_a_live_one_is_not() {
+    let daemon = Daemon::start(answer);
+    let error = api::bind(&daemon.socket()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    assert!(error.to_string().contains("another gateway is listening"), "{error}");
+    let Daemon { directory, stop, server } = daemon;
+    stop.send(()).unwrap();
+    server.await.unwrap().unwrap();
+    let socket = directory.path().join("control.sock");
+    assert!(matches!(Client::new(&socket).status().await, Err(ClientError::NotRunning(path)) if path == socket));
+    assert!(socket.exists());
+    drop(api::bind(&socket).unwrap());
+}
+
+#[tokio::test]
+async fn without_a_socket_nothing_is_running() {
+    let client = Client::new(std::path::Path::new("/nonexistent/control.sock"));
+    let error = client.status().await.unwrap_err();
+    assert!(error.to_string().starts_with("cygnet is not running"), "{error}");
+}

@@ -1,0 +1,364 @@
+//! The loop of the control thread: one wake-up, one reading of the clock, then effects until none is left.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use cygnet_esp::DropReason;
+use cygnet_ike::{ChildSa, EspSpi, SessionId, Transmit};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::host;
+use crate::config::{self, Settings, Surroundings};
+use crate::control::model::{Counter, Failure, Reloaded, Status};
+use crate::control::{ControlCommand, api};
+use crate::dataplane::userspace::{self, DataPlaneConfig, IkeDatagram, IkeSender, Started, UserspaceDataPlane};
+use crate::dataplane::{DataPlane, DataPlaneEvent, SaPair};
+use crate::gateway::{Effect, Gateway, Now};
+use crate::io::clock::Clock;
+use crate::io::random::SystemRandom;
+use crate::net::HostNetwork;
+
+/// Longest time without looking at the clock: it goes on while the machine sleeps, the runtime's does not.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// How long clients get to answer our DELETE when the gateway stops.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// Questions over the control socket that may wait.
+const COMMAND_QUEUE: usize = 64;
+/// Prepared hosts that may wait to be noticed.
+const ADMISSION_QUEUE: usize = 1024;
+/// IKE messages that are handled before their effects are carried out.
+const DATAGRAM_BATCH: usize = 32;
+/// An SPI's first octet is 1 + the index of its worker.
+const MOST_WORKERS: u8 = 254;
+
+pub(super) struct EventLoop {
+    settings: Arc<Settings>,
+    clock: Clock,
+    gateway: Gateway,
+    plane: UserspaceDataPlane,
+    datagrams: mpsc::Receiver<IkeDatagram>,
+    ike: IkeSender,
+    events: Arc<Notify>,
+    host: HostNetwork,
+    admissions: mpsc::Receiver<Admission>,
+    admitted: mpsc::Sender<Admission>,
+    commands: mpsc::Receiver<ControlCommand>,
+    api: JoinHandle<std::io::Result<()>>,
+    signals: Signals,
+}
+
+/// What came of preparing the host for a client.
+struct Admission {
+    session: SessionId,
+    outcome: Result<(), String>,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+/// Why the loop woke up.
+enum Wake {
+    Datagram(IkeDatagram),
+    DataPlane,
+    Admission(Admission),
+    Command(ControlCommand),
+    Reload,
+    Timer,
+    Stop,
+}
+
+impl EventLoop {
+    /// Opens everything. A failure leaves nothing behind: the threads and the TUN go with their owner, rules and routes
+    /// are set up last.
+    pub(super) async fn start(settings: Arc<Settings>) -> anyhow::Result<Self> {
+        let signals = Signals::listen()?;
+        let clock = Clock::start();
+        let Started { plane, datagrams, ike, features } = userspace::start(data_plane_config(&settings, clock))?;
+        let gateway = Gateway::new(
+            Arc::clone(&settings),
+            Box::new(SystemRandom),
+            Box::new(SystemRandom),
+            Box::new(plane.meter()),
+            workers(&settings),
+            Now { instant: clock.now(), wall: clock.wall() },
+        )?;
+        let socket = &settings.daemon.control_socket;
+        let listener = api::bind(socket).with_context(|| format!("cannot open {}", socket.display()))?;
+        let wanted = host::settings(&settings).await?;
+        let mtu = wanted.tun.mtu;
+        let (host, _) = HostNetwork::start(wanted).await?;
+        let (sender, commands) = mpsc::channel(COMMAND_QUEUE);
+        let (admitted, admissions) = mpsc::channel(ADMISSION_QUEUE);
+        let api = tokio::spawn(api::serve(listener, sender, std::future::pending()));
+        tell_service_manager(&[NotifyState::Ready]);
+        let (version, interface) = (env!("CARGO_PKG_VERSION"), settings.daemon.interface.as_str());
+        tracing::info!(version, workers = workers(&settings), interface, mtu, ?features, "gateway is ready");
+        let events = plane.event_arrived();
+        let this = Self {
+            settings,
+            clock,
+            gateway,
+            plane,
+            datagrams,
+            ike,
+            events,
+            host,
+            admissions,
+            admitted,
+            commands,
+            api,
+            signals,
+        };
+        this.tell_static_routes().await;
+        Ok(this)
+    }
+
+    /// Serves until somebody asks to stop.
+    ///
+    /// # Errors
+    /// If a thread of the packet path has ended, which is a bug: a restart is better than a gateway that carries half.
+    pub(super) async fn run(&mut self) -> anyhow::Result<()> {
+        loop {
+            match self.wake().await {
+                Wake::Datagram(datagram) => self.take(datagram),
+                Wake::DataPlane => self.take_data_plane_events()?,
+                Wake::Admission(Admission { session, outcome }) => self.gateway.admitted(self.now(), session, outcome),
+                Wake::Command(command) => self.answer(command).await,
+                Wake::Reload => self.reload_on_signal().await,
+                Wake::Timer => self.gateway.handle_timeout(self.now()),
+                Wake::Stop => return Ok(()),
+            }
+            self.perform();
+        }
+    }
+
+    /// Says goodbye to every client and takes back what is ours.
+    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+        tell_service_manager(&[NotifyState::Stopping]);
+        tracing::info!("gateway is stopping");
+        self.gateway.shut_down(self.now());
+        self.perform();
+        let last = self.clock.now() + FAREWELL;
+        while !self.gateway.is_empty() && self.clock.now() < last {
+            let due = self.gateway.poll_timeout().map_or(last, |due| due.min(last));
+            match timeout(due.saturating_duration_since(self.clock.now()), self.datagrams.recv()).await {
+                Ok(Some(datagram)) => self.take(datagram),
+                Ok(None) => break,
+                Err(_) => self.gateway.handle_timeout(self.now()),
+            }
+            self.perform();
+        }
+        self.host.close().await;
+        self.api.abort();
+        drop(self.plane);
+        let socket = &self.settings.daemon.control_socket;
+        std::fs::remove_file(socket).with_context(|| format!("cannot remove {}", socket.display()))
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let due = self.gateway.poll_timeout();
+        let wait = due.map_or(LONGEST_SLEEP, |due| due.saturating_duration_since(self.clock.now()).min(LONGEST_SLEEP));
+        tokio::select! {
+            biased;
+            _ = self.signals.terminate.recv() => Wake::Stop,
+            _ = self.signals.interrupt.recv() => Wake::Stop,
+            _ = self.signals.hangup.recv() => Wake::Reload,
+            Some(command) = self.commands.recv() => Wake::Command(command),
+            Some(admission) = self.admissions.recv() => Wake::Admission(admission),
+            () = self.events.notified() => Wake::DataPlane,
+            datagram = self.datagrams.recv() => datagram.map_or(Wake::Stop, Wake::Datagram),
+            () = tokio::time::sleep(wait) => Wake::Timer,
+        }
+    }
+
+    /// Takes a message and as many more as are waiting.
+    fn take(&mut self, first: IkeDatagram) {
+        let now = self.now();
+        let mut next = Some(first);
+        for _ in 0..DATAGRAM_BATCH {
+            let Some(IkeDatagram { path, message }) = next else { break };
+            self.gateway.handle_datagram(now, path, &message);
+            next = self.datagrams.try_recv().ok();
+        }
+    }
+
+    fn take_data_plane_events(&mut self) -> anyhow::Result<()> {
+        let now = self.now();
+        while let Some(event) = self.plane.poll_event() {
+            match event {
+                DataPlaneEvent::PeerMoved { spi, path } => self.gateway.peer_moved(now, spi, path),
+                DataPlaneEvent::FirstInbound { spi } => tracing::debug!(%spi, "first packet"),
+                DataPlaneEvent::SoftLimit { spi } => tracing::debug!(%spi, "the client should rekey soon"),
+                DataPlaneEvent::ThreadEnded => anyhow::bail!("a thread of the packet path has ended"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out effects in order until there is none.
+    fn perform(&mut self) {
+        while let Some(effect) = self.gateway.poll_effect() {
+            match effect {
+                Effect::Send(Transmit { path, payload }) => {
+                    if let Err(error) = self.ike.send(path, &payload) {
+                        tracing::debug!(peer = %path.peer, "cannot send: {error}");
+                    }
+                }
+                Effect::Admit { session, addresses } => self.admit(session, addresses),
+                Effect::Expel { addresses } => self.expel(addresses),
+                Effect::Install { session, child, replaces } => self.install(session, &child, replaces),
+                Effect::Remove { inbound_spi } => self.plane.remove(inbound_spi),
+                Effect::Move { inbound_spi, path } => self.plane.move_peer(inbound_spi, path),
+            }
+        }
+    }
+
+    /// The host is prepared beside the loop; the outcome comes back as [`Wake::Admission`].
+    fn admit(&self, session: SessionId, addresses: Vec<IpAddr>) {
+        let (host, done) = (self.host.clone(), self.admitted.clone());
+        tokio::spawn(async move {
+            let outcome = host.admit(addresses).await.map_err(|error| error.to_string());
+            // Nobody listens any more when the gateway has stopped.
+            let _ = done.send(Admission { session, outcome }).await;
+        });
+    }
+
+    fn expel(&self, addresses: Vec<IpAddr>) {
+        let host = self.host.clone();
+        tokio::spawn(async move {
+            if let Err(error) = host.expel(addresses).await {
+                tracing::error!("{error}");
+            }
+        });
+    }
+
+    fn install(&mut self, session: SessionId, child: &ChildSa, replaces: Option<EspSpi>) {
+        let pair = SaPair::from_child(child, self.replay_window());
+        if let Err(error) = pair.and_then(|pair| self.plane.install(pair, replaces)) {
+            tracing::error!(session = session.0, spi = %child.inbound_spi, "cannot install an SA pair: {error}");
+            self.gateway.install_failed(self.now(), session);
+        }
+    }
+
+    async fn answer(&mut self, command: ControlCommand) {
+        // A requester that has gone away needs no answer.
+        match command {
+            ControlCommand::Status { reply } => drop(reply.send(self.status().await)),
+            ControlCommand::Explain { filter, reply } => drop(reply.send(self.gateway.explain(&filter))),
+            ControlCommand::Reload { reply } | ControlCommand::UsersChanged { reply } => {
+                drop(reply.send(self.reload().await));
+            }
+        }
+    }
+
+    async fn status(&self) -> Status {
+        let mut status = self.gateway.status(self.now());
+        let esp = self.plane.counters();
+        let path = [
+            ("esp/keepalives", esp.keepalives),
+            ("esp/ike_overflow", esp.ike_overflow),
+            ("esp/unusable", esp.unusable),
+            ("esp/tun_failures", esp.tun_failures),
+            ("esp/send_failures", esp.send_failures),
+        ];
+        let mut add = |name: String, value| status.counters.push(Counter { name, value });
+        path.into_iter().for_each(|(name, value)| add(name.to_owned(), value));
+        DropReason::ALL.iter().for_each(|&reason| add(format!("drops/{}", reason.name()), esp.dropped(reason)));
+        if let Ok(drops) = self.host.drops().await {
+            add("filter/spoofed_inside".to_owned(), drops.spoofed_inside);
+            add("filter/spoofed_outside".to_owned(), drops.spoofed_outside);
+            add("filter/client_to_client".to_owned(), drops.client_to_client);
+            add("filter/inbound".to_owned(), drops.inbound);
+            add("filter/gateway_access".to_owned(), drops.gateway_access);
+            add("filter/unrouted".to_owned(), drops.unrouted);
+        }
+        status.counters.sort_by(|a, b| a.name.cmp(&b.name));
+        status
+    }
+
+    async fn reload_on_signal(&mut self) {
+        if let Err(failure) = self.reload().await {
+            tracing::error!("the configuration stays as it was: {failure}");
+        }
+    }
+
+    /// Reads the configuration again. A mistake in it changes nothing.
+    async fn reload(&mut self) -> Result<Reloaded, Failure> {
+        tell_service_manager(&[NotifyState::Reloading]);
+        let outcome = self.apply_new_settings().await;
+        tell_service_manager(&[NotifyState::Ready]);
+        outcome.map_err(|error| Failure { message: format!("{error:#}") })
+    }
+
+    async fn apply_new_settings(&mut self) -> anyhow::Result<Reloaded> {
+        let settings = Arc::new(config::load(&self.settings.path, &Surroundings::of_this_machine(self.clock.wall()))?);
+        let reloaded = self.gateway.reload(self.now(), Arc::clone(&settings))?;
+        self.host.replace_rules(host::rules(&settings)?).await?;
+        self.settings = settings;
+        self.perform();
+        self.tell_static_routes().await;
+        for change in reloaded.changes.iter().chain(&reloaded.needs_restart) {
+            tracing::info!("reload: {change}");
+        }
+        Ok(reloaded)
+    }
+
+    async fn tell_static_routes(&self) {
+        let Ok(rules) = host::rules(&self.settings) else { return };
+        match host::static_route_hints(&rules).await {
+            Ok(hints) => hints.iter().for_each(|hint| tracing::info!("{hint}")),
+            Err(error) => tracing::warn!("{error}"),
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { instant: self.clock.now(), wall: self.clock.wall() }
+    }
+
+    fn replay_window(&self) -> u32 {
+        self.settings.remote.as_ref().map_or(cygnet_esp::replay::DEFAULT_WINDOW, |remote| remote.replay_window)
+    }
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+fn data_plane_config(settings: &Settings, clock: Clock) -> DataPlaneConfig {
+    DataPlaneConfig {
+        interface: settings.daemon.interface.clone(),
+        workers: workers(settings),
+        listen: settings.remote.as_ref().map(|remote| remote.listen.clone()).unwrap_or_default(),
+        raw_esp: settings.remote.as_ref().is_none_or(|remote| !remote.force_udp_encap),
+        copy_dscp: false,
+        clock,
+    }
+}
+
+/// How many packet workers: as configured, otherwise one per core.
+fn workers(settings: &Settings) -> u8 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    u8::try_from(settings.daemon.workers.unwrap_or(cores)).unwrap_or(MOST_WORKERS).clamp(1, MOST_WORKERS)
+}
+
+/// Tells systemd, if it is there. That it cannot be told is no reason not to run.
+fn tell_service_manager(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!("cannot notify the service manager: {error}");
+    }
+}

@@ -1,0 +1,301 @@
+//! The host's network as one thing: TUN, forwarding, packet filter and routes, run by a task of its own.
+//!
+//! Many sessions come and go at the same time, and each change of the packet filter costs milliseconds, so the
+//! task takes all requests that wait and applies them as one change. An answer comes only when the change is in force:
+//! the client is told of its address after that, and an address is leased again only after it was expelled.
+//!
+//! Every [`REPAIR_INTERVAL`] it puts right what others have changed: `nft flush ruleset`, deleted routes, a forwarding
+//! switch.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::NetError;
+use super::forwarding::{self, Families};
+use super::link::{Netlink, TunSettings};
+use super::nft::{Drops, Firewall, RuleSet};
+use super::routes::Routes;
+
+/// How long a change by others stays unnoticed at most.
+pub const REPAIR_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Requests that wait for the task; more of them wait at their sender.
+const QUEUE: usize = 1024;
+
+/// What the host's network should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostSettings {
+    /// Addresses and MTU of the TUN named in `rules`.
+    pub tun: TunSettings,
+    /// What is forwarded.
+    pub families: Families,
+    /// The packet filter. Its site networks get routes.
+    pub rules: RuleSet,
+}
+
+/// Why a request was not carried out, shared by all requests of a change.
+pub type Shared = Arc<NetError>;
+
+/// The sender's side of the task. All copies gone means that everything is taken away, see [`HostNetwork::close`].
+#[derive(Clone)]
+pub struct HostNetwork {
+    requests: mpsc::Sender<Request>,
+}
+
+impl HostNetwork {
+    /// Sets everything up: what a crash left is replaced. The TUN must exist. Must be called within a tokio runtime,
+    /// whose worker threads are in the network namespace of the gateway.
+    ///
+    /// The task ends, and the handle is done, after [`HostNetwork::close`] or when all copies are dropped.
+    ///
+    /// # Errors
+    /// Whatever cannot be set up; the packet filter is removed again then.
+    pub async fn start(settings: HostSettings) -> Result<(Self, JoinHandle<()>), NetError> {
+        let netlink = Netlink::open()?;
+        let tun = netlink.configure_tun(&settings.rules.tun, &settings.tun).await?;
+        for change in forwarding::enable(settings.families, &settings.rules.tun)? {
+            tracing::info!(path = %change.path.display(), old = change.old, new = change.new, "kernel setting changed");
+        }
+        let firewall = Firewall::install(settings.rules.clone()).await?;
+        let routes = match routes_to_sites(netlink, tun, &settings.rules).await {
+            Ok(routes) => routes,
+            Err(error) => {
+                firewall.close().await?;
+                return Err(error);
+            }
+        };
+        let (requests, queue) = mpsc::channel(QUEUE);
+        let keeper = Keeper { settings, firewall, routes };
+        Ok((Self { requests }, tokio::spawn(keeper.run(queue))))
+    }
+
+    /// Makes the host forward for these inner addresses.
+    ///
+    /// # Errors
+    /// If it doesn't; then nothing is left of the attempt.
+    pub async fn admit(&self, addresses: Vec<IpAddr>) -> Result<(), Shared> {
+        self.ask(|done| Request::Change(Change { admit: true, addresses, done })).await.unwrap_or_else(|| Err(ended()))
+    }
+
+    /// Stops forwarding for these inner addresses. They may be leased again when this returns.
+    ///
+    /// # Errors
+    /// If the kernel refuses; the repair tries again.
+    pub async fn expel(&self, addresses: Vec<IpAddr>) -> Result<(), Shared> {
+        self.ask(|done| Request::Change(Change { admit: false, addresses, done })).await.unwrap_or_else(|| Err(ended()))
+    }
+
+    /// Changes the rules, and the routes of sites with them; admitted addresses stay. The TUN's name cannot change.
+    ///
+    /// # Errors
+    /// If the kernel refuses; the rules are the old ones then.
+    pub async fn replace_rules(&self, rules: RuleSet) -> Result<(), Shared> {
+        self.ask(|done| Request::Rules(Box::new(rules), done)).await.unwrap_or_else(|| Err(ended()))
+    }
+
+    /// Looks for changes by others now. Returns whether there were any.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub async fn repair(&self) -> Result<bool, Shared> {
+        self.ask(Request::Repair).await.unwrap_or_else(|| Err(ended()))
+    }
+
+    /// What the rules dropped.
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    pub async fn drops(&self) -> Result<Drops, Shared> {
+        self.ask(Request::Drops).await.unwrap_or_else(|| Err(ended()))
+    }
+
+    /// Takes routes and packet filter away and ends the task.
+    pub async fn close(&self) {
+        self.ask(Request::Close).await;
+    }
+
+    /// `None`: the task has ended.
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
+        let (done, answer) = oneshot::channel();
+        self.requests.send(request(done)).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+fn ended() -> Shared {
+    Arc::new(NetError::Ended)
+}
+
+async fn routes_to_sites(netlink: Netlink, tun: u32, rules: &RuleSet) -> Result<Routes, NetError> {
+    let mut routes = Routes::start(netlink, tun).await?;
+    for &net in &rules.site_networks {
+        if let Err(error) = routes.add(net).await {
+            routes.close().await?;
+            return Err(error);
+        }
+    }
+    Ok(routes)
+}
+
+enum Request {
+    Change(Change),
+    Rules(Box<RuleSet>, oneshot::Sender<Result<(), Shared>>),
+    Repair(oneshot::Sender<Result<bool, Shared>>),
+    Drops(oneshot::Sender<Result<Drops, Shared>>),
+    Close(oneshot::Sender<()>),
+}
+
+struct Change {
+    admit: bool,
+    addresses: Vec<IpAddr>,
+    done: oneshot::Sender<Result<(), Shared>>,
+}
+
+/// The task.
+struct Keeper {
+    settings: HostSettings,
+    firewall: Firewall,
+    routes: Routes,
+}
+
+impl Keeper {
+    async fn run(mut self, mut queue: mpsc::Receiver<Request>) {
+        let mut clock = tokio::time::interval(REPAIR_INTERVAL);
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        clock.tick().await; // the first one is due at once
+        let mut waiting = Vec::new();
+        let closed = loop {
+            tokio::select! {
+                count = queue.recv_many(&mut waiting, QUEUE) => {
+                    if count == 0 {
+                        break None;
+                    }
+                    if let Some(done) = self.handle(waiting.drain(..)).await {
+                        break Some(done);
+                    }
+                }
+                _ = clock.tick() => drop(self.repair().await),
+            }
+        };
+        if let Err(error) = self.take_away().await {
+            tracing::warn!(%error, "something is left behind in the host's network");
+        }
+        if let Some(done) = closed {
+            let _ = done.send(());
+        }
+    }
+
+    /// Carries requests out in their order, neighbouring changes of addresses together. An asker that has gone is no
+    /// matter, so failures to answer are ignored.
+    async fn handle(&mut self, requests: impl Iterator<Item = Request>) -> Option<oneshot::Sender<()>> {
+        let mut changes = Vec::new();
+        for request in requests {
+            if let Request::Change(change) = request {
+                changes.push(change);
+                continue;
+            }
+            self.apply(std::mem::take(&mut changes)).await;
+            match request {
+                Request::Change(_) => {}
+                Request::Rules(rules, done) => drop(done.send(self.replace_rules(*rules).await.map_err(Arc::new))),
+                Request::Repair(done) => drop(done.send(self.repair().await)),
+                Request::Drops(done) => drop(done.send(self.firewall.drops().await.map_err(Arc::new))),
+                Request::Close(done) => return Some(done),
+            }
+        }
+        self.apply(changes).await;
+        None
+    }
+
+    /// Applies changes as one: routes are there before packets pass, and until none does.
+    async fn apply(&mut self, changes: Vec<Change>) {
+        let mut outcome = BTreeMap::new();
+        let mut results = Vec::with_capacity(changes.len());
+        for change in &changes {
+            let result = if change.admit { self.add_routes(&change.addresses).await } else { Ok(()) };
+            if result.is_ok() {
+                outcome.extend(change.addresses.iter().map(|&a| (a, change.admit)));
+            }
+            results.push(result.map_err(Arc::new));
+        }
+        let of = |wanted| outcome.iter().filter(move |(_, admit)| **admit == wanted).map(|(a, _)| *a);
+        let (admitted, expelled): (Vec<IpAddr>, Vec<IpAddr>) = (of(true).collect(), of(false).collect());
+        let filtered = self.firewall.update(&admitted, &expelled).await.map_err(Arc::new);
+        // Without its filter element an address cannot be used: its route goes too.
+        let obsolete = if filtered.is_ok() { expelled } else { admitted };
+        let removed = self.remove_routes(&obsolete).await.map_err(Arc::new);
+        for (change, result) in changes.into_iter().zip(results) {
+            let both = result.and_then(|()| filtered.clone());
+            let _ = change.done.send(if change.admit { both } else { both.and_then(|()| removed.clone()) });
+        }
+    }
+
+    /// All or nothing.
+    async fn add_routes(&mut self, addresses: &[IpAddr]) -> Result<(), NetError> {
+        let before: Vec<IpNet> =
+            self.routes.wanted().filter(|net| addresses.iter().any(|a| IpNet::from(*a) == *net)).collect();
+        for &address in addresses {
+            if let Err(error) = self.routes.add(address.into()).await {
+                let added: Vec<IpAddr> = addresses.iter().copied().filter(|&a| !before.contains(&a.into())).collect();
+                drop(self.remove_routes(&added).await); // the repair tries again
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// As many as possible; the first error, if any.
+    async fn remove_routes(&mut self, addresses: &[IpAddr]) -> Result<(), NetError> {
+        let mut first = Ok(());
+        for &address in addresses {
+            let removed = self.routes.remove(address.into()).await;
+            first = first.and(removed);
+        }
+        first
+    }
+
+    async fn replace_rules(&mut self, rules: RuleSet) -> Result<(), NetError> {
+        let old = self.settings.rules.site_networks.clone();
+        let new = rules.site_networks.clone();
+        for &net in new.iter().filter(|net| !old.contains(net)) {
+            self.routes.add(net).await?;
+        }
+        self.firewall.replace(rules.clone()).await?;
+        self.settings.rules = rules;
+        for &net in old.iter().filter(|net| !new.contains(net)) {
+            self.routes.remove(net).await?;
+        }
+        Ok(())
+    }
+
+    async fn repair(&mut self) -> Result<bool, Shared> {
+        let repaired = self.repair_all().await.map_err(Arc::new);
+        match &repaired {
+            Ok(true) => {
+                tracing::warn!("somebody changed our routes, rules or kernel settings; they are as before again");
+            }
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "cannot repair the host's network"),
+        }
+        repaired
+    }
+
+    async fn repair_all(&mut self) -> Result<bool, NetError> {
+        let settings = forwarding::enable(self.settings.families, &self.settings.rules.tun)?;
+        let rules = self.firewall.repair().await?;
+        let routes = self.routes.repair().await?;
+        Ok(!settings.is_empty() || rules || routes != super::routes::Repaired::default())
+    }
+
+    /// Routes first: without rules nothing may be forwarded to the TUN.
+    async fn take_away(self) -> Result<(), NetError> {
+        let routes = self.routes.close().await;
+        self.firewall.close().await.and(routes)
+    }
+}

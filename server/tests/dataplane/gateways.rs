@@ -1,0 +1,171 @@
+//! Two data planes on either side of a wire, and SA pairs between them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use cygnet_esp::secret::Secret;
+use cygnet_esp::selector::{Selector, SelectorSet};
+use cygnet_esp::{AesBits, InboundConfig, OutboundConfig, SaKeys, Spi, Suite, Transform};
+use cygnet_ike::{EspSpi, Path};
+use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Started};
+use cygnet_server::dataplane::{DataPlane, DataPlaneEvent, SaPair};
+use cygnet_server::io::clock::Clock;
+
+use crate::namespaces::{Namespace, wired_pair};
+
+pub(crate) const LEFT: usize = 0;
+pub(crate) const RIGHT: usize = 1;
+
+/// Inner addresses of the two sides.
+pub(crate) const INNER_V4: [&str; 2] = ["10.20.0.9", "10.99.0.1"];
+pub(crate) const INNER_V6: [&str; 2] = ["fd00:20::9", "fd00:99::1"];
+
+/// An SA pair between the two sides, by what may differ.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tunnel {
+    pub(crate) transform: Transform,
+    pub(crate) udp_encap: bool,
+    pub outer_ipv6: bool,
+    /// Index of the worker on both sides.
+    pub(crate) worker: u8,
+    /// Lower octets of the SPI: tells a pair from its successor.
+    pub(crate) number: u8,
+}
+
+impl Default for Tunnel {
+    fn default() -> Self {
+        Self {
+            transform: Transform::AesGcm16(AesBits::Aes256),
+            udp_encap: true,
+            outer_ipv6: false,
+            worker: 0,
+            number: 1,
+        }
+    }
+}
+
+impl Tunnel {
+    /// Inbound SPI of a side.
+    pub(crate) fn spi(&self, side: usize) -> EspSpi {
+        let [side, first] = [u8::try_from(side).unwrap(), self.worker + 1];
+        EspSpi(u32::from_be_bytes([first, 0xc0, side, self.number]))
+    }
+
+    pub(crate) fn path(&self, side: usize) -> Path {
+        let address = |side: usize| -> IpAddr {
+            let text =
+                if self.outer_ipv6 { format!("2001:db8::{}", side + 1) } else { format!("192.0.2.{}", side + 1) };
+            text.parse().unwrap()
+        };
+        let port = if self.udp_encap { 4500 } else { 500 };
+        Path { local: SocketAddr::new(address(side), port), peer: SocketAddr::new(address(1 - side), port) }
+    }
+
+    /// The pair as one side has it.
+    pub(crate) fn pair(&self, side: usize) -> SaPair {
+        let suite = Suite { transform: self.transform, esn: false };
+        let keys = |receiver: usize| {
+            let octet = u8::try_from(receiver).unwrap() + 10 * self.number;
+            let key = |len| Secret::new(vec![octet; len]);
+            SaKeys { encr: key(self.transform.encr_key_len()), integ: key(self.transform.integ_key_len()) }
+        };
+        let (own, other) = (Spi(self.spi(side).0), Spi(self.spi(1 - side).0));
+        let hosts = |side: usize| {
+            [INNER_V4[side], INNER_V6[side]].map(|a| Selector::addresses(a.parse().unwrap(), a.parse().unwrap()))
+        };
+        SaPair {
+            inbound: InboundConfig { spi: own, suite, keys: keys(side), replay_window: 1024 },
+            outbound: OutboundConfig { spi: other, suite, keys: keys(1 - side), soft_limit: None },
+            selectors: SelectorSet::new(hosts(side), hosts(1 - side)),
+            udp_encap: self.udp_encap,
+            path: self.path(side),
+        }
+    }
+}
+
+/// Data planes with inner addresses and routes, in namespaces of their own. The planes go before their namespaces.
+pub(crate) struct Gateways {
+    pub(crate) sides: [Started; 2],
+    pub(crate) namespaces: [Namespace; 2],
+}
+
+impl Gateways {
+    pub(crate) fn new(workers: u8) -> Self {
+        let namespaces = wired_pair();
+        let sides = [LEFT, RIGHT].map(|side| {
+            let started = namespaces[side].inside(|| userspace::start(config(workers)));
+            configure_tun(&namespaces[side], side, 1380);
+            started.unwrap_or_else(|error| panic!("{error}"))
+        });
+        Self { sides, namespaces }
+    }
+
+    /// Gateways with one tunnel up.
+    pub(crate) fn with(tunnel: Tunnel) -> Self {
+        let mut gateways = Self::new(2);
+        gateways.install(tunnel, None);
+        gateways
+    }
+
+    pub(crate) fn install(&mut self, tunnel: Tunnel, replaces: Option<Tunnel>) {
+        for side in [LEFT, RIGHT] {
+            let old = replaces.map(|old| old.spi(side));
+            self.sides[side].plane.install(tunnel.pair(side), old).unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+
+    /// Sends pings from a side to the other's inner address and requires every answer.
+    pub(crate) fn ping(&self, side: usize, to: &str, options: &str) {
+        self.namespaces[side].run("ping", &format!("-c 5 -i 0.02 -W 5 {options} {to}"));
+    }
+
+    /// Waits for an event of a side, at most 5 s.
+    pub(crate) fn event(&mut self, side: usize) -> DataPlaneEvent {
+        eventually("an event", || self.sides[side].plane.poll_event())
+    }
+
+    /// Fails if a side dropped anything.
+    pub(crate) fn assert_no_drops(&self) {
+        for side in [LEFT, RIGHT] {
+            let counters = self.sides[side].plane.counters();
+            let dropped: Vec<_> = cygnet_esp::DropReason::ALL
+                .into_iter()
+                .filter(|reason| counters.dropped(*reason) > 0)
+                // What IPv6 says to its link by itself (router solicitations, listener reports) leads to no SA.
+                .filter(|reason| *reason != cygnet_esp::DropReason::NoSa)
+                .collect();
+            assert!(dropped.is_empty(), "side {side} dropped {dropped:?}: {counters:?}");
+            assert_eq!((counters.tun_failures, counters.send_failures, counters.unusable), (0, 0, 0));
+        }
+    }
+}
+
+pub(crate) fn config(workers: u8) -> DataPlaneConfig {
+    DataPlaneConfig {
+        interface: "cygnet0".into(),
+        workers,
+        listen: Vec::new(),
+        raw_esp: true,
+        copy_dscp: false,
+        clock: Clock::start(),
+    }
+}
+
+pub(crate) fn configure_tun(namespace: &Namespace, side: usize, mtu: u32) {
+    namespace.ip(&format!("link set cygnet0 up mtu {mtu} txqueuelen 4000"));
+    for (own, others) in [(INNER_V4[side], INNER_V4[1 - side]), (INNER_V6[side], INNER_V6[1 - side])] {
+        namespace.ip(&format!("addr add {own} dev cygnet0"));
+        namespace.ip(&format!("route add {others} dev cygnet0 src {own}"));
+    }
+}
+
+/// Tries until there is a result, at most 5 s.
+pub(crate) fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..500 {
+        if let Some(result) = attempt() {
+            return result;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("no {what} within 5 s");
+}
