@@ -175,9 +175,7 @@ impl RefusalReason {
             Self::EapUnavailable { certificate_missing: false } => {
                 "add users, or let the client log in by certificate or pre-shared key".into()
             }
-            Self::CertificatesUnavailable => {
-                "set ca to the authority that issued the client's certificate".into()
-            }
+            Self::CertificatesUnavailable => "set ca to the authority that issued the client's certificate".into(),
             Self::Certificate(error) => return certificate_fix(error).map(Into::into),
             Self::NoServerCertificate => "set cert and key, or let the client use a pre-shared key".into(),
             Self::NoSignatureScheme { .. } => {
