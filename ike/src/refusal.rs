@@ -175,9 +175,8 @@ impl RefusalReason {
             Self::EapUnavailable { certificate_missing: false } => {
                 "add users, or let the client log in by certificate or pre-shared key".into()
             }
-            Self::CertificatesUnavailable => {
-                "set client_ca to the authority that issued the client's certificate".into()
-            }
+            Self::CertificatesUnavailable => "set ca to the authority that issued the client's certificate".into(),
+            Self::Certificate(error) => return certificate_fix(error).map(Into::into),
             Self::NoServerCertificate => "set cert and key, or let the client use a pre-shared key".into(),
             Self::NoSignatureScheme { .. } => {
                 "allow rsa_sha1, or use a certificate with another kind of key for this client".into()
@@ -201,6 +200,20 @@ impl RefusalReason {
             None => self.to_string(),
         }
     }
+}
+
+/// What to do about a client certificate that was refused.
+fn certificate_fix(error: &CertError) -> Option<&'static str> {
+    Some(match error {
+        CertError::Expired { .. } => "issue a new certificate for the client",
+        CertError::NotYetValid { .. } => "set the clocks of gateway and issuer",
+        CertError::UnknownIssuer { .. } => "add that authority's certificate to ca, or let it issue the client's",
+        CertError::BadSignature { .. } => "put the current certificate of that authority into ca",
+        CertError::BadEku { .. } => "issue a certificate with clientAuth for the client",
+        CertError::BadKeyUsage { .. } => "issue a certificate with digitalSignature for the client",
+        CertError::NameMismatch { .. } => "let the client use a name that its certificate has",
+        _ => return None,
+    })
 }
 
 impl fmt::Display for RefusalReason {

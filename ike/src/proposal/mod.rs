@@ -25,9 +25,9 @@ pub enum PolicyName {
     Modern,
     /// What unmodified current clients do, except weak Diffie-Hellman.
     Compatible,
-    /// MODP-1024, which Windows proposes unless told otherwise.
+    /// MODP-1024, which Windows proposes unless told otherwise, and MODP-1536.
     LegacyWindowsIkev2,
-    /// MODP-1024 for Android 10 and older.
+    /// MODP-1024 for Android 10 and older, and MODP-1536.
     LegacyAndroid,
 }
 
@@ -55,7 +55,7 @@ impl PolicyName {
                 groups: MODERN_GROUPS.to_vec(),
             },
             Self::Compatible => compatible_ike(&[MODERN_GROUPS, &[Group::Modp2048]].concat()),
-            Self::LegacyWindowsIkev2 | Self::LegacyAndroid => compatible_ike(&[Group::Modp1024]),
+            Self::LegacyWindowsIkev2 | Self::LegacyAndroid => compatible_ike(&[Group::Modp1536, Group::Modp1024]),
         }
     }
 

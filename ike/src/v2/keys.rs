@@ -123,3 +123,104 @@ pub(crate) fn id_body(identification: &Identification<'_>) -> Vec<u8> {
 pub(crate) fn own_id_body(identity: &Identity) -> Vec<u8> {
     id_body(&Identification::new(identity.id_type(), &identity.data()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::dh::Group;
+    use crate::crypto::suite::{AesBits, Encr};
+    use crate::crypto::testing::SeededRandom;
+
+    // One login with the pre-shared key "swordfish-swordfish" between this responder ("gw.example") and strongSwan 5.9.8
+    // ("laptop"), which logged its keys: IKE aes128-sha256-x25519, ESP aes128-sha256.
+    const SHARED: &str = "a3495240f1addc999ca11db929a5cd2d4155fb745713a3cdec6b9fba0b39f849";
+    const SPI_I: &str = "672092e5478d6e1d";
+    const SPI_R: &str = "01afbdb84c76820a";
+    const NI: &str = "e0ee66c3c657bb1bc76043ab8bcd6c5f85c50f599a509d62c9324cbba84b0251";
+    const NR: &str = "6fa52e10d7af278b3014d281a5537b856e09b88ea668eea764b34860524711d7";
+    const SK_D: &str = "fcfbe6cf9fdc12b160daf37cf56077090fcf20dd28494271363ae58b9113fa8f";
+    const SK_AI: &str = "af4ee147d9f993df7feee6828efdfa87c7c14c1367b533fb86e08ebde3689d1b";
+    const SK_AR: &str = "a9f940e23f6f14bfc10d5c2cb68bc32915367d77bfe594a4871817e7944fce8c";
+    const SK_EI: &str = "f1c8282b3bf87c2db53695c552387128";
+    const SK_ER: &str = "fd75a343a05a77123fc9f6b702727da2";
+    const SK_PI: &str = "e148af390ef6506016669bd56583bac05028f5029c09282d94488365d18f9650";
+    const SK_PR: &str = "832b605fd0eeaf1a3c293719345715a8269a75ef8c8f0b3c259c01f17be3e7f3";
+    const CHILD_EI: &str = "17b18c22cbf5e675aa49471d0d5f0744";
+    const CHILD_AI: &str = "0b67ef219fcc0df646f45327591f03b45aa273219d9ffafafd1f612b14ea1575";
+    const CHILD_ER: &str = "ba4007eb245684b83c6c9b31f5071d2e";
+    const CHILD_AR: &str = "81769e14318b8fb0346955d1313c9a1369da44a364c4820e8706f8cccd0b0ef2";
+    const AUTH_INITIATOR: &str = "b29033d0ba55ffd9b4eed4828107b8a43236837e94d448cea53c16458c386cf5";
+    const AUTH_RESPONDER: &str = "d545ae242f804ca757a5ada93abd2ae47541c2c4e872bfe0a1ce8b36263e3037";
+    const REQUEST: &str = concat!(
+        "672092e5478d6e1d00000000000000002120220800000000000000f0220000300000002c010100040300000c0100000c",
+        "800e0080030000080300000c0300000802000005000000080400001f28000028001f0000bf6c5a3f8492a70557cf3748",
+        "c859f8fd1776575a86289d8fded5a623279b581729000024e0ee66c3c657bb1bc76043ab8bcd6c5f85c50f599a509d62",
+        "c9324cbba84b02512900001c00004004d0749dc7a44bf76b296322a647a4f29b7fe166062900001c0000400568345acd",
+        "eea01a7e40374f66b3f53484fd106e59290000080000402e290000100000402f00020003000400050000000800004016",
+    );
+    const ANSWER: &str = concat!(
+        "672092e5478d6e1d01afbdb84c76820a212022200000000000000101220000300000002c010100040300000c0100000c",
+        "800e00800300000802000005030000080300000c000000080400001f28000028001f00008b49dd8ef2d3843361057174",
+        "1e68a93c8ce4053a2f5ed326e92d15ac50332f3b290000246fa52e10d7af278b3014d281a5537b856e09b88ea668eea7",
+        "64b34860524711d72900001c00004004805095b4c1e76c0037b24682ab70633d335be89a2600001c0000400504e9797e",
+        "9670259e541e717bc67abbea948b78f7290000190498a4fd613cbebdf2ec7dc8e17bb55c3258d2101029000008000040",
+        "2e000000100000402f0002000300040005",
+    );
+
+    fn hex(text: &str) -> Vec<u8> {
+        let digit = |c: u8| u8::try_from(char::from(c).to_digit(16).expect("a digit")).expect("one digit");
+        let (pairs, _) = text.as_bytes().as_chunks::<2>();
+        pairs.iter().map(|[high, low]| digit(*high) << 4 | digit(*low)).collect()
+    }
+
+    fn spi(text: &str) -> IkeSpi {
+        IkeSpi(hex(text).try_into().expect("8 bytes"))
+    }
+
+    fn recorded() -> (IkeSuite, IkeKeys) {
+        let encr = Encr::AesCbc { bits: AesBits::B128 };
+        let (integ, prf, group) = (Some(Integ::HmacSha256_128), Prf::HmacSha256, Group::Curve25519);
+        let suite = IkeSuite { encr, integ, prf, group };
+        let (ni, nr) = (hex(NI), hex(NR));
+        let nonces = Nonces { initiator: &ni, responder: &nr };
+        let spis = SpiPair { initiator: spi(SPI_I), responder: spi(SPI_R) };
+        (suite, IkeKeys::initial(&suite, &Secret::new(hex(SHARED)), &nonces, spis))
+    }
+
+    #[test]
+    fn derives_the_keys_that_strongswan_derived() {
+        let (suite, keys) = recorded();
+        assert!(keys.sa.derive.ct_eq(&hex(SK_D)));
+        assert!(keys.prove_initiator.ct_eq(&hex(SK_PI)));
+        assert!(keys.prove_responder.ct_eq(&hex(SK_PR)));
+        for (mut ours, e, a) in [(keys.sa.from_initiator, SK_EI, SK_AI), (keys.sa.from_responder, SK_ER, SK_AR)] {
+            let theirs = SkKey::new(suite.encr, suite.integ, &hex(e), &hex(a)).expect("keys of the suite");
+            let mut message = vec![1; 32];
+            ours.seal(&mut message, b"payloads", &mut SeededRandom::new(1));
+            assert_eq!(theirs.open(&message, 32).as_deref(), Ok(&b"payloads"[..]));
+        }
+    }
+
+    #[test]
+    fn derives_the_child_keys_that_strongswan_derived() {
+        let (ike, keys) = recorded();
+        let suite = ChildSuite { encr: ike.encr, integ: ike.integ, esn: false };
+        let (ni, nr) = (hex(NI), hex(NR));
+        let nonces = Nonces { initiator: &ni, responder: &nr };
+        let ChildKeys { inbound, outbound } = child(ike.prf, &keys.sa.derive, &suite, None, &nonces);
+        assert!(inbound.encr.ct_eq(&hex(CHILD_EI)) && inbound.integ.ct_eq(&hex(CHILD_AI)));
+        assert!(outbound.encr.ct_eq(&hex(CHILD_ER)) && outbound.integ.ct_eq(&hex(CHILD_AR)));
+    }
+
+    #[test]
+    fn makes_the_auth_data_that_strongswan_made() {
+        let (suite, keys) = recorded();
+        let auth = |message, nonce, prove, identity: &str| {
+            let id = own_id_body(&Identity::Fqdn(identity.into()));
+            let octets = auth_octets(suite.prf, &hex(message), &hex(nonce), prove, &id);
+            shared_key_auth(suite.prf, b"swordfish-swordfish", &octets)
+        };
+        assert!(auth(REQUEST, NR, &keys.prove_initiator, "laptop").ct_eq(&hex(AUTH_INITIATOR)));
+        assert!(auth(ANSWER, NI, &keys.prove_responder, "gw.example").ct_eq(&hex(AUTH_RESPONDER)));
+    }
+}

@@ -133,6 +133,7 @@ impl Gateway {
     pub fn peer_moved(&mut self, now: Now, inbound_spi: EspSpi, path: Path) {
         if let Some(&session) = self.owners.get(&inbound_spi) {
             self.ike.peer_moved(now.instant, session, path);
+            self.moved(session, path);
             self.settle(now);
         }
     }

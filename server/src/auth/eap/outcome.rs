@@ -61,7 +61,7 @@ pub enum EapFailure {
         user: String,
     },
     /// The account exists.
-    #[error("wrong password for user {user:?}")]
+    #[error("wrong password for user {user:?}; check it on the device, or set a new one with `cygnet user passwd`")]
     WrongPassword {
         /// The account.
         user: String,
