@@ -67,12 +67,18 @@ trial_natrebind() {
   [ "$NAT" = 1 ] || die "natrebind needs NAT=1"
   ping_start "$node" "$LAN_HOST" natrebind
   sleep 1
-  ns nat1 nft flush chain ip nat post
-  ns nat1 nft add rule ip nat post oifname eth0 meta l4proto udp masquerade to :20000-20999
-  ns nat1 conntrack -F 2>/dev/null
+  nat_rebind || die "new mappings in nat1"
   sleep 4
   check "natrebind: at most 30 pings lost" ping_end "$node" natrebind 30
   check "after the new mapping: ping" ping_ok "$node" "$LAN_HOST" 5
+}
+
+# In one transaction: no packet may pass untranslated.
+nat_rebind() {
+  ns nat1 nft -f - <<'RULES' && ns nat1 conntrack -F 2>/dev/null
+flush chain ip nat post
+add rule ip nat post oifname eth0 meta l4proto udp masquerade to :20000-20999
+RULES
 }
 
 # The path goes dark: the client's own liveness check notices; then it connects again although the server may still

@@ -32,7 +32,7 @@ explained() {
   srv_explain "$who" >"$OUT/explain.txt" 2>&1
   cat "$OUT/explain.txt" >>"$OUT/explanations.txt"
   for pattern; do
-    check "explain $who: $pattern" grep -qiE "$pattern" "$OUT/explain.txt"
+    check "explain $who: $pattern" grep -qE "$pattern" "$OUT/explain.txt"
   done
 }
 
