@@ -99,7 +99,6 @@ impl Site {
             Effect::Send(transmit) if transmit.path.peer.ip() == client.path().local.ip() => {
                 client.handle_datagram(self.now.instant, &transmit.payload);
             }
-            Effect::Send(_) => {} // to a client that has vanished
             Effect::Admit { session, addresses } => {
                 if self.host.is_ok() {
                     self.routed.extend(addresses);
@@ -109,7 +108,8 @@ impl Site {
             Effect::Expel { addresses } => self.routed.retain(|a| !addresses.contains(a)),
             Effect::Install { child, replaces, .. } => self.installed.push((child, replaces)),
             Effect::Remove { inbound_spi } => self.removed.push(inbound_spi),
-            Effect::Move { .. } => {}
+            // To a client that has vanished.
+            Effect::Send(_) | Effect::Move { .. } => {}
         }
     }
 
