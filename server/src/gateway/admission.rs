@@ -128,7 +128,7 @@ impl Gateway {
         session: &Session,
         request: &AccessRequest,
     ) -> Result<Lease, PoolError> {
-        let key = LeaseKey { owner: session.who().to_owned(), session: id.0 };
+        let key = LeaseKey { owner: session.owner(), session: id.0 };
         let want = LeaseRequest { v4: request.ipv4, v6: request.ipv6 };
         match self.leases.lease(&key, want) {
             Err(PoolError::FixedInUse { session: former, .. }) => {

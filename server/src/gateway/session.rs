@@ -86,6 +86,12 @@ impl Session {
         }
     }
 
+    /// Who holds the lease. Identities are kept apart from accounts: who only has the pre-shared key may call itself
+    /// like an account, but does not get that one's address.
+    pub(super) fn owner(&self) -> String {
+        self.user.clone().unwrap_or_else(|| format!("identity {}", self.identity))
+    }
+
     /// The name to show: the account, otherwise the IKE identity.
     pub(super) fn who(&self) -> &str {
         self.user.as_deref().unwrap_or(&self.identity)

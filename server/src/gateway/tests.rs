@@ -330,6 +330,19 @@ fn a_fixed_address_follows_its_owner() {
 }
 
 #[test]
+fn who_only_has_the_key_does_not_get_the_address_of_a_person() {
+    let users = "[users]\nalice = { password = \"correct horse\", address = \"10.83.20.9\" }";
+    let mut site = Site::new(&format!(
+        "psk = \"{KEY}\"\ncert = \"cert.pem\"\nkey = \"key.pem\"\npool = \"10.83.20.0/24\"\n{users}"
+    ));
+    let alice = site.connect(person(&site, "alice", "correct horse"), "198.51.100.7");
+    let other = site.connect(laptop("alice"), "198.51.100.8");
+    assert!(alice.is_up() && other.is_up());
+    assert_eq!(site.users().len(), 2);
+    assert_ne!(alice.addresses(), other.addresses());
+}
+
+#[test]
 fn a_user_who_is_removed_is_disconnected_by_the_reload() {
     let mut site = with_users("alice = \"correct horse\"\nbob = \"battery\"");
     let mut alice = site.connect(person(&site, "alice", "correct horse"), "198.51.100.7");
