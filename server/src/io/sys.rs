@@ -20,7 +20,7 @@ pub(super) fn uptime() -> Duration {
     Duration::new(seconds, u32::try_from(time.tv_nsec).expect("nanoseconds are below 10^9"))
 }
 
-/// What [`wait_readable`] waits for.
+/// Descriptors to be waited for.
 pub(crate) struct Readiness(Vec<libc::pollfd>);
 
 impl Readiness {

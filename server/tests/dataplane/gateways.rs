@@ -160,7 +160,8 @@ pub(crate) fn config(workers: u8) -> DataPlaneConfig {
 pub(crate) fn configure_tun(namespace: &Namespace, side: usize, mtu: u32) {
     namespace.ip(&format!("link set cygnet0 up mtu {mtu} txqueuelen 4000"));
     for (own, others) in [(INNER_V4[side], INNER_V4[1 - side]), (INNER_V6[side], INNER_V6[1 - side])] {
-        namespace.ip(&format!("addr add {own} dev cygnet0"));
+        let flags = if own.contains(':') { "nodad" } else { "" };
+        namespace.ip(&format!("addr add {own} dev cygnet0 {flags}"));
         namespace.ip(&format!("route add {others} dev cygnet0 src {own}"));
     }
 }

@@ -1,12 +1,12 @@
 //! Packets to the peers: collected by SA, sealed together, sent with as few system calls as possible.
 //!
 //! ```text
-//! slot() -> the caller writes plaintext into it -> .. -> flush(): reserve, seal_batch, sendmmsg
+//! slot() -> the caller writes plaintext into it -> .. -> flush(): for each message: reserve, seal_batch, sendmmsg
 //! ```
 //!
 //! A message is what one UDP_SEGMENT call sends: packets of one SA and traffic class, equal in length but for the last. Several
 //! messages are open at a time, so that interleaved peers do not break each other's batches. Messages of one SA leave in the
-//! order in which they were begun.
+//! order in which they were begun, and in the order of their sequence numbers even if several threads send for it.
 //!
 //! Where the kernel refuses segmentation (a raw socket, a device without checksum offload, a packet that has to be fragmented)
 //! the packets of a message are sent one by one.
@@ -14,7 +14,7 @@
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use cygnet_esp::sa::Segment;
@@ -23,7 +23,7 @@ use cygnet_esp::{DropReason, Spi};
 use super::counters::{Event, ThreadCounters};
 use super::sockets::Sockets;
 use super::table::Route;
-use crate::io::mmsg::{MAX_MESSAGES, Outgoing, SendBatch};
+use crate::io::mmsg::{Outgoing, SendBatch};
 use crate::io::sys;
 
 /// Messages that are open at a time.
@@ -66,9 +66,8 @@ struct Message {
 }
 
 /// What one entry of a send call carries: a part of a message.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Unit {
-    message: usize,
     range: Range<usize>,
     /// Length of its segments, if there are several.
     segment_len: Option<u16>,
@@ -116,16 +115,26 @@ impl Message {
         &mut self.octets[offset + header_len..][..payload_len]
     }
 
-    fn seal(&mut self, on_soft_limit: &mut impl FnMut(Spi)) -> Result<(), DropReason> {
-        let Some(route) = &self.route else { return Ok(()) };
+    /// Seals all packets. Tells whether the SA should be rekeyed.
+    fn seal(&mut self, route: &Route) -> Result<bool, DropReason> {
         let count = u32::try_from(self.segments.len()).expect("at most MAX_SEGMENTS");
-        let sequences = route.sa.reserve(count)?;
-        if sequences.crossed_soft_limit() {
-            on_soft_limit(route.inbound_spi);
-        }
-        route.sa.seal_batch(sequences, &mut self.octets, &self.segments)?;
+        let sequences = route.outbound.sa.reserve(count)?;
+        let crossed_soft_limit = sequences.crossed_soft_limit();
+        route.outbound.sa.seal_batch(sequences, &mut self.octets, &self.segments)?;
         route.meter.sent(self.segments.len(), self.payload_len);
-        Ok(())
+        Ok(crossed_soft_limit)
+    }
+
+    /// What to send: all at once if the kernel cuts it, packet by packet otherwise.
+    fn units(&self, can_segment: bool, units: &mut Vec<Unit>) {
+        units.clear();
+        if can_segment || self.segments.len() == 1 {
+            let several = self.segments.len() > 1;
+            let segment_len = several.then(|| u16::try_from(self.segment_len).expect("at most MAX_MESSAGE_LEN"));
+            units.push(Unit { range: 0..self.len, segment_len });
+        } else {
+            units.extend(singles(0..self.len, self.segment_len));
+        }
     }
 
     fn outgoing(&self, route: &Route, unit: &Unit) -> Outgoing<'_> {
@@ -148,13 +157,14 @@ impl Outbox {
             open: 0,
             segmentation: true,
             batch: SendBatch::default(),
-            units: Vec::with_capacity(MESSAGES),
+            units: Vec::with_capacity(MAX_SEGMENTS),
         }
     }
 
     /// Whether there is something to flush before a packet of `payload_len` for this route can have a slot.
     pub(super) fn is_full_for(&self, route: &Arc<Route>, traffic_class: u8, payload_len: usize) -> bool {
-        self.open == MESSAGES && self.last_for(route, traffic_class, route.sa.sealed_len(payload_len)).is_none()
+        self.open == MESSAGES
+            && self.last_for(route, traffic_class, route.outbound.sa.sealed_len(payload_len)).is_none()
     }
 
     /// Room for the plaintext of one packet; the caller fills it. [`Outbox::is_full_for`] has to be false.
@@ -167,7 +177,7 @@ impl Outbox {
         payload_len: usize,
         next_header: u8,
     ) -> Result<&mut [u8], DropReason> {
-        let sealed_len = route.sa.sealed_len(payload_len);
+        let sealed_len = route.outbound.sa.sealed_len(payload_len);
         if sealed_len > MAX_MESSAGE_LEN {
             return Err(DropReason::TooBig);
         }
@@ -179,7 +189,7 @@ impl Outbox {
                 self.open - 1
             }
         };
-        Ok(self.messages[index].slot(route.sa.header_len(), sealed_len, payload_len, next_header))
+        Ok(self.messages[index].slot(route.outbound.sa.header_len(), sealed_len, payload_len, next_header))
     }
 
     /// The newest message for a route, if it has room: an older one would be overtaken.
@@ -192,55 +202,52 @@ impl Outbox {
 
     /// Seals and sends all that was collected. `on_soft_limit` hears of pairs that should be rekeyed.
     pub(super) fn flush(&mut self, mut on_soft_limit: impl FnMut(Spi)) {
-        self.units.clear();
-        for (index, message) in self.messages[..self.open].iter_mut().enumerate() {
-            match message.seal(&mut on_soft_limit) {
-                Ok(()) => plan(index, message, &self.sockets, self.segmentation, &mut self.units),
-                Err(reason) => self.counters.dropped_many(reason, message.segments.len()),
+        for index in 0..self.open {
+            let Some(route) = self.messages[index].route.take() else { continue };
+            // A panic elsewhere while it was held has left nothing half done: the lock protects an order, not data.
+            let _order = route.outbound.order.lock().unwrap_or_else(PoisonError::into_inner);
+            match self.messages[index].seal(&route) {
+                Ok(false) => self.send(index, &route),
+                Ok(true) => {
+                    on_soft_limit(route.inbound_spi);
+                    self.send(index, &route);
+                }
+                Err(reason) => self.counters.dropped_many(reason, self.messages[index].segments.len()),
             }
-        }
-        self.send_units();
-        for message in &mut self.messages[..self.open] {
-            message.route = None;
         }
         self.open = 0;
     }
 
-    fn send_units(&mut self) {
+    fn send(&mut self, index: usize, route: &Route) {
+        let can_segment = self.segmentation && self.sockets.0[route.socket].offload.segment;
+        self.messages[index].units(can_segment, &mut self.units);
         let (mut next, mut patience) = (0, SEND_PATIENCE);
         while next < self.units.len() {
-            match self.send_run(next) {
-                Ok(0) => match self.wait_for_room(next, &mut patience) {
-                    true => {}
-                    false => next = self.give_up(next),
-                },
-                Ok(sent) => next += sent,
-                Err(error) => next = self.recover(next, &error),
-            }
+            next = match self.send_from(next, index, route) {
+                Ok(0) if self.wait_for_room(route, &mut patience) => next,
+                Ok(0) => self.give_up(next),
+                Ok(sent) => next + sent,
+                Err(error) => self.recover(next, &error),
+            };
         }
     }
 
-    /// Sends units from `next` on that share a socket.
-    fn send_run(&mut self, next: usize) -> io::Result<usize> {
-        let Self { messages, units, sockets, batch, .. } = self;
-        let with_route = |unit: &Unit| Some((messages.get(unit.message)?.route.as_deref()?, unit.clone()));
-        let socket = socket_of(messages, &units[next]);
-        let run = units[next..].iter().take(MAX_MESSAGES).take_while(|unit| socket_of(messages, unit) == socket);
-        let outgoing = run.filter_map(with_route).map(|(route, unit)| messages[unit.message].outgoing(route, &unit));
-        batch.send(sockets.0[socket].as_fd(), outgoing)
+    fn send_from(&mut self, next: usize, index: usize, route: &Route) -> io::Result<usize> {
+        let message = &self.messages[index];
+        let outgoing = self.units[next..].iter().map(|unit| message.outgoing(route, unit));
+        self.batch.send(self.sockets.0[route.socket].as_fd(), outgoing)
     }
 
-    /// Waits while the socket of a unit is full, in all no longer than `patience`. Returns whether to try again.
-    fn wait_for_room(&self, unit: usize, patience: &mut Duration) -> bool {
+    /// Waits while the socket is full, in all no longer than `patience`. Returns whether to try again.
+    fn wait_for_room(&self, route: &Route, patience: &mut Duration) -> bool {
         const STEP: Duration = Duration::from_millis(5);
-        let socket = socket_of(&self.messages, &self.units[unit]);
         let Some(left) = patience.checked_sub(STEP) else { return false };
         *patience = left;
-        sys::wait_writable(self.sockets.0[socket].as_fd(), STEP);
+        sys::wait_writable(self.sockets.0[route.socket].as_fd(), STEP);
         true
     }
 
-    /// Drops the rest from `unit` on.
+    /// Drops the units from `unit` on.
     fn give_up(&self, unit: usize) -> usize {
         self.units[unit..].iter().for_each(|_| self.counters.count(Event::SendFailure));
         self.units.len()
@@ -248,46 +255,25 @@ impl Outbox {
 
     /// The kernel refused `unit`: cuts it into single packets if that can help, drops it otherwise. Returns where to go on.
     fn recover(&mut self, unit: usize, error: &io::Error) -> usize {
-        let Some(len) = self.units[unit].segment_len else {
-            self.counters.count(Event::SendFailure);
-            return unit + 1;
-        };
-        match error.raw_os_error() {
+        let Unit { range, segment_len } = self.units[unit].clone();
+        match (segment_len, error.raw_os_error()) {
             // No checksum offload on the way out: no message will pass. (UDP_SEGMENT, udp(7))
-            Some(libc::EIO | libc::EOPNOTSUPP) => self.segmentation = false,
+            (Some(_), Some(libc::EIO | libc::EOPNOTSUPP)) => self.segmentation = false,
             // A segment is longer than the path's MTU: this message has to be fragmented, others may pass.
-            Some(libc::EMSGSIZE | libc::EINVAL) => {}
+            (Some(_), Some(libc::EMSGSIZE | libc::EINVAL)) => {}
             _ => {
                 self.counters.count(Event::SendFailure);
                 return unit + 1;
             }
         }
-        let Unit { message, range, .. } = self.units[unit].clone();
-        self.units.splice(unit..=unit, singles(message, range, len.into()));
+        self.units.splice(unit..=unit, singles(range, segment_len.unwrap_or(u16::MAX).into()));
         unit
     }
 }
 
-/// Appends the units of a sealed message.
-fn plan(index: usize, message: &Message, sockets: &Sockets, segmentation: bool, units: &mut Vec<Unit>) {
-    let Some(route) = &message.route else { return };
-    let can_segment = segmentation && sockets.0[route.socket].offload.segment;
-    if can_segment || message.segments.len() == 1 {
-        let several = message.segments.len() > 1;
-        let segment_len = several.then(|| u16::try_from(message.segment_len).expect("at most MAX_MESSAGE_LEN"));
-        units.push(Unit { message: index, range: 0..message.len, segment_len });
-    } else {
-        units.extend(singles(index, 0..message.len, message.segment_len));
-    }
-}
-
-fn singles(message: usize, range: Range<usize>, len: usize) -> impl Iterator<Item = Unit> {
+fn singles(range: Range<usize>, len: usize) -> impl Iterator<Item = Unit> {
     let end = range.end;
-    range.step_by(len).map(move |start| Unit { message, range: start..(start + len).min(end), segment_len: None })
-}
-
-fn socket_of(messages: &[Message], unit: &Unit) -> usize {
-    messages[unit.message].route.as_ref().map_or(0, |route| route.socket)
+    range.step_by(len).map(move |start| Unit { range: start..(start + len).min(end), segment_len: None })
 }
 
 #[cfg(test)]
@@ -295,7 +281,7 @@ mod tests {
     use super::super::sockets::{Kind, Port};
     use super::super::table::tests::{range, route};
     use super::*;
-    use crate::io::mmsg::ReceiveBatch;
+    use crate::io::mmsg::{MAX_MESSAGES, ReceiveBatch};
     use crate::io::udp::{self, Offload};
     use std::net::{IpAddr, SocketAddr};
 
@@ -369,7 +355,7 @@ mod tests {
             fixture.outbox.flush(|_| ());
             let datagrams = fixture.peer.datagrams();
             let lengths: Vec<usize> = datagrams.iter().map(Vec::len).collect();
-            assert_eq!(lengths, sizes.iter().map(|size| route.sa.sealed_len(*size)).collect::<Vec<_>>());
+            assert_eq!(lengths, sizes.iter().map(|size| route.outbound.sa.sealed_len(*size)).collect::<Vec<_>>());
             assert_eq!(datagrams.iter().map(|d| sequence(d)).collect::<Vec<_>>(), (1..=150).collect::<Vec<_>>());
             let usage = route.meter.read(&crate::io::clock::Clock::start());
             assert_eq!((usage.packets_out, usage.bytes_out), (150, sizes.iter().sum::<usize>() as u64));
@@ -388,7 +374,7 @@ mod tests {
         let datagrams = fixture.peer.datagrams();
         assert_eq!(datagrams.len(), 30);
         for spi in [1, 2, 3] {
-            let reserved = routes[spi - 1].sa.reserved();
+            let reserved = routes[spi - 1].outbound.sa.reserved();
             assert_eq!(reserved, 10);
         }
     }
@@ -406,27 +392,55 @@ mod tests {
     }
 
     #[test]
-    fn segments_that_no_device_can_carry_whole_are_fragmented() {
-        // Loopback has an MTU of 65,536: two segments beyond it cannot be had, so the refusal is acted out.
+    fn a_message_that_the_kernel_does_not_cut_goes_packet_by_packet() {
+        // No device here refuses, so the refusal is acted out.
         let mut fixture = fixture(true);
         let route = fixture.route(1);
         for n in 0..5 {
             fixture.push(&route, 0, &[n; 100]);
         }
-        let message = &mut fixture.outbox.messages[0];
-        message.seal(&mut |_| ()).unwrap();
-        let sockets = fixture.outbox.sockets.clone();
-        plan(0, message, &sockets, true, &mut fixture.outbox.units);
-        assert_eq!(fixture.outbox.units.len(), 1);
-        let at = fixture.outbox.recover(0, &io::Error::from_raw_os_error(libc::EMSGSIZE));
-        assert_eq!((at, fixture.outbox.units.len(), fixture.outbox.segmentation), (0, 5, true));
-        fixture.outbox.send_units();
+        fixture.outbox.messages[0].seal(&route).unwrap();
+        let units = |segmentation| {
+            let mut units = Vec::new();
+            fixture.outbox.messages[0].units(segmentation, &mut units);
+            units
+        };
+        let (whole, singles) = (units(true), units(false));
+        assert_eq!((whole.len(), singles.len()), (1, 5));
+        for (refusal, segmentation) in [(libc::EMSGSIZE, true), (libc::EINVAL, true), (libc::EIO, false)] {
+            fixture.outbox.units = whole.clone();
+            assert_eq!(fixture.outbox.recover(0, &io::Error::from_raw_os_error(refusal)), 0);
+            assert_eq!((&fixture.outbox.units, fixture.outbox.segmentation), (&singles, segmentation));
+        }
+        assert_eq!(
+            fixture.outbox.recover(0, &io::Error::from_raw_os_error(libc::EMSGSIZE)),
+            1,
+            "one packet is dropped"
+        );
+        fixture.outbox.flush(|_| ());
         assert_eq!(fixture.peer.datagrams().len(), 5);
+    }
 
-        fixture.outbox.units.truncate(1);
-        fixture.outbox.units[0].segment_len = Some(50);
-        fixture.outbox.recover(0, &io::Error::from_raw_os_error(libc::EIO));
-        assert!(!fixture.outbox.segmentation);
+    #[test]
+    fn threads_that_share_an_sa_send_in_the_order_of_its_sequence_numbers() {
+        let fixture = fixture(true);
+        let route = fixture.route(1);
+        let (sockets, counters) = (&fixture.outbox.sockets, &fixture.counters);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut outbox = Outbox::new(sockets.clone(), counters.clone());
+                    for _ in 0..40 {
+                        for size in [100, 100, 50] {
+                            outbox.slot(&route, 0, size, 4).unwrap().fill(1);
+                        }
+                        outbox.flush(|_| ());
+                    }
+                });
+            }
+        });
+        let sequences: Vec<u32> = fixture.peer.datagrams().iter().map(|d| sequence(d)).collect();
+        assert_eq!(sequences, (1..=480).collect::<Vec<_>>());
     }
 
     #[test]

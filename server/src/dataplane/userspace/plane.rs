@@ -94,7 +94,7 @@ pub fn start_with(config: DataPlaneConfig, offload: Offload) -> Result<Started, 
         udp_joining: offloads.iter().all(|offload| offload.join),
     };
     let ike = IkeSender::new(sockets[0].clone());
-    let (plane, datagrams) = UserspaceDataPlane::spawn(config, sockets, queues)?;
+    let (plane, datagrams) = UserspaceDataPlane::spawn(config, sockets, queues, tun.queues)?;
     Ok(Started { plane, datagrams, ike, features })
 }
 
@@ -103,6 +103,7 @@ impl UserspaceDataPlane {
         config: DataPlaneConfig,
         sockets: Vec<Arc<Sockets>>,
         queues: Vec<Queue>,
+        own_queues: bool,
     ) -> Result<(Self, mpsc::Receiver<IkeDatagram>), StartError> {
         let (ike, datagrams) = mpsc::channel(IKE_QUEUE);
         let (event_queue, events) = mpsc::channel(EVENT_QUEUE);
@@ -125,7 +126,10 @@ impl UserspaceDataPlane {
         let shared = Shared { registry, events, ike, stopped, config };
         for (index, (sockets, queue)) in sockets.into_iter().zip(queues).enumerate() {
             plane.start_receiving(&shared, index, &sockets, &queue).map_err(StartError::Threads)?;
-            plane.start_sending(&shared, index, sockets, queue).map_err(StartError::Threads)?;
+            // Two readers of one queue would put the packets of a flow out of order.
+            if own_queues || index == 0 {
+                plane.start_sending(&shared, index, sockets, queue).map_err(StartError::Threads)?;
+            }
         }
         Ok((plane, datagrams))
     }
@@ -245,7 +249,7 @@ impl DataPlane for UserspaceDataPlane {
             silent: true,
             next_move_report: Duration::ZERO,
         };
-        let sa = Arc::new(OutboundSa::new(pair.outbound)?);
+        let sa = OutboundSa::new(pair.outbound)?;
         let peer = outer_peer(pair.path, pair.udp_encap);
         let route = Route::new(spi, sa, selectors, meter).towards(peer, pair.path.local.ip(), socket);
         // The registry first: it knows whether the SPI is taken. Nothing can arrive yet, for the worker does not know it.

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use cygnet_esp::selector::{Selector, SelectorSet};
@@ -21,11 +21,20 @@ use super::meter::Meter;
 use crate::io::control_message::ControlMessages;
 use crate::io::socket_address::RawAddress;
 
+/// An outbound SA and the order of its packets.
+pub(super) struct Outbound {
+    pub(super) sa: OutboundSa,
+    /// Held from the reservation of sequence numbers until their packets are sent: several threads may send for one SA, and a
+    /// peer with a replay window of 32 packets, as many have, must not see the batch of one overtake that of another. Taken once
+    /// per message, not per packet.
+    pub(super) order: Mutex<()>,
+}
+
 /// How the packets of one SA pair leave. Fixed: what changes is replaced.
 pub(super) struct Route {
     /// Names the pair.
     pub(super) inbound_spi: Spi,
-    pub(super) sa: Arc<OutboundSa>,
+    pub(super) outbound: Arc<Outbound>,
     pub(super) selectors: Arc<SelectorSet>,
     pub(super) meter: Arc<Meter>,
     /// Where to.
@@ -40,18 +49,19 @@ pub(super) struct Route {
 
 impl Route {
     /// A route that leads nowhere yet.
-    pub(super) fn new(inbound_spi: Spi, sa: Arc<OutboundSa>, selectors: Arc<SelectorSet>, meter: Arc<Meter>) -> Self {
+    pub(super) fn new(inbound_spi: Spi, sa: OutboundSa, selectors: Arc<SelectorSet>, meter: Arc<Meter>) -> Self {
+        let outbound = Arc::new(Outbound { sa, order: Mutex::default() });
         let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
         let source = ControlMessages::default();
-        Self { inbound_spi, sa, selectors, meter, peer: nowhere.into(), ipv6: false, source, socket: 0 }
+        Self { inbound_spi, outbound, selectors, meter, peer: nowhere.into(), ipv6: false, source, socket: 0 }
     }
 
     /// The same SA to another address.
     pub(super) fn towards(&self, peer: SocketAddr, local: IpAddr, socket: usize) -> Self {
         let mut source = ControlMessages::default();
         source.source(local);
-        let (sa, selectors, meter) = (self.sa.clone(), self.selectors.clone(), self.meter.clone());
-        Self { sa, selectors, meter, peer: peer.into(), ipv6: peer.is_ipv6(), source, socket, ..*self }
+        let (outbound, selectors, meter) = (self.outbound.clone(), self.selectors.clone(), self.meter.clone());
+        Self { outbound, selectors, meter, peer: peer.into(), ipv6: peer.is_ipv6(), source, socket, ..*self }
     }
 }
 
@@ -189,10 +199,10 @@ pub(super) mod tests {
     use cygnet_esp::{OutboundConfig, SaKeys, Suite, Transform};
     use proptest::prelude::*;
 
-    pub(in super::super) fn outbound() -> Arc<OutboundSa> {
+    pub(in super::super) fn outbound() -> OutboundSa {
         let suite = Suite { transform: Transform::ChaCha20Poly1305, esn: false };
         let keys = SaKeys { encr: Secret::new(vec![1; 36]), integ: Secret::new(Vec::new()) };
-        Arc::new(OutboundSa::new(OutboundConfig { spi: Spi(0xc0ffee), suite, keys, soft_limit: None }).unwrap())
+        OutboundSa::new(OutboundConfig { spi: Spi(0xc0ffee), suite, keys, soft_limit: None }).unwrap()
     }
 
     pub(in super::super) fn route(spi: u32, remote: &[Selector]) -> Arc<Route> {
@@ -272,7 +282,7 @@ pub(super) mod tests {
         let before = route(1, &[range("10.0.0.1", "10.0.0.1")]);
         let peer: SocketAddr = "[2001:db8::7]:4500".parse().unwrap();
         let after = before.towards(peer, "2001:db8::1".parse().unwrap(), 5);
-        assert!(Arc::ptr_eq(&before.sa, &after.sa) && Arc::ptr_eq(&before.meter, &after.meter));
+        assert!(Arc::ptr_eq(&before.outbound, &after.outbound) && Arc::ptr_eq(&before.meter, &after.meter));
         assert_eq!((after.ipv6, after.socket, after.inbound_spi), (true, 5, Spi(1)));
         assert_eq!(after.peer.as_bytes(), RawAddress::from(peer).as_bytes());
     }

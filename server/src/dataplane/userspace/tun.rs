@@ -1,7 +1,7 @@
 //! The TUN device (Documentation/networking/tuntap.rst): one queue per worker, super-packets where the kernel has them.
 //!
-//! Each refusal of the kernel costs speed only: without IFF_MULTI_QUEUE all workers share a queue, without IFF_VNET_HDR or
-//! offload each packet passes alone.
+//! Each refusal of the kernel costs speed only: without IFF_MULTI_QUEUE all workers write to one queue and the first one reads
+//! it, without IFF_VNET_HDR or offload each packet passes alone.
 //!
 //! Does not: give the interface addresses, an MTU or routes. See [`crate::net`].
 

@@ -5,8 +5,9 @@
 //!     ^--- until the queue is empty or a round is full --- flush: seal, send <---'
 //! ```
 //!
-//! Sending threads run in parallel, one per TUN queue, and share outbound SAs. The kernel keeps a flow on one queue, and the
-//! thread keeps the order of its packets. Nothing here allocates, locks, logs or reads a clock per packet.
+//! Sending threads run in parallel, one per TUN queue, and share outbound SAs. The kernel keeps a flow on one queue, the thread
+//! keeps the order of its packets, and the outbox the order of sequence numbers. Nothing here allocates, locks, logs or reads a
+//! clock per packet; the outbox takes a lock per message of up to 64 packets.
 
 use std::io;
 use std::os::fd::AsFd;
