@@ -2,7 +2,8 @@
 # make test     all tests: cargo test, then real clients in network namespaces (as root)
 # make demo     a gateway, a private host and a client in network namespaces: connects, pings, ends (as root)
 # make interop  the real clients only; ROWS="ikev2-nat uml" chooses rows, ARGS="--keep" passes options
-# make bench    benchmarks          make fuzz  every fuzz target for SECONDS=60
+# make bench    inner loops, then tunnels side by side (as root)
+# make fuzz   every fuzz target for SECONDS=60
 # make lint     formatting, clippy, documentation
 
 SHELL := /bin/bash
@@ -33,8 +34,10 @@ demo: packages build
 interop: packages build
 	$(CARGO) run --release --locked -q -p cygnet-interop -- --cygnet target/release/cygnet $(ARGS) $(ROWS)
 
-bench:
-	$(CARGO) bench --locked -p cygnet-benches
+bench: packages
+	$(CARGO) bench --locked -p cygnet-benches --benches
+	$(CARGO) build --release --locked -p cygnet-server -p cygnet-benches --bins
+	python3 benches/throughput
 
 fuzz:
 	SECONDS_EACH=$(SECONDS) scripts/fuzz-all

@@ -31,26 +31,34 @@ def main():
         signal.signal(number, lambda *_: sys.exit("ended by a signal"))
     prioritize(options.nice)
     environment = report.environment()
-    results = {name: [] for name in options.candidates}
-    scratch = tempfile.mkdtemp(prefix="cygnet-bench-")
-    failures = 0
-    for number in range(1, options.rounds + 1):
-        for name in options.candidates:
-            print(f"round {number}/{options.rounds}: {name}", file=sys.stderr, flush=True)
-            try:
-                results[name].append(one_round(options, name, os.path.join(scratch, f"{name}-{number}")))
-            except Failed as failure:
-                failures += 1
-                print(f"{name}: {failure}", file=sys.stderr)
-    if failures:
-        print(f"{failures} rounds failed; their logs are in {scratch}", file=sys.stderr)
-    else:
-        shutil.rmtree(scratch)
-    show(environment, {name: rounds for name, rounds in results.items() if rounds})
+    results, failures = measure_all(options)
+    if any(results.values()):
+        show(environment, {name: rounds for name, rounds in results.items() if rounds})
     if options.json:
         with open(options.json, "w") as file:
             json.dump(results, file, indent=1)
     sys.exit(1 if failures else 0)
+
+
+def measure_all(options):
+    """The figures of every round by candidate, and how many rounds failed. Logs stay only if one did."""
+    results, failures = {name: [] for name in options.candidates}, 0
+    scratch = tempfile.mkdtemp(prefix="cygnet-bench-")
+    try:
+        for number in range(1, options.rounds + 1):
+            for name in options.candidates:
+                print(f"round {number}/{options.rounds}: {name}", file=sys.stderr, flush=True)
+                try:
+                    results[name].append(one_round(options, name, os.path.join(scratch, f"{name}-{number}")))
+                except Failed as failure:
+                    failures += 1
+                    print(f"{name}: {failure}", file=sys.stderr)
+    finally:
+        if failures:
+            print(f"{failures} rounds failed; their logs are in {scratch}", file=sys.stderr)
+        else:
+            shutil.rmtree(scratch)
+    return results, failures
 
 
 def arguments():

@@ -6,7 +6,7 @@ import re
 import statistics
 import time
 from dataclasses import dataclass
-from subprocess import DEVNULL, PIPE
+from subprocess import DEVNULL, PIPE, TimeoutExpired
 
 from topology import Failed, LAN_HOST, kill
 
@@ -60,6 +60,8 @@ def tcp(topology, candidate, load, seconds):
         usage = Usage.now(topology, candidate).since(before)
         rtt = {"loaded_rtt_ms": _median_rtt(ping.communicate(timeout=10)[0])} if ping else {}
         server.wait(timeout=10)
+    except TimeoutExpired:
+        raise Failed(f"iperf3 hangs ({load.name})") from None
     finally:
         for process in (server, ping):
             if process and process.poll() is None:
@@ -69,7 +71,10 @@ def tcp(topology, candidate, load, seconds):
 
 
 def _rate(output, usage):
-    report = json.loads(output)
+    try:
+        report = json.loads(output)
+    except ValueError:
+        raise Failed("iperf3 ended without a report") from None
     if "error" in report:
         raise Failed(f"iperf3: {report['error']}")
     received = report["end"]["sum_received"]

@@ -148,7 +148,7 @@ impl EventLoop {
         self.gateway.shut_down(self.now());
         self.perform();
         let last = self.clock.now() + FAREWELL;
-        while !self.gateway.is_empty() && self.clock.now() < last {
+        while !self.gateway.has_said_goodbye() && self.clock.now() < last {
             let due = self.gateway.poll_timeout().map_or(last, |due| due.min(last));
             match timeout(due.saturating_duration_since(self.clock.now()), self.datagrams.recv()).await {
                 Ok(Some(datagram)) => self.take(datagram),

@@ -28,7 +28,8 @@ pub trait DataPlane {
     /// If the pair cannot be used or its SPI is taken. Nothing has changed then.
     fn install(&mut self, pair: SaPair, replaces: Option<EspSpi>) -> Result<(), InstallError>;
 
-    /// Takes a pair out of use in both directions; unknown ones are ignored.
+    /// Takes a pair out of use in both directions; unknown ones are ignored. What is being worked on may still pass: some
+    /// milliseconds of packets.
     fn remove(&mut self, inbound_spi: EspSpi);
 
     /// Sends a pair's packets elsewhere from now on; unknown ones are ignored.

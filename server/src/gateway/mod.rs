@@ -138,16 +138,16 @@ impl Gateway {
         }
     }
 
-    /// Sends DELETE to every peer. [`Gateway::is_empty`] tells when all have answered or were given up.
+    /// Sends DELETE to every peer. See [`Gateway::has_said_goodbye`].
     pub fn shut_down(&mut self, now: Now) {
         self.ike.close_all(now.instant);
         self.settle(now);
     }
 
-    /// Whether no session is left.
+    /// Whether every client has answered the DELETE of [`Gateway::shut_down`] or was given up.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty() && self.ike.snapshot().is_empty()
+    pub fn has_said_goodbye(&self) -> bool {
+        self.sessions.is_empty() && self.ike.poll_timeout().is_none()
     }
 
     /// The next thing to do.

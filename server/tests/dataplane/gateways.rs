@@ -7,7 +7,7 @@ use cygnet_esp::secret::Secret;
 use cygnet_esp::selector::{Selector, SelectorSet};
 use cygnet_esp::{AesBits, InboundConfig, OutboundConfig, SaKeys, Spi, Suite, Transform};
 use cygnet_ike::{EspSpi, Path};
-use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Started};
+use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Offload, Started};
 use cygnet_server::dataplane::{DataPlane, DataPlaneEvent, SaPair};
 use cygnet_server::io::clock::Clock;
 
@@ -91,9 +91,15 @@ pub(crate) struct Gateways {
 
 impl Gateways {
     pub(crate) fn new(workers: u8) -> Self {
+        Self::started(|_| (config(workers), Offload::AsGranted))
+    }
+
+    /// Gateways that are started as `how` says for each side.
+    pub(crate) fn started(how: impl Fn(usize) -> (DataPlaneConfig, Offload)) -> Self {
         let namespaces = wired_pair();
         let sides = [LEFT, RIGHT].map(|side| {
-            let started = namespaces[side].inside(|| userspace::start(config(workers)));
+            let (config, offload) = how(side);
+            let started = namespaces[side].inside(|| userspace::start_with(config, offload));
             configure_tun(&namespaces[side], side, 1380);
             started.unwrap_or_else(|error| panic!("{error}"))
         });

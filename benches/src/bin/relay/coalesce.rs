@@ -179,3 +179,74 @@ fn be16(octets: &[u8], at: usize) -> usize {
 fn be32(octets: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+    use crate::segment;
+
+    /// A TCP segment of one flow.
+    fn packet(sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0x10, 0, 0x20, 0];
+        packet.extend(sequence.to_be_bytes());
+        packet.extend([0, 0, 0, 1, 0x50, flags, 1, 0, 0, 0, 0, 0]);
+        packet.extend(payload);
+        segment::set_length_and_checksums(&mut packet, IP_LEN);
+        packet
+    }
+
+    /// What is written for these packets, one after the other.
+    fn written(mut packets: Vec<Vec<u8>>) -> Vec<u8> {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let file = File::from(OwnedFd::from(writer));
+        let mut coalescer = Coalescer::new(&file);
+        packets.iter_mut().for_each(|packet| coalescer.push(packet));
+        coalescer.flush();
+        drop(coalescer);
+        drop(file);
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).unwrap();
+        all
+    }
+
+    fn alone(packet: &[u8]) -> Vec<u8> {
+        [&[0; VNET_HEADER_LEN], packet].concat()
+    }
+
+    #[test]
+    fn segments_in_order_become_one_super_packet() {
+        let all =
+            written(vec![packet(100, ACK, &[1; 50]), packet(150, ACK, &[2; 50]), packet(200, ACK | PSH, &[3; 20])]);
+        let header = VnetHeader::parse(&all);
+        assert!(header.needs_checksum && matches!(header.gso_type, GsoType::TcpV4));
+        assert_eq!((header.headers_len, header.gso_size), (40, 50));
+        assert_eq!((header.checksum_start, header.checksum_offset), (20, 16));
+        let whole = &all[VNET_HEADER_LEN..];
+        assert_eq!((whole.len(), be16(whole, 2), be32(whole, 24), whole[33]), (160, 160, 100, ACK | PSH));
+        assert_eq!(checksum::fold(checksum::add(0, &whole[..IP_LEN])), 0xffff);
+        assert_eq!(whole[40..], [[1; 50].as_slice(), &[2; 50], &[3; 20]].concat());
+    }
+
+    #[test]
+    fn segments_that_do_not_belong_together_stay_alone_and_in_order() {
+        let first = packet(100, ACK, &[1; 50]);
+        let mut damaged = packet(150, ACK, &[2; 50]);
+        damaged[60] ^= 1;
+        let next_after_pushed = [packet(100, ACK | PSH, &[1; 50]), packet(150, ACK, &[2; 50])];
+        let cases = [
+            [first.clone(), packet(151, ACK, &[2; 50])],        // a gap
+            [first.clone(), packet(150, ACK, &[2; 51])],        // longer than the first
+            [first.clone(), packet(150, ACK | 0x01, &[2; 50])], // FIN
+            [first.clone(), packet(150, ACK, &[])],             // no payload
+            [first, damaged],
+            next_after_pushed,
+        ];
+        for packets in cases {
+            let expected = packets.iter().flat_map(|packet| alone(packet)).collect::<Vec<_>>();
+            assert_eq!(written(packets.to_vec()), expected);
+        }
+    }
+}

@@ -119,7 +119,8 @@ fn cut(header: &VnetHeader, packet: &[u8], datagrams: &mut Datagrams<'_>, sealer
     }
 }
 
-fn set_length_and_checksums(segment: &mut [u8], ip_len: usize) {
+/// Completes a TCP segment over IPv4 whose other fields are in place.
+pub(crate) fn set_length_and_checksums(segment: &mut [u8], ip_len: usize) {
     let total = segment.len() as u16;
     segment[2..4].copy_from_slice(&total.to_be_bytes());
     checksum::set_ipv4(segment, ip_len);

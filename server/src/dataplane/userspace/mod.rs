@@ -44,7 +44,7 @@ use crate::io::clock::Clock;
 use crate::io::wake::Wake;
 
 pub use ike_sender::IkeSender;
-pub use plane::{UsageMeter, UserspaceDataPlane, start};
+pub use plane::{UsageMeter, UserspaceDataPlane, start, start_with};
 pub use tun::TunFeatures;
 
 /// IKE messages that wait for the control plane. Beyond, they are dropped and counted; IKE retransmits.
@@ -73,6 +73,15 @@ pub struct DataPlaneConfig {
     pub copy_dscp: bool,
     /// Whose time [`super::Usage::last_heard`] is.
     pub clock: Clock,
+}
+
+/// Which help of the kernel is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offload {
+    /// Whatever it grants: queues, super-packets, joined datagrams. Several times as fast.
+    AsGranted,
+    /// None: packet by packet, through one queue. For drivers that do it wrong, and to test what old kernels get.
+    Off,
 }
 
 /// A running data plane and its connections to the control plane.

@@ -21,7 +21,7 @@ use super::table::Route;
 use super::tun::{self, Queue};
 use super::tx::Transmitter;
 use super::{
-    Control, DataPlaneConfig, EVENT_QUEUE, EventSender, Features, IKE_QUEUE, IkeDatagram, StartError, Started,
+    Control, DataPlaneConfig, EVENT_QUEUE, EventSender, Features, IKE_QUEUE, IkeDatagram, Offload, StartError, Started,
 };
 use crate::dataplane::{Counters, DataPlane, DataPlaneEvent, InstallError, SaPair, Usage};
 use crate::io::clock::Clock;
@@ -71,11 +71,19 @@ struct Shared {
 /// # Errors
 /// If anything of it is refused; nothing is left behind then.
 pub fn start(config: DataPlaneConfig) -> Result<Started, StartError> {
+    start_with(config, Offload::AsGranted)
+}
+
+/// As [`start`], with or without the help of the kernel.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(config: DataPlaneConfig, offload: Offload) -> Result<Started, StartError> {
     if config.workers == 0 || config.workers == u8::MAX {
         return Err(StartError::Workers(config.workers));
     }
-    let sockets = sockets::open(&config.listen, config.raw_esp, config.workers)?;
-    let (queues, tun) = tun::open(&config.interface, config.workers.into())
+    let sockets = sockets::open(&config, offload)?;
+    let (queues, tun) = tun::open(&config.interface, config.workers.into(), offload)
         .map_err(|source| StartError::Tun { interface: config.interface.clone(), source })?;
     let sockets: Vec<Arc<Sockets>> = sockets.into_iter().map(Arc::new).collect();
     let encapsulated = sockets[0].0.iter().filter(|port| port.kind == Kind::EspInUdp);

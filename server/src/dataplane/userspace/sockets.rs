@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use socket2::Socket;
 
-use super::StartError;
-use crate::io::udp::Offload;
+use super::{DataPlaneConfig, Offload, StartError};
+use crate::io::udp::Offload as Granted;
 use crate::io::{raw_esp, reuseport, udp};
 
 /// Port of IKE, RFC 7296 section 2.
@@ -35,7 +35,7 @@ pub(super) struct Port {
     pub(super) kind: Kind,
     /// Bound to it; may be unspecified.
     pub(super) address: IpAddr,
-    pub(super) offload: Offload,
+    pub(super) offload: Granted,
     pub(super) socket: Socket,
 }
 
@@ -59,18 +59,19 @@ impl Sockets {
     }
 }
 
-/// Opens the sockets of all workers. `listen` empty: all addresses, IPv6 only if the machine has it.
-pub(super) fn open(listen: &[IpAddr], raw: bool, workers: u8) -> Result<Vec<Sockets>, StartError> {
-    let listen = if listen.is_empty() { every_address()? } else { listen.to_vec() };
+/// Opens the sockets of all workers. Without addresses to listen on: all, IPv6 only if the machine has it.
+pub(super) fn open(config: &DataPlaneConfig, offload: Offload) -> Result<Vec<Sockets>, StartError> {
+    let listen = if config.listen.is_empty() { every_address()? } else { config.listen.clone() };
     for address in &listen {
         for port in [IKE_PORT, NAT_TRAVERSAL_PORT] {
             let address = SocketAddr::new(*address, port);
             udp::ensure_unused(address).map_err(|source| StartError::Udp { address, source })?;
         }
     }
-    let all: Result<Vec<_>, _> = (0..workers).map(|worker| open_for(worker, &listen, raw)).collect();
+    let all: Result<Vec<_>, _> =
+        (0..config.workers).map(|worker| open_for(worker, &listen, config.raw_esp, offload)).collect();
     let all = all?;
-    steer(&all[0], workers)?;
+    steer(&all[0], config.workers)?;
     Ok(all)
 }
 
@@ -88,18 +89,18 @@ fn lacks_ipv6(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
 }
 
-fn open_for(worker: u8, listen: &[IpAddr], raw: bool) -> Result<Sockets, StartError> {
+fn open_for(worker: u8, listen: &[IpAddr], raw: bool, offload: Offload) -> Result<Sockets, StartError> {
     let mut ports = Vec::new();
     for &address in listen {
         for (kind, port) in [(Kind::Ike, IKE_PORT), (Kind::EspInUdp, NAT_TRAVERSAL_PORT)] {
             let bound = SocketAddr::new(address, port);
-            let (socket, offload) = udp::open(bound, kind == Kind::EspInUdp)
+            let (socket, offload) = udp::open(bound, kind == Kind::EspInUdp && offload == Offload::AsGranted)
                 .map_err(|source| StartError::Udp { address: bound, source })?;
             ports.push(Port { kind, address, offload, socket });
         }
         if raw {
             let socket = raw_esp::open(address, worker).map_err(|source| StartError::RawEsp { address, source })?;
-            let offload = Offload { segment: false, join: false };
+            let offload = Granted { segment: false, join: false };
             ports.push(Port { kind: Kind::RawEsp, address, offload, socket });
         }
     }

@@ -15,7 +15,7 @@ use libc::{c_short, c_uint};
 
 use super::counters::{Event, ThreadCounters};
 use super::gro::{Offers, Sink};
-use super::virtio;
+use super::{Offload, virtio};
 use crate::io::sys;
 
 const DEVICE: &str = "/dev/net/tun";
@@ -58,11 +58,15 @@ pub(super) struct Queue {
 }
 
 /// Creates the interface with up to `workers` queues, one for each.
-pub(super) fn open(interface: &str, workers: usize) -> io::Result<(Vec<Queue>, TunFeatures)> {
+pub(super) fn open(interface: &str, workers: usize, offload: Offload) -> io::Result<(Vec<Queue>, TunFeatures)> {
     let header = flag(libc::IFF_VNET_HDR);
     let many = flag(libc::IFF_MULTI_QUEUE);
+    let attempts: &[c_short] = match offload {
+        Offload::AsGranted => &[header | many, many, header, 0],
+        Offload::Off => &[0],
+    };
     let mut refusal = None;
-    for flags in [header | many, many, header, 0] {
+    for &flags in attempts {
         match attach(interface, flags) {
             Ok(first) => return open_others(interface, workers, flags, first),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refusal = Some(error),
