@@ -6,12 +6,17 @@ srv_kind=bare srv_forwards=yes
 srv_start() {
   [ -x "$CYGNET" ] || die "there is no $CYGNET; build it with: cargo build --release -p cygnet-server"
   [ ${#OUT} -lt 80 ] || die "the name of the output folder is too long for a Unix socket in it: $OUT"
-  [ "$AUTH" = psk ] || pki_make
-  cygnet_secrets
-  cygnet_config >"$OUT/srv/cygnet.toml"
+  cygnet_configure || return 1
   cygnet check >>"$OUT/srv/check.log" 2>&1 || { cat "$OUT/srv/check.log"; return 1; }
   ip netns exec "${PREFIX}srv" "$CYGNET" --config "$OUT/srv/cygnet.toml" run >>"$OUT/srv/server.log" 2>&1 </dev/null &
   echo $! >"$OUT/srv/server.pid"
+}
+
+# Writes OUT/srv/cygnet.toml and what it names.
+cygnet_configure() {
+  [ "$AUTH" = psk ] || pki_make
+  cygnet_secrets
+  { cygnet_config; cygnet_places; } >"$OUT/srv/cygnet.toml"
 }
 
 cygnet() { ns srv "$CYGNET" --config "$OUT/srv/cygnet.toml" "$@"; }
@@ -66,6 +71,10 @@ cygnet_config() {
   [ "$SRV_ROUTES" = all ] || echo "routes = $(quoted "${networks[@]}")"
   [ -z "$SRV_ESP" ] || echo "esp = $(quoted ${SRV_ESP//,/ })"
   cygnet_logins
+}
+
+# Where state is: rows run side by side.
+cygnet_places() {
   cat <<CONF
 
 [daemon]

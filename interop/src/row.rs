@@ -103,7 +103,7 @@ impl Laboratory {
     /// The recipe's command line. `setpriv` sees to it that it gets TERM, and cleans up, should this process die.
     fn recipe(&self, row: &Row, prefix: &str, out: &Path) -> Result<Command> {
         let log = File::create(out.join("recipe.log")).context("cannot create recipe.log")?;
-        let server = if self.reference { &row.reference } else { "cygnet" };
+        let server = row.reference.as_deref().filter(|_| self.reference).unwrap_or("cygnet");
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", "bash"]);
         command.arg(self.interop.join(format!("recipes/{}.sh", row.recipe)));

@@ -33,8 +33,8 @@ pub(crate) struct Row {
     pub(crate) recipe: String,
     /// Where the clients have their ESP.
     pub(crate) group: Group,
-    /// The driver in `servers/` that proves the recipe itself.
-    pub(crate) reference: String,
+    /// The driver in `servers/` that proves the recipe itself; `None` if only Cygnet can do what the row is about.
+    pub(crate) reference: Option<String>,
     /// One sentence for people.
     pub(crate) proves: String,
     /// Parameters of the recipe.
@@ -74,7 +74,9 @@ pub(crate) fn load(interop: &Path) -> Result<Vec<Row>> {
 
 fn check(interop: &Path, row: &Row) -> Result<()> {
     ensure!(interop.join(format!("recipes/{}.sh", row.recipe)).is_file(), "there is no recipe {}", row.recipe);
-    ensure!(interop.join(format!("servers/{}.sh", row.reference)).is_file(), "there is no driver {}", row.reference);
+    if let Some(driver) = &row.reference {
+        ensure!(interop.join(format!("servers/{driver}.sh")).is_file(), "there is no driver {driver}");
+    }
     let is_parameter = |name: &str| name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
     for name in row.args.keys() {
         ensure!(is_parameter(name), "{name} is not the name of a parameter");
