@@ -1,6 +1,6 @@
 //! The running process: opens what the gateway needs from the machine, carries out its effects, and closes in order.
 //!
-//! One tokio thread owns the [`Gateway`]; packet workers are threads of their own and never wait for it. Start order:
+//! One tokio thread owns the [`Gateway`](crate::gateway::Gateway); packet workers are threads of their own and never wait for it. Start order:
 //! workers with sockets and TUN, then addresses, routes, rules and forwarding, then the control socket, then `ready`.
 //! A start that fails leaves nothing behind. Stop order: DELETE to every client, rules, routes, workers.
 //!
