@@ -14,6 +14,7 @@ lab_main() {
   unset LAB_INNER
   lab_folder
   exec 3>&1
+  SOCKETS=/tmp/${PREFIX}sockets
   LAB_START=$(date +%s%N)
   LAB_FAILED=0 LAB_PASSED=0 LAB_NICS=0
   : >"$OUT/namespaces"
@@ -97,6 +98,7 @@ lab_end() {
   [ $rc != 143 ] || say "STOPPED (time limit of ${TIME_LIMIT}s or a signal)"
   if server_is_up; then srv_kill >/dev/null 2>&1; fi
   lab_cleanup
+  rm -rf "$SOCKETS"
   if [ $rc = 0 ] && { [ "$LAB_FAILED" != 0 ] || [ "$LAB_PASSED" = 0 ]; }; then rc=1; fi
   say "$([ $rc = 0 ] && echo PASS || echo "FAIL rc=$rc")  $RECIPE  ok=$LAB_PASSED fail=$LAB_FAILED"
   if [ $rc = 0 ] && [ -n "${LAB_DISCARD:-}" ]; then rm -rf "$OUT"; fi

@@ -1,11 +1,11 @@
 # The server under test: the cygnet binary ($CYGNET), in the namespace of node srv, with the file system of the host.
-# Its configuration, secrets, state and control socket are in OUT/srv.
+# Its configuration, secrets and state are in OUT/srv. The control socket is in SOCKETS: a socket has a short name.
 
 srv_kind=bare srv_forwards=yes
 
 srv_start() {
   [ -x "$CYGNET" ] || die "there is no $CYGNET; build it with: cargo build --release -p cygnet-server"
-  [ ${#OUT} -lt 80 ] || die "the name of the output folder is too long for a Unix socket in it: $OUT"
+  mkdir -p "$SOCKETS"
   cygnet_configure || return 1
   cygnet check >>"$OUT/srv/check.log" 2>&1 || { cat "$OUT/srv/check.log"; return 1; }
   ip netns exec "${PREFIX}srv" "$CYGNET" --config "$OUT/srv/cygnet.toml" run >>"$OUT/srv/server.log" 2>&1 </dev/null &
@@ -79,7 +79,7 @@ cygnet_places() {
 
 [daemon]
 state_dir = "$OUT/srv/state"
-socket = "$OUT/srv/control.sock"
+socket = "$SOCKETS/control.sock"
 users_file = "$OUT/srv/users.toml"
 
 [log]
