@@ -101,7 +101,7 @@ impl EventLoop {
         let api = tokio::spawn(api::serve(listener, sender, std::future::pending()));
         tell_service_manager(&[NotifyState::Ready]);
         let (version, interface) = (env!("CARGO_PKG_VERSION"), settings.daemon.interface.as_str());
-        tracing::info!(version, workers = workers(&settings), interface, mtu, ?features, "gateway is ready");
+        tracing::info!(version, workers = workers(&settings), interface, mtu, offload = %features, "gateway is ready");
         let events = plane.event_arrived();
         let this = Self {
             settings,

@@ -31,6 +31,7 @@ mod tun;
 mod tx;
 mod virtio;
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -105,6 +106,21 @@ pub struct Features {
     pub udp_segmentation: bool,
     /// Datagrams come joined.
     pub udp_joining: bool,
+}
+
+impl fmt::Display for Features {
+    /// What there is, such as `tun-tcp udp-gso udp-gro`; `none` without any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [
+            (self.tun.tcp_segmentation, "tun-tcp"),
+            (self.tun.udp_segmentation, "tun-udp"),
+            (self.udp_segmentation, "udp-gso"),
+            (self.udp_joining, "udp-gro"),
+        ];
+        let granted: Vec<&str> = all.into_iter().filter(|(granted, _)| *granted).map(|(_, name)| name).collect();
+        f.write_str(if granted.is_empty() { "none" } else { "" })?;
+        f.write_str(&granted.join(" "))
+    }
 }
 
 /// An IKE message that came in.
