@@ -1,5 +1,7 @@
 //! The authentication protocols and their names on the wire: option 3 of LCP (RFC 1661 section 6.2).
 
+use crate::frame::Protocol;
+
 /// How a client proves who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Method {
@@ -19,11 +21,11 @@ impl Method {
 
     /// The PPP protocol number of its packets.
     #[must_use]
-    pub const fn protocol(self) -> u16 {
+    pub const fn protocol(self) -> Protocol {
         match self {
-            Self::MsChapV2 | Self::ChapMd5 => 0xc223,
-            Self::Eap => 0xc227,
-            Self::Pap => 0xc023,
+            Self::MsChapV2 | Self::ChapMd5 => Protocol::CHAP,
+            Self::Eap => Protocol::EAP,
+            Self::Pap => Protocol::PAP,
         }
     }
 
@@ -70,7 +72,7 @@ mod tests {
     fn options_name_their_method_and_nothing_else() {
         for method in Method::ALL {
             assert_eq!(Method::of_option(method.option()), Some(method));
-            assert_eq!(method.option()[..2], method.protocol().to_be_bytes());
+            assert_eq!(method.option()[..2], method.protocol().0.to_be_bytes());
         }
         for other in
             [&[][..], &[0xc2, 0x23], &[0xc2, 0x23, 0x80], &[0xc2, 0x23, 0x81, 0], &[0xc0, 0x23, 0], &[0xc0, 0x25]]
