@@ -17,7 +17,9 @@ use super::host;
 use crate::config::{self, Settings, Surroundings};
 use crate::control::model::{Counter, Failure, Reloaded, Status};
 use crate::control::{ControlCommand, api};
-use crate::dataplane::userspace::{self, DataPlaneConfig, IkeDatagram, IkeSender, Started, UserspaceDataPlane};
+use crate::dataplane::userspace::{
+    self, DataPlaneConfig, IkeDatagram, IkeSender, L2tpDatagram, Started, ToControl, UserspaceDataPlane,
+};
 use crate::dataplane::{DataPlane, DataPlaneEvent, SaPair};
 use crate::gateway::{Effect, Gateway, Now};
 use crate::io::clock::Clock;
@@ -42,7 +44,7 @@ pub(super) struct EventLoop {
     clock: Clock,
     gateway: Gateway,
     plane: UserspaceDataPlane,
-    datagrams: mpsc::Receiver<IkeDatagram>,
+    datagrams: mpsc::Receiver<ToControl>,
     ike: IkeSender,
     events: Arc<Notify>,
     host: HostNetwork,
@@ -67,7 +69,7 @@ struct Signals {
 
 /// Why the loop woke up.
 enum Wake {
-    Datagram(IkeDatagram),
+    Datagram(ToControl),
     DataPlane,
     Admission(Admission),
     Command(ControlCommand),
@@ -181,12 +183,19 @@ impl EventLoop {
     }
 
     /// Takes a message and as many more as are waiting.
-    fn take(&mut self, first: IkeDatagram) {
+    fn take(&mut self, first: ToControl) {
         let now = self.now();
         let mut next = Some(first);
         for _ in 0..DATAGRAM_BATCH {
-            let Some(IkeDatagram { path, message }) = next else { break };
-            self.gateway.handle_datagram(now, path, &message);
+            match next {
+                Some(ToControl::Ike(IkeDatagram { path, message })) => {
+                    self.gateway.handle_datagram(now, path, &message)
+                }
+                Some(ToControl::L2tp(L2tpDatagram { inbound_spi, port, datagram })) => {
+                    tracing::debug!(spi = %inbound_spi, port, octets = datagram.len(), "L2TP datagram");
+                }
+                None => break,
+            }
             next = self.datagrams.try_recv().ok();
         }
     }
@@ -196,6 +205,11 @@ impl EventLoop {
         while let Some(event) = self.plane.poll_event() {
             match event {
                 DataPlaneEvent::PeerMoved { spi, path } => self.gateway.peer_moved(now, spi, path),
+                DataPlaneEvent::EncapsulationChanged { spi, udp_encap, path } => {
+                    tracing::debug!(%spi, udp_encap, peer = %path.peer, "the client sends ESP in another encapsulation");
+                    self.plane.reencapsulate(spi, udp_encap, path);
+                }
+                DataPlaneEvent::AllForged { spi } => tracing::debug!(%spi, "every packet failed its integrity check"),
                 DataPlaneEvent::FirstInbound { spi } => tracing::debug!(%spi, "first packet"),
                 DataPlaneEvent::SoftLimit { spi } => tracing::debug!(%spi, "the client should rekey soon"),
                 DataPlaneEvent::ThreadEnded => anyhow::bail!("a thread of the packet path has ended"),
@@ -266,6 +280,7 @@ impl EventLoop {
         let path = [
             ("esp/keepalives", esp.keepalives),
             ("esp/ike_overflow", esp.ike_overflow),
+            ("esp/l2tp_overflow", esp.l2tp_overflow),
             ("esp/unusable", esp.unusable),
             ("esp/tun_failures", esp.tun_failures),
             ("esp/send_failures", esp.send_failures),

@@ -9,18 +9,20 @@ use cygnet_ike::crypto::suite as ike;
 use cygnet_ike::wire::v2::TrafficSelector;
 use cygnet_ike::{ChildSa, ChildSuite, DirectionKeys, EspSpi, Path};
 
-use super::InstallError;
+use super::{InnerPath, InstallError};
 
 /// Local port of ESP in UDP, RFC 3948 section 2.1.
 const NAT_TRAVERSAL_PORT: u16 = 4500;
 
-/// A pair of ESP SAs in tunnel mode, ready for a data plane.
+/// A pair of ESP SAs, ready for a data plane.
 pub struct SaPair {
     /// The receiving side.
     pub inbound: InboundConfig,
     /// The sending side.
     pub outbound: OutboundConfig,
     /// What the pair carries.
+    pub inner: InnerPath,
+    /// Which packets of it, in tunnel mode.
     pub selectors: SelectorSet,
     /// ESP in UDP (RFC 3948) rather than directly in IP.
     pub udp_encap: bool,
@@ -48,7 +50,7 @@ impl SaPair {
             soft_limit: None,
         };
         let selectors = SelectorSet::new(selectors(&child.local_ts), selectors(&child.remote_ts));
-        Ok(Self { inbound, outbound, selectors, udp_encap: child.udp_encap, path })
+        Ok(Self { inbound, outbound, inner: InnerPath::Ip, selectors, udp_encap: child.udp_encap, path })
     }
 
     /// The name of the pair.

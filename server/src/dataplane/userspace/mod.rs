@@ -37,7 +37,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cygnet_ike::Path;
+use cygnet_ike::{EspSpi, Path};
 use tokio::sync::mpsc;
 
 use super::DataPlaneEvent;
@@ -89,8 +89,8 @@ pub enum Offload {
 pub struct Started {
     /// The data plane itself. Dropping it stops the threads and takes the interface away.
     pub plane: UserspaceDataPlane,
-    /// IKE messages, without non-ESP marker.
-    pub datagrams: mpsc::Receiver<IkeDatagram>,
+    /// What the control plane has to answer.
+    pub datagrams: mpsc::Receiver<ToControl>,
     /// Sends IKE messages.
     pub ike: IkeSender,
     /// What the kernel granted, for log and diagnosis.
@@ -121,6 +121,27 @@ impl fmt::Display for Features {
         f.write_str(if granted.is_empty() { "none" } else { "" })?;
         f.write_str(&granted.join(" "))
     }
+}
+
+/// What the packet path does not carry itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToControl {
+    /// An IKE message.
+    Ike(IkeDatagram),
+    /// A datagram of an L2TP pair.
+    L2tp(L2tpDatagram),
+}
+
+/// A datagram to UDP port 1701 that came in authentic: an L2TP control message, or a data message that is no packet of the
+/// linked session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct L2tpDatagram {
+    /// The pair that it came by.
+    pub inbound_spi: EspSpi,
+    /// The peer's inner UDP port.
+    pub port: u16,
+    /// UDP payload.
+    pub datagram: Vec<u8>,
 }
 
 /// An IKE message that came in.

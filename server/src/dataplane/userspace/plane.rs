@@ -21,9 +21,9 @@ use super::table::Route;
 use super::tun::{self, Queue};
 use super::tx::Transmitter;
 use super::{
-    Control, DataPlaneConfig, EVENT_QUEUE, EventSender, Features, IKE_QUEUE, IkeDatagram, Offload, StartError, Started,
+    Control, DataPlaneConfig, EVENT_QUEUE, EventSender, Features, IKE_QUEUE, Offload, StartError, Started, ToControl,
 };
-use crate::dataplane::{Counters, DataPlane, DataPlaneEvent, InstallError, SaPair, Usage};
+use crate::dataplane::{Counters, DataPlane, DataPlaneEvent, InstallError, Link, SaPair, SendError, Usage};
 use crate::io::clock::Clock;
 
 /// Commands that wait for a worker. The control plane waits when there are more: a worker looks after each batch.
@@ -61,7 +61,7 @@ pub struct UsageMeter {
 struct Shared {
     registry: Arc<Registry>,
     events: EventSender,
-    ike: mpsc::Sender<IkeDatagram>,
+    control: mpsc::Sender<ToControl>,
     stopped: Arc<AtomicBool>,
     config: DataPlaneConfig,
 }
@@ -104,8 +104,8 @@ impl UserspaceDataPlane {
         sockets: Vec<Arc<Sockets>>,
         queues: Vec<Queue>,
         own_queues: bool,
-    ) -> Result<(Self, mpsc::Receiver<IkeDatagram>), StartError> {
-        let (ike, datagrams) = mpsc::channel(IKE_QUEUE);
+    ) -> Result<(Self, mpsc::Receiver<ToControl>), StartError> {
+        let (control, datagrams) = mpsc::channel(IKE_QUEUE);
         let (event_queue, events) = mpsc::channel(EVENT_QUEUE);
         let event_arrived = Arc::new(Notify::new());
         let stopped = Arc::new(AtomicBool::new(false));
@@ -123,7 +123,7 @@ impl UserspaceDataPlane {
             clock: config.clock,
         };
         let events = EventSender { queue: event_queue, arrived: event_arrived };
-        let shared = Shared { registry, events, ike, stopped, config };
+        let shared = Shared { registry, events, control, stopped, config };
         for (index, (sockets, queue)) in sockets.into_iter().zip(queues).enumerate() {
             plane.start_receiving(&shared, index, &sockets, &queue).map_err(StartError::Threads)?;
             // Two readers of one queue would put the packets of a flow out of order.
@@ -148,7 +148,7 @@ impl UserspaceDataPlane {
             registry: shared.registry.clone(),
             counters: self.new_counters(),
             events: shared.events.clone(),
-            ike: shared.ike.clone(),
+            control: shared.control.clone(),
             commands,
             clock: shared.config.clock,
         };
@@ -283,6 +283,14 @@ impl DataPlane for UserspaceDataPlane {
             let _ = worker.send(Command::Move(spi, path.peer));
         }
     }
+
+    fn link(&mut self, _inbound_spi: EspSpi, _link: Option<Link>) {}
+
+    fn send_l2tp(&mut self, inbound_spi: EspSpi, _port: u16, _datagram: &[u8]) -> Result<(), SendError> {
+        Err(SendError::UnknownPair(inbound_spi))
+    }
+
+    fn reencapsulate(&mut self, _inbound_spi: EspSpi, _udp_encap: bool, _path: Path) {}
 
     fn usage(&self, inbound_spi: EspSpi) -> Option<Usage> {
         self.meter().usage(inbound_spi)

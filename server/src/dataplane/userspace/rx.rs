@@ -29,7 +29,7 @@ use super::inbound::{Arrival, Inbound};
 use super::registry::Registry;
 use super::sockets::{IKE_PORT, Kind, NAT_TRAVERSAL_PORT, Port, Sockets};
 use super::tun::{Queue, Writer};
-use super::{Control, EventSender, IkeDatagram, MAX_IKE_MESSAGE};
+use super::{Control, EventSender, IkeDatagram, MAX_IKE_MESSAGE, ToControl};
 use crate::dataplane::DataPlaneEvent;
 use crate::io::clock::Clock;
 use crate::io::mmsg::{Incoming, MAX_MESSAGES, ReceiveBatch};
@@ -58,7 +58,7 @@ pub(super) struct Receiving {
     pub(super) registry: Arc<Registry>,
     pub(super) counters: Arc<ThreadCounters>,
     pub(super) events: EventSender,
-    pub(super) ike: tokio::sync::mpsc::Sender<IkeDatagram>,
+    pub(super) control: tokio::sync::mpsc::Sender<ToControl>,
     pub(super) commands: Receiver<Command>,
     pub(super) clock: Clock,
 }
@@ -197,8 +197,8 @@ impl Receiving {
         if message.len() > MAX_IKE_MESSAGE {
             return self.counters.count(Event::Unusable);
         }
-        match self.ike.try_reserve() {
-            Ok(room) => room.send(IkeDatagram { path, message: message.to_vec() }),
+        match self.control.try_reserve() {
+            Ok(room) => room.send(ToControl::Ike(IkeDatagram { path, message: message.to_vec() })),
             Err(_) => self.counters.count(Event::IkeOverflow),
         }
     }
