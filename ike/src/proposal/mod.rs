@@ -9,10 +9,12 @@
 mod choose;
 mod notation;
 mod suite;
+mod v1;
 
 pub use choose::{ChildKeyExchange, ChosenChild, ChosenIke, Mismatch, choose_child, choose_ike};
 pub use notation::NotationError;
 pub use suite::{ChildOffer, IkeOffer, IkeSuite};
+pub use v1::{RefusedTransform, V1Mismatch};
 
 use crate::crypto::dh::Group;
 use crate::crypto::prf::Prf;

@@ -39,8 +39,8 @@ use crate::cert::UnixTime;
 use crate::config::Config;
 use crate::crypto::random::Random;
 use crate::event::{
-    AccessRequest, AuthenticatedBy, CloseReason, Counters, Denial, EapStep, Event, Grant, Path, SessionId, SessionInfo,
-    SessionState, Transmit,
+    AccessRequest, AuthenticatedBy, CloseReason, Counters, Denial, EapStep, Event, Grant, IkeVersion, Path, SessionId,
+    SessionInfo, SessionState, Transmit,
 };
 use crate::identity::Identity;
 use crate::nat::NatStatus;
@@ -353,6 +353,7 @@ impl Session {
         let established = if let State::Established(state) = &self.state { Some(state) } else { None };
         SessionInfo {
             session: self.id,
+            version: IkeVersion::V2,
             state,
             path: self.path,
             behind_nat: self.nat.peer_behind,

@@ -189,10 +189,10 @@ impl EventLoop {
         for _ in 0..DATAGRAM_BATCH {
             match next {
                 Some(ToControl::Ike(IkeDatagram { path, message })) => {
-                    self.gateway.handle_datagram(now, path, &message)
+                    self.gateway.handle_datagram(now, path, &message);
                 }
                 Some(ToControl::L2tp(L2tpDatagram { inbound_spi, port, datagram })) => {
-                    tracing::debug!(spi = %inbound_spi, port, octets = datagram.len(), "L2TP datagram");
+                    self.gateway.handle_l2tp(now, inbound_spi, port, &datagram);
                 }
                 None => break,
             }
@@ -209,7 +209,7 @@ impl EventLoop {
                     tracing::debug!(%spi, udp_encap, peer = %path.peer, "the client sends ESP in another encapsulation");
                     self.plane.reencapsulate(spi, udp_encap, path);
                 }
-                DataPlaneEvent::AllForged { spi } => tracing::debug!(%spi, "every packet failed its integrity check"),
+                DataPlaneEvent::AllForged { spi } => self.gateway.all_forged(now, spi),
                 DataPlaneEvent::FirstInbound { spi } => tracing::debug!(%spi, "first packet"),
                 DataPlaneEvent::SoftLimit { spi } => tracing::debug!(%spi, "the client should rekey soon"),
                 DataPlaneEvent::ThreadEnded => anyhow::bail!("a thread of the packet path has ended"),
@@ -227,10 +227,16 @@ impl EventLoop {
                         tracing::debug!(peer = %path.peer, "cannot send: {error}");
                     }
                 }
-                Effect::Admit { session, addresses } => self.admit(session, addresses),
+                Effect::Admit { session, addresses, mtu: _ } => self.admit(session, addresses),
                 Effect::Expel { addresses } => self.expel(addresses),
                 Effect::Install { session, child, replaces } => self.install(session, &child, replaces),
                 Effect::Remove { inbound_spi } => self.plane.remove(inbound_spi),
+                Effect::SendL2tp { inbound_spi, port, datagram } => {
+                    if let Err(error) = self.plane.send_l2tp(inbound_spi, port, &datagram) {
+                        tracing::debug!(spi = %inbound_spi, "cannot send: {error}");
+                    }
+                }
+                Effect::Link { inbound_spi, link } => self.plane.link(inbound_spi, link),
                 Effect::Move { inbound_spi, path } => self.plane.move_peer(inbound_spi, path),
             }
         }

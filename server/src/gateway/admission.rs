@@ -27,7 +27,11 @@ impl Gateway {
         match self.lease(now, id, &session, request) {
             Ok(lease) => {
                 session.lease = lease;
-                self.effects.push_back(Effect::Admit { session: id, addresses: lease.addresses().collect() });
+                self.effects.push_back(Effect::Admit {
+                    session: id,
+                    addresses: lease.addresses().collect(),
+                    mtu: None,
+                });
                 self.sessions.insert(id, session);
             }
             Err(error) => {
@@ -166,6 +170,7 @@ impl Gateway {
             dns: remote.dns.clone(),
             domains: remote.dns_domains.clone(),
             routes: remote.routes.iter().map(|net| Prefix { address: net.network(), len: net.prefix_len() }).collect(),
+            nbns: Vec::new(),
             application_version: Some(concat!("Cygnet ", env!("CARGO_PKG_VERSION")).to_owned()),
         }
     }

@@ -119,6 +119,20 @@ impl Gateway {
         self.settle(now);
     }
 
+    /// Takes a UDP datagram to port 1701 that came out of an SA pair in transport mode, without UDP header. `port` is the
+    /// client's.
+    pub fn handle_l2tp(&mut self, now: Now, inbound_spi: EspSpi, port: u16, datagram: &[u8]) {
+        let Some(&session) = self.owners.get(&inbound_spi) else { return };
+        tracing::debug!(session = session.0, port, octets = datagram.len(), "L2TP");
+        self.settle(now);
+    }
+
+    /// The first packets of this SA all failed their integrity check.
+    pub fn all_forged(&mut self, now: Now, inbound_spi: EspSpi) {
+        let Some(&session) = self.owners.get(&inbound_spi) else { return };
+        self.report_all_forged(now, session, inbound_spi);
+    }
+
     /// Does what is due. Calling it earlier than [`Gateway::poll_timeout`] says does nothing.
     pub fn handle_timeout(&mut self, now: Now) {
         if now.instant >= self.next_metering {
@@ -187,6 +201,7 @@ impl Gateway {
         match event {
             Event::Eap { session, response: None, idi: _, path } => self.begin_login(now, session, path),
             Event::Eap { session, response: Some(response), .. } => self.continue_login(now, session, &response),
+            Event::XAuth { session, .. } => self.ike.xauth_continue(now.instant, session, false),
             Event::Authenticated { session, request } => self.admit(now, session, &request),
             Event::ChildUp { session, child, replaces } => self.child_up(session, child, replaces),
             Event::ChildDown { session, inbound_spi } => self.child_down(session, inbound_spi),

@@ -4,7 +4,7 @@
 
 use cygnet_ike::crypto::suite::Encr;
 use cygnet_ike::wire::num::ExchangeType;
-use cygnet_ike::{ChildSuite, CloseReason, Refusal, RefusalReason, SessionId};
+use cygnet_ike::{ChildSuite, CloseReason, EspSpi, Refusal, RefusalReason, SessionId};
 use jiff::Unit;
 
 use super::session::{Login, Session, Stage};
@@ -12,6 +12,10 @@ use super::{Gateway, Now};
 use crate::control::model;
 use crate::explain::{Entry, Record};
 use crate::pool::PoolUsage;
+
+/// What helps against a client of which no packet is authentic (RFC 4868 section 2.3).
+const ALL_FORGED_FIX: &str = "with HMAC-SHA2-256 this client may cut the code to 96 bits, as Android 6 and 7 do: \
+     configure it for SHA-1, SHA2-512 or AES-GCM";
 
 impl Gateway {
     /// Who is connected, and the counters of the control plane.
@@ -101,6 +105,22 @@ impl Gateway {
             headline,
             details,
             fix: refusal.reason.fix(),
+        });
+    }
+
+    /// Not one packet of a fresh SA pair was authentic.
+    pub(super) fn report_all_forged(&mut self, now: Now, id: SessionId, inbound_spi: EspSpi) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let cipher = session.children.iter().find(|child| child.inbound_spi == inbound_spi).map_or("", |c| &c.cipher);
+        tracing::warn!(session = id.0, user = session.who(), peer = %session.path.peer, "no packet is authentic");
+        self.memory.record(Record {
+            when: now.wall,
+            peer: session.path.peer,
+            user: Some(session.who().to_owned()),
+            exchange: "ESP".to_owned(),
+            headline: "cannot be read: every packet fails its integrity check".to_owned(),
+            details: vec![format!("the cipher is {cipher}")],
+            fix: Some(ALL_FORGED_FIX.to_owned()),
         });
     }
 
