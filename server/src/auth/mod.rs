@@ -4,7 +4,7 @@
 //! Nothing here has a socket or a clock.
 
 pub mod eap;
-pub mod mschapv2;
-pub mod nt_hash;
 pub mod throttle;
 pub mod users;
+
+pub use cygnet_ppp::auth::{mschapv2, nt_hash};

@@ -3,7 +3,7 @@
 //! The scheme rests on DES and MD4 and is weak by today's measure. It is used only inside an IKE SA whose
 //! server was authenticated by certificate, and because it is the one password method that stock clients share.
 //!
-//! Does not: know packets (see [`super::eap`]) or accounts (see [`super::users`]).
+//! Does not: know packets or accounts.
 
 use des::Des;
 use des::cipher::{BlockCipherEncrypt, KeyInit};
