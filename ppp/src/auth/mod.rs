@@ -23,7 +23,7 @@ pub mod nt_hash;
 mod verdict;
 
 pub use authenticator::{AuthEvent, AuthSeed, Authenticator};
-pub use credentials::{Credentials, Password, Proof, Verifier};
+pub use credentials::{Credentials, Password, Proof, Verifier, chap_md5, name_text};
 pub use failure::AuthFailure;
 pub use method::Method;
 pub use verdict::{Msk, MutualProof, Verdict};
