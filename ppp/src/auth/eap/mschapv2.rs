@@ -1,6 +1,6 @@
 //! The payloads of EAP-MSCHAPv2 (draft-kamath-pppext-eap-mschapv2-02): what follows the type byte 26.
 //!
-//! Does not: compute anything (see [`super::super::mschapv2`]), nor change passwords (OpCode 7).
+//! Does not: compute anything (see [`crate::auth::mschapv2`]), nor change passwords (OpCode 7).
 
 #![deny(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@
     clippy::cast_possible_truncation
 )]
 
-use cygnet_ppp::auth::NAME_MAX;
+use crate::auth::NAME_MAX;
 use nom::bytes::complete::{tag, take};
 use nom::combinator::{all_consuming, eof, rest};
 use nom::number::complete::{be_u8, be_u16};

@@ -1,8 +1,8 @@
 //! The EAP server against a client made of the same RFC functions, one test per way a login can go.
 
-use cygnet_ppp::auth::mschapv2::{Challenges, nt_response};
-use cygnet_ppp::auth::nt_hash::NtHash;
-use cygnet_ppp::auth::{Proof, Verifier};
+use crate::auth::mschapv2::{Challenges, nt_response};
+use crate::auth::nt_hash::NtHash;
+use crate::auth::{Proof, Verifier};
 use proptest::prelude::*;
 
 use super::*;

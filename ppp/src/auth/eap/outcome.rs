@@ -1,6 +1,6 @@
 //! What a response of the client, or a verdict about it, leads to.
 
-use cygnet_ppp::auth::{AuthFailure, Credentials, Msk};
+use crate::auth::{AuthFailure, Credentials, Msk};
 
 /// What follows a response of the client.
 pub enum EapOutcome {

@@ -2,7 +2,7 @@
 //!
 //! The name is a hint for logs and for counting failures. Who the client is follows from EAP-MSCHAPv2 alone.
 
-use cygnet_ppp::auth::{NAME_MAX, name_text as text};
+use crate::auth::{NAME_MAX, name_text as text};
 
 use super::Malformed;
 
