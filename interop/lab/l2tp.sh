@@ -103,7 +103,7 @@ ipsec_up_strongswan() {
   on "$node" test -S /var/run/charon.vici || charon "$node" kernel
   l2tp_swan_config | swan_load "$node" || die "client configuration, see $node/load.log"
   log_mark "$node"
-  swan "$node" --initiate --child l2tp --timeout 20 >"$OUT/$node/initiate.log"
+  swan "$node" --initiate --child l2tp --timeout "${CONNECT_TIMEOUT:-20}" >"$OUT/$node/initiate.log"
   rc=$?
   sas "$node" >"$OUT/$node/sas.txt"
   cat "$OUT/$node/initiate.log" "$OUT/$node/sas.txt"
