@@ -186,6 +186,9 @@ l2tp_route() { on "$1" sh -c ". /run/ppp-up.env; ip route replace ${2:-$LAN_NET}
 # The session is in the kernel's L2TP, its SA in transport mode.
 kernel_carries_l2tp() { on "$1" sh -c 'grep -q . /proc/net/pppol2tp && ip xfrm state | grep -q "mode transport"'; }
 
+# l2tp_numbers NODE: tunnel and session, ours and the peer's, as the client's kernel tells.
+l2tp_numbers() { on "$1" grep -oE '\b[0-9A-F]{4}/[0-9A-F]{4}\b' /proc/net/pppol2tp | sort -u | tr '\n' ' '; }
+
 # pppd_log NODE PATTERN
 pppd_log() {
   on "$1" sync

@@ -23,7 +23,7 @@ daemon lan twins python3 "$INTEROP/tools/twins.py" serve "$LAN_HOST" 7000 "$OUT/
 step "connect"
 l2tp_connect c1
 l2tp_connect c2 "$USER2" "$PASS2"
-for client in c1 c2; do info "$client: $(ppp_value "$client" IPLOCAL), session $(on "$client" sed -n 's/^ *SESSION.*/&/p' /proc/net/pppol2tp | head -1)"; done
+for client in c1 c2; do info "$client: tunnel and session $(l2tp_numbers $client)"; done
 
 # The clients' senders run in the background of this shell; each leaves its verdict in a file of its own.
 send() { on "$1" python3 "$INTEROP/tools/twins.py" send "$LAN_HOST" 7000 "mark-of-$1" "$PACKETS" >"$OUT/$1/twins.txt" 2>&1; }
