@@ -2,10 +2,11 @@
 
 use cygnet_ike::crypto::secret::Secret;
 use cygnet_ike::{EapStep, Path, SessionId};
+use cygnet_ppp::auth::{AuthSeed, Credentials, Verdict};
 
 use super::session::Login;
 use super::{Gateway, Now};
-use crate::auth::eap::{EapFailure, EapOutcome, EapSeed, EapServer};
+use crate::auth::eap::{EapOutcome, EapServer};
 
 impl Gateway {
     /// The client has sent no AUTH payload: it wants to log in by EAP.
@@ -31,40 +32,49 @@ impl Gateway {
     }
 
     fn next_step(&mut self, now: Now, login: &mut Login, response: &[u8]) -> EapStep {
-        if let Some(name) = login.eap.name_to_prove(response)
-            && let Err(throttled) = self.throttle.admit(now.instant, login.path.peer.ip(), Some(&name))
-        {
-            self.report_login_failure(now, login, &throttled.to_string());
-            return EapStep::Failure { message: login.eap.failure() };
-        }
-        match login.eap.handle(response, &self.users, now.wall_clock()) {
-            EapOutcome::Request(message) => EapStep::Request(message),
-            EapOutcome::Rejected { message, reason } => {
-                self.login_failed(now, login, &reason);
-                EapStep::Request(message)
+        let outcome = match login.eap.handle(response) {
+            EapOutcome::Credentials(credentials) => {
+                let source = login.path.peer.ip();
+                if let Err(throttled) = self.throttle.admit(now.instant, source, Some(credentials.user())) {
+                    self.report_login_failure(now, login, &throttled.to_string());
+                    return EapStep::Failure { message: login.eap.failure() };
+                }
+                let verdict = self.judge(now, login, &credentials);
+                login.eap.verdict(verdict)
             }
+            outcome => outcome,
+        };
+        match outcome {
+            EapOutcome::Request(message) | EapOutcome::Rejected { message } => EapStep::Request(message),
             EapOutcome::Success { message, msk, user } => {
                 login.user = Some(user);
                 EapStep::Success { msk: Secret::from_slice(msk.expose()), message }
             }
             EapOutcome::Failure { message, reason } => {
                 if let Some(reason) = reason {
-                    self.login_failed(now, login, &reason);
+                    self.report_login_failure(now, login, &reason.to_string());
                 }
                 EapStep::Failure { message }
             }
+            EapOutcome::Credentials(_) => EapStep::Failure { message: login.eap.failure() },
         }
     }
 
-    fn login_failed(&mut self, now: Now, login: &Login, reason: &EapFailure) {
-        if reason.is_guess() {
+    /// Looks the client up, and notes a guess.
+    fn judge(&mut self, now: Now, login: &Login, credentials: &Credentials) -> Verdict {
+        let rejection = match self.users.check(credentials, now.wall_clock()) {
+            Ok(admitted) => return admitted.into(),
+            Err(rejection) => rejection,
+        };
+        if rejection.is_guess() {
             self.throttle.note_failure(now.instant, login.path.peer.ip(), login.eap.claimed_name());
         }
-        self.report_login_failure(now, login, &reason.to_string());
+        self.report_login_failure(now, login, &rejection.to_string());
+        Verdict::Rejected
     }
 
-    fn eap_seed(&mut self) -> EapSeed {
-        let mut seed = EapSeed { challenge: [0; 16], unused_challenge: [0; 16], identifier: 0 };
+    fn eap_seed(&mut self) -> AuthSeed {
+        let mut seed = AuthSeed { challenge: [0; 16], unused_challenge: [0; 16], identifier: 0 };
         self.random.fill(&mut seed.challenge);
         self.random.fill(&mut seed.unused_challenge);
         let mut identifier = [0];
