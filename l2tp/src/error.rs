@@ -47,6 +47,14 @@ pub enum RefusalReason {
         /// Attribute Type.
         attribute: u16,
     },
+    /// A message type that must be understood and is not.
+    #[error(
+        "The client sent a control message of type {kind}, which it calls mandatory and this gateway does not know."
+    )]
+    UnknownMessage {
+        /// Message Type.
+        kind: u16,
+    },
     /// A hidden AVP that must be understood, and no secret to read it.
     #[error(
         "The client's {message} contains hidden attributes, and this gateway has no L2TP secret to read them. Leave the client's field \"L2TP secret\" empty."

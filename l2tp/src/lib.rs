@@ -2,14 +2,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod avp;
 pub mod config;
 pub mod data;
 mod endpoint;
 pub mod error;
 pub mod event;
 pub mod header;
+pub mod hidden;
+pub mod message;
 pub mod random;
 pub mod secret;
+pub mod tunnel_auth;
 
 pub use config::Config;
 pub use endpoint::Endpoint;

@@ -1,43 +1,32 @@
 //! Who is at the other end: the authentication protocols of PPP, server side, as bytes in and bytes out.
 //!
-//! Nothing here has a socket, a clock or a list of users.
+//! ```text
+//!  packets of the client --> Authenticator --> AuthEvent::Credentials      (name, and proof of a password)
+//!                                 ^                     |
+//!                                 |                     v
+//!                              Verdict <-- whoever has the accounts: Credentials::prove(&Verifier)
+//! ```
+//!
+//! [`Authenticator`] runs one of PAP (RFC 1334), CHAP with MD5 (RFC 1994), MS-CHAPv2 (RFC 2759) and EAP (RFC 3748) on a
+//! link. [`eap::EapServer`] is the EAP part alone; IKEv2 uses it too. All of them ask the same question,
+//! [`Credentials`], and take the same answer, [`Verdict`], so accounts are looked at in one place.
+//!
+//! Does not: hold accounts, slow guessing down, log, or keep time.
 
-use zeroize::Zeroizing;
+mod authenticator;
+mod credentials;
+pub mod eap;
+mod failure;
+mod method;
+pub mod mschapv2;
+pub mod nt_hash;
+mod verdict;
 
-/// A way for the client to prove who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Method {
-    /// Name and password in the clear, RFC 1334.
-    Pap,
-    /// CHAP with MD5, RFC 1994.
-    ChapMd5,
-    /// MS-CHAPv2, RFC 2759.
-    MsChapV2,
-    /// EAP, RFC 3748; the method inside is MSCHAPv2.
-    Eap,
-}
+pub use authenticator::{AuthEvent, AuthSeed, Authenticator};
+pub use credentials::{Credentials, Password, Proof, Verifier, chap_md5, name_text};
+pub use failure::AuthFailure;
+pub use method::Method;
+pub use verdict::{Msk, MutualProof, Verdict};
 
-/// What a client gave to prove who it is.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Credentials {
-    /// From PAP.
-    Pap {
-        /// The name as given.
-        user: String,
-    },
-}
-
-/// The answer to [`Credentials`].
-#[non_exhaustive]
-pub enum Verdict {
-    /// They are right.
-    Accepted {
-        /// The account.
-        user: String,
-        /// MS-CHAPv2: the authenticator response, RFC 2759 section 8.7.
-        authenticator_response: Option<Zeroizing<[u8; 20]>>,
-    },
-    /// They are not, or the account may not come in.
-    Rejected,
-}
+/// Longest user name that is taken, in bytes: what an EAP-MSCHAPv2 or CHAP packet of that kind can carry at least.
+pub const NAME_MAX: usize = 253;
