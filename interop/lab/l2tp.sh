@@ -103,7 +103,7 @@ ipsec_up_strongswan() {
   on "$node" test -S /var/run/charon.vici || charon "$node" kernel
   l2tp_swan_config | swan_load "$node" || die "client configuration, see $node/load.log"
   log_mark "$node"
-  swan "$node" --initiate --child l2tp --timeout 20 >"$OUT/$node/initiate.log"
+  swan "$node" --initiate --child l2tp --timeout "${CONNECT_TIMEOUT:-20}" >"$OUT/$node/initiate.log"
   rc=$?
   sas "$node" >"$OUT/$node/sas.txt"
   cat "$OUT/$node/initiate.log" "$OUT/$node/sas.txt"
@@ -185,6 +185,9 @@ l2tp_route() { on "$1" sh -c ". /run/ppp-up.env; ip route replace ${2:-$LAN_NET}
 
 # The session is in the kernel's L2TP, its SA in transport mode.
 kernel_carries_l2tp() { on "$1" sh -c 'grep -q . /proc/net/pppol2tp && ip xfrm state | grep -q "mode transport"'; }
+
+# l2tp_numbers NODE: tunnel and session, ours and the peer's, as the client's kernel tells.
+l2tp_numbers() { on "$1" grep -oE '\b[0-9A-F]{4}/[0-9A-F]{4}\b' /proc/net/pppol2tp | sort -u | tr '\n' ' '; }
 
 # pppd_log NODE PATTERN
 pppd_log() {

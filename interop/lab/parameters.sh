@@ -20,6 +20,9 @@
 : "${SRV_NAT:=no}"                # yes: clients appear with the gateway's addresses
 : "${SRV_CLIENT_TO_CLIENT:=no}"   # yes: clients may reach each other
 : "${SRV_ESP:=}"                  # ESP proposals; empty: the driver's own list
+: "${SRV_POLICY:=}"               # names of policies; empty: the driver's own
+: "${SRV_REMOTE:=}" ; : "${SRV_USERS:=}"   # Cygnet only: more lines of [remote] and [users], separated by ;
+: "${SRV_DEVICES:=}"              # sessions that a user may have at the same time
 : "${SRV_PPP_AUTH:=mschap-v2}"    # how a user proves who they are inside L2TP: mschap-v2, chap, pap
 : "${GROUP:=iopgroup}"            # XAuth: the name of the group whose key PSK is
 : "${AGGRESSIVE:=no}"             # XAuth: aggressive mode
