@@ -34,7 +34,7 @@ pub(super) struct Inbound {
     pub(super) silent: bool,
     /// When a move may be told again.
     pub(super) next_move_report: Duration,
-    /// Packets that failed the integrity check before any passed it.
+    /// Packets of this SPI that failed the integrity check before any passed it.
     pub(super) forged: u8,
 }
 
@@ -152,7 +152,8 @@ impl Inbound {
 
     /// Notes a packet that is not the peer's, or that only looks so because we check it in another way than the peer sealed it.
     fn note_stranger(&mut self, reason: DropReason) -> News {
-        let counts = self.silent && reason == DropReason::Integrity;
+        // A code of another length leaves no whole blocks.
+        let counts = self.silent && matches!(reason, DropReason::Integrity | DropReason::Runt);
         self.forged = self.forged.saturating_add(counts.into());
         News { all_forged: counts && self.forged == ALL_FORGED, ..News::default() }
     }
