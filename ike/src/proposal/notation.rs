@@ -154,8 +154,9 @@ fn name_of<T: PartialEq>(table: &'static [(&'static str, T)], value: &T) -> &'st
     table.iter().find(|(_, other)| other == value).map_or("?", |(name, _)| name)
 }
 
+/// The word for a cipher. That of 3DES can be printed, but not be configured.
 pub(super) fn encr_name(encr: Encr) -> &'static str {
-    name_of(&ENCRS, &encr)
+    if encr == Encr::TripleDesCbc { "3des" } else { name_of(&ENCRS, &encr) }
 }
 
 pub(super) fn integ_name(integ: Integ) -> &'static str {

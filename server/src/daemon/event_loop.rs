@@ -87,8 +87,7 @@ impl EventLoop {
         let Started { plane, datagrams, ike, features } = userspace::start(data_plane_config(&settings, clock))?;
         let gateway = Gateway::new(
             Arc::clone(&settings),
-            Box::new(SystemRandom),
-            Box::new(SystemRandom),
+            [Box::new(SystemRandom), Box::new(SystemRandom), Box::new(SystemRandom)],
             Box::new(plane.meter()),
             workers(&settings),
             Now { instant: clock.now(), wall: clock.wall() },

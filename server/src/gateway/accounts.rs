@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cygnet_ppp::auth::Verifier;
 use rustls_pki_types::UnixTime;
 
 use super::ConfigurationError;
@@ -34,7 +35,7 @@ pub(super) fn fixed_addresses(settings: &Settings) -> FixedAddresses {
 fn account(user: &crate::config::User) -> User {
     User {
         name: user.name.clone(),
-        nt_hash: NtHash::from_bytes(*user.nt_hash.expose()),
+        verifier: Verifier::of_nt_hash(NtHash::from_bytes(*user.nt_hash.expose())),
         group: None,
         addresses: user.ipv4.map(Into::into).into_iter().chain(user.ipv6.map(Into::into)).collect(),
         expires: user

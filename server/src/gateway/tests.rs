@@ -60,8 +60,7 @@ impl Site {
         let settings = settings(&folder, remote);
         let gateway = Gateway::new(
             settings,
-            Box::new(SeededRandom::new(1)),
-            Box::new(SeededRandom::new(2)),
+            [1, 2, 3].map(|seed| Box::new(SeededRandom::new(seed)) as Box<dyn Random + Send>),
             Box::new(Still),
             2,
             now,

@@ -11,6 +11,7 @@
     clippy::cast_possible_truncation
 )]
 
+use crate::auth::NAME_MAX;
 use nom::bytes::complete::{tag, take};
 use nom::combinator::{all_consuming, eof, rest};
 use nom::number::complete::{be_u8, be_u16};
@@ -18,7 +19,6 @@ use nom::{IResult, Parser};
 
 use super::Malformed;
 use super::packet::reject;
-use crate::auth::users::NAME_MAX;
 
 const CHALLENGE: u8 = 1;
 const RESPONSE: u8 = 2;
