@@ -18,7 +18,7 @@ use crate::config::{self, Settings, Surroundings};
 use crate::control::model::{Counter, Failure, Reloaded, Status};
 use crate::control::{ControlCommand, api};
 use crate::dataplane::userspace::{
-    self, DataPlaneConfig, IkeDatagram, IkeSender, L2tpDatagram, Started, ToControl, UserspaceDataPlane,
+    self, DataPlaneConfig, Datagrams, IkeDatagram, IkeSender, L2tpDatagram, Started, ToControl, UserspaceDataPlane,
 };
 use crate::dataplane::{DataPlane, DataPlaneEvent, SaPair};
 use crate::gateway::{Effect, Gateway, Now};
@@ -44,7 +44,7 @@ pub(super) struct EventLoop {
     clock: Clock,
     gateway: Gateway,
     plane: UserspaceDataPlane,
-    datagrams: mpsc::Receiver<ToControl>,
+    datagrams: Datagrams,
     ike: IkeSender,
     events: Arc<Notify>,
     host: HostNetwork,
@@ -195,7 +195,7 @@ impl EventLoop {
                 }
                 None => break,
             }
-            next = self.datagrams.try_recv().ok();
+            next = self.datagrams.try_recv();
         }
     }
 
