@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod accept;
 pub mod avp;
 pub mod config;
 pub mod data;
@@ -11,11 +12,20 @@ pub mod event;
 pub mod header;
 pub mod hidden;
 pub mod message;
+mod output;
 pub mod random;
+mod reliable;
 pub mod secret;
+mod session;
+#[doc(hidden)]
+pub mod testing;
+mod timer;
+mod tunnel;
 pub mod tunnel_auth;
 
 pub use config::Config;
 pub use endpoint::Endpoint;
 pub use error::{Malformed, Refusal, RefusalReason};
 pub use event::{ChannelId, Counters, Event, Reason, SessionInfo, SessionKey, Transmit, TunnelInfo, TunnelPhase};
+pub use random::Random;
+pub use secret::Secret;

@@ -8,6 +8,8 @@ pub mod config;
 mod control;
 pub mod event;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod generator;
 pub mod inner;
 mod ipcp;
@@ -17,6 +19,8 @@ pub mod link;
 pub mod malformed;
 pub mod option;
 pub mod packet;
+#[doc(hidden)]
+pub mod testing;
 mod timer;
 
 pub use config::{Grant, LinkConfig, Seed, Timing};

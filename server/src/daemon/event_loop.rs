@@ -18,7 +18,7 @@ use crate::config::{self, Settings, Surroundings};
 use crate::control::model::{Counter, Failure, Reloaded, Status};
 use crate::control::{ControlCommand, api};
 use crate::dataplane::userspace::{
-    self, DataPlaneConfig, IkeDatagram, IkeSender, L2tpDatagram, Started, ToControl, UserspaceDataPlane,
+    self, DataPlaneConfig, Datagrams, IkeDatagram, IkeSender, L2tpDatagram, Started, ToControl, UserspaceDataPlane,
 };
 use crate::dataplane::{DataPlane, DataPlaneEvent, SaPair};
 use crate::gateway::{Effect, Gateway, Now};
@@ -44,7 +44,7 @@ pub(super) struct EventLoop {
     clock: Clock,
     gateway: Gateway,
     plane: UserspaceDataPlane,
-    datagrams: mpsc::Receiver<ToControl>,
+    datagrams: Datagrams,
     ike: IkeSender,
     events: Arc<Notify>,
     host: HostNetwork,
@@ -195,7 +195,7 @@ impl EventLoop {
                 }
                 None => break,
             }
-            next = self.datagrams.try_recv().ok();
+            next = self.datagrams.try_recv();
         }
     }
 
@@ -226,7 +226,7 @@ impl EventLoop {
                         tracing::debug!(peer = %path.peer, "cannot send: {error}");
                     }
                 }
-                Effect::Admit { session, addresses, mtu: _ } => self.admit(session, addresses),
+                Effect::Admit { session, addresses, mtu } => self.admit(session, addresses, mtu),
                 Effect::Expel { addresses } => self.expel(addresses),
                 Effect::Install { session, child, replaces } => self.install(session, &child, replaces),
                 Effect::Remove { inbound_spi } => self.plane.remove(inbound_spi),
@@ -242,10 +242,10 @@ impl EventLoop {
     }
 
     /// The host is prepared beside the loop; the outcome comes back as [`Wake::Admission`].
-    fn admit(&self, session: SessionId, addresses: Vec<IpAddr>) {
+    fn admit(&self, session: SessionId, addresses: Vec<IpAddr>, mtu: Option<u16>) {
         let (host, done) = (self.host.clone(), self.admitted.clone());
         tokio::spawn(async move {
-            let outcome = host.admit(addresses).await.map_err(|error| error.to_string());
+            let outcome = host.admit(addresses, mtu).await.map_err(|error| error.to_string());
             // Nobody listens any more when the gateway has stopped.
             let _ = done.send(Admission { session, outcome }).await;
         });

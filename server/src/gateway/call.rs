@@ -305,8 +305,8 @@ impl Gateway {
         self.send_frames(key);
         let Some(call) = self.calls.get(&key) else { return };
         let demands_mppe = *reason == CloseReason::PeerTerminated && call.wanted_ccp && now.instant < call.since + SOON;
-        let text = ppp_end::text(reason);
-        let fix = if demands_mppe { Some(ppp_end::MPPE_FIX.to_owned()) } else { ppp_end::fix(reason) };
+        let (text, fix) = ppp_end::explain(reason);
+        let fix = if demands_mppe { Some(ppp_end::MPPE_FIX.to_owned()) } else { fix };
         let path = self.channels.get(&SessionId(key.channel.0)).map(|channel| channel.path);
         if let (false, Some(path), true) = (self.sessions.contains_key(&call.id), path, ppp_end::is_news(reason)) {
             self.report_ppp_failure(now, path, &text, fix.clone());

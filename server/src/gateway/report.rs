@@ -322,7 +322,7 @@ pub(super) fn cipher_name(suite: &ChildSuite) -> String {
 }
 
 /// Texts of ours say what is wrong, and after a semicolon what to change.
-fn sentence_and_fix(text: &str) -> (String, Option<String>) {
+pub(super) fn sentence_and_fix(text: &str) -> (String, Option<String>) {
     match text.split_once("; ") {
         Some((sentence, fix)) => (sentence.to_owned(), Some(fix.to_owned())),
         None => (text.to_owned(), None),

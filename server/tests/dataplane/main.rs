@@ -212,7 +212,7 @@ fn ike_messages_reach_the_control_plane_and_answers_their_sender() {
         let request = [marker, b"\x01an IKE message of some length"].concat();
         client.send_to(&request, (address, port)).unwrap();
         let Started { datagrams, ike, .. } = &mut gateways.sides[RIGHT];
-        let Some(ToControl::Ike(datagram)) = datagrams.blocking_recv() else { panic!("an IKE message") };
+        let ToControl::Ike(datagram) = eventually("an IKE message", || datagrams.try_recv()) else { panic!("IKE") };
         assert_eq!(datagram.message, &request[marker.len()..]);
         assert_eq!(
             datagram.path.local,
