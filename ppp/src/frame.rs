@@ -94,9 +94,8 @@ pub fn parse(frame: &[u8]) -> Result<(Protocol, usize), Malformed> {
         all => (all, 0),
     };
     match rest {
-        [] => Err(Malformed::Frame),
         [short, ..] if short & 1 == 1 => Ok((Protocol(u16::from(*short)), skipped.saturating_add(1))),
-        [_] => Err(Malformed::Frame),
+        [] | [_] => Err(Malformed::Frame),
         [high, low, ..] if low & 1 == 1 => Ok((Protocol(u16::from_be_bytes([*high, *low])), skipped.saturating_add(2))),
         _ => Err(Malformed::Protocol),
     }

@@ -3,6 +3,7 @@
 //! Each function takes any bytes and panics if a property does not hold: parsing never panics, and what was parsed can
 //! be emitted and parsed again to the same value. It is not part of the public interface of the crate.
 
+use crate::auth::eap;
 use crate::frame::{self, Head};
 use crate::option::{MAX_BODY, OptionWriter, Options};
 use crate::packet::Packet;
@@ -30,6 +31,27 @@ pub fn options(data: &[u8]) {
     assert!(out.as_slice().len() <= MAX_BODY);
     if all {
         assert_eq!(out.as_slice(), data);
+    }
+}
+
+/// An EAP packet, and the MSCHAPv2 payload in it.
+pub fn eap(bytes: &[u8]) {
+    let Ok(packet) = eap::Packet::parse(bytes) else { return };
+    let emitted = packet.emit().expect("not longer than what was parsed");
+    assert_eq!(eap::Packet::parse(&emitted), Ok(packet));
+    let mut out = Vec::new();
+    match packet {
+        eap::Packet::Request { method: eap::EapType::MSCHAPV2, data, .. } => {
+            let Ok(request) = eap::MsChapRequest::parse(data) else { return };
+            request.emit(&mut out);
+            assert_eq!(eap::MsChapRequest::parse(&out), Ok(request));
+        }
+        eap::Packet::Response { method: eap::EapType::MSCHAPV2, data, .. } => {
+            let Ok(response) = eap::MsChapResponse::parse(data) else { return };
+            response.emit(&mut out);
+            assert_eq!(eap::MsChapResponse::parse(&out), Ok(response));
+        }
+        _ => {}
     }
 }
 

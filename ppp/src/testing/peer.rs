@@ -36,6 +36,8 @@ pub struct Peer {
     pub rejected: Vec<Protocol>,
     /// IP packets that came in while the link was up.
     pub packets: Vec<(Protocol, Vec<u8>)>,
+    /// The gateway refused name or password, or did not prove itself.
+    pub refused: bool,
     /// LCP has ended.
     pub ended: bool,
     transmits: VecDeque<Bytes>,
@@ -49,13 +51,9 @@ impl Peer {
         for (_, value) in own.iter_mut().filter(|(kind, value)| *kind == 5 && value.is_empty()) {
             *value = magic.to_be_bytes().to_vec();
         }
-        let timing = Timing { quick_restart: Duration::from_secs(3), ..Timing::default() };
-        let mut lcp = Lcp::new(Wishes::new(own, profile.auth.clone()), timing);
+        let mut lcp = Lcp::new(Wishes::new(own, profile.auth.clone()), timing());
         lcp.open(now);
-        let ipv6cp = profile.ipv6.map(|identifier| {
-            Ipv6cp::new(Wishes::new(vec![(1, identifier.to_be_bytes().to_vec())], Vec::new()), timing)
-        });
-        let ipcp = Ipcp::new(Wishes::new(profile.ipcp.clone(), Vec::new()), timing);
+        let (ipcp, ipv6cp) = network(&profile);
         let mut peer = Self {
             profile,
             name: name.to_owned(),
@@ -67,6 +65,7 @@ impl Peer {
             ipv6cp,
             rejected: Vec::new(),
             packets: Vec::new(),
+            refused: false,
             ended: false,
             transmits: VecDeque::new(),
         };
@@ -207,6 +206,7 @@ impl Peer {
         if let (Some(answer), Some(protocol)) = (answer, protocol) {
             self.send(protocol, &answer);
         }
+        self.refused |= self.login_outcome() == Some(false);
         if !before && self.is_logged_in() {
             self.pap_due = None;
             self.begin_network(now);
@@ -249,13 +249,19 @@ impl Peer {
         while let Some(signal) = self.lcp.poll_signal() {
             match signal {
                 Signal::Up => self.begin_login(now),
-                Signal::Down => {}
+                Signal::Down => self.leave_network(),
                 Signal::Finished(_) => self.ended = true,
             }
         }
         while self.ipcp.poll_signal().is_some() {}
         while self.ipv6cp.as_mut().and_then(Control::poll_signal).is_some() {}
         self.flush();
+    }
+
+    /// LCP begins anew, so everything above it does.
+    fn leave_network(&mut self) {
+        (self.login, self.pap_due) = (None, None);
+        (self.ipcp, self.ipv6cp) = network(&self.profile);
     }
 
     fn begin_login(&mut self, now: Instant) {
@@ -280,4 +286,17 @@ impl Peer {
             self.send(Protocol::IPV6CP, &packet);
         }
     }
+}
+
+/// Clients keep to the restart timer of RFC 1661 section 4.6.
+fn timing() -> Timing {
+    Timing { quick_restart: Duration::from_secs(3), ..Timing::default() }
+}
+
+/// The protocols of the network phase, not yet begun.
+fn network(profile: &Profile) -> (Ipcp, Option<Ipv6cp>) {
+    let ipv6cp = profile
+        .ipv6
+        .map(|identifier| Ipv6cp::new(Wishes::new(vec![(1, identifier.to_be_bytes().to_vec())], Vec::new()), timing()));
+    (Ipcp::new(Wishes::new(profile.ipcp.clone(), Vec::new()), timing()), ipv6cp)
 }

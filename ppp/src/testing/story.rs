@@ -205,3 +205,23 @@ impl Teller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Six exchanges, a verdict, a grant, and then some: the seeds of the corpus do reach the last phase.
+    #[test]
+    fn a_script_brings_a_link_up() {
+        for setup in 0..4 {
+            let mut teller = Teller::new(setup);
+            let operations = [&[0; 8][..], &[11, 1, 0, 0, 12], &[0; 16]].concat();
+            let mut script = Script(&operations);
+            while let Some(operation) = script.octet() {
+                teller.perform(operation, &mut script);
+            }
+            assert!(teller.link.info().ipv4, "client {setup}: {:?}", teller.link.info());
+            teller.end();
+        }
+    }
+}
