@@ -146,10 +146,7 @@ fn no_answer_to_a_first_message_is_larger_than_it() {
         let mut pair = V1Pair::new(server(), LinkQuality::PERFECT, 1);
         pair.connect(stock(client), 2);
         let request = pair.clients[0].poll_transmit().expect("the first message").payload;
-        let path = cygnet_ike::Path {
-            local: pair.clients[0].path().peer,
-            peer: pair.clients[0].path().local,
-        };
+        let path = cygnet_ike::Path { local: pair.clients[0].path().peer, peer: pair.clients[0].path().local };
         pair.server.handle_datagram(pair.now, pair.wall, path, &request);
         let answers: Vec<_> = std::iter::from_fn(|| pair.server.poll_transmit()).collect();
         assert_eq!(answers.len(), 1, "{client:?}");
