@@ -209,9 +209,20 @@ fn a_key_for_a_network_or_a_name_is_tried_too() {
             (PskSelector::Any, Secret::from_slice(b"the key of everybody else")),
             (selector.clone(), Secret::from_slice(PSK)),
         ]);
-        let pair = login(config, client());
+        let mut client = client();
+        client.identity = V1Id::name(IdType::FQDN, "somebody.example");
+        let pair = login(config, client);
         assert!(pair.clients[0].is_up(), "{selector:?}: {:?}", pair.seen);
     }
+}
+
+#[test]
+fn the_key_of_somebody_else_is_a_wrong_key() {
+    let mut config = server();
+    let name = PskSelector::Identity(Identity::Fqdn("somebody.example".into()));
+    config.psks = PskTable::new(vec![(name, Secret::from_slice(PSK))]);
+    let pair = login(config, client());
+    assert!(pair.children.is_empty() && !pair.refusals().is_empty(), "{:?}", pair.seen);
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn identifications_are_echoed_byte_for_byte() {
         (address(Ipv4Addr::new(192, 168, 2, 2), 56_322), address(V1_SERVER, 1701)),
         (address(PRIVATE, 0), address(V1_SERVER, 1701)),
         (V1Id::ip4(V1Pair::address(0), 17, 1701), V1Id::ip4(V1_SERVER, 17, 1701)),
-        (V1Id::name(IdType::FQDN, "old-windows"), address(server_seen, 1701)),
+        (V1Id { protocol: 17, port: 1701, ..V1Id::name(IdType::FQDN, "old-windows") }, address(server_seen, 1701)),
     ];
     for (local, remote) in pairs {
         let mut config = client();
