@@ -8,8 +8,10 @@ use crate::event::Path;
 use crate::wire::EspSpi;
 use crate::wire::v2::TrafficSelector;
 
-/// A pair of ESP SAs in tunnel mode, one for each direction.
+/// A pair of ESP SAs, one for each direction.
 pub struct ChildSa {
+    /// What is inside of its packets.
+    pub mode: ChildMode,
     /// Chosen by us; what we receive carries it. Its first byte is 1 + the shard of the packet path.
     pub inbound_spi: EspSpi,
     /// Chosen by the peer; what we send carries it.
@@ -26,6 +28,16 @@ pub struct ChildSa {
     pub udp_encap: bool,
     /// Addresses of the outer packets.
     pub path: Path,
+}
+
+/// What the packets of a Child SA hold, RFC 4303 section 3.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChildMode {
+    /// IP packets; every Child SA of IKEv2.
+    Tunnel,
+    /// UDP between the two outer addresses: L2TP, RFC 3193. Of the selectors only the ports mean something, since the
+    /// addresses are what the client saw of the network on its side of a NAT.
+    Transport,
 }
 
 /// Algorithms of a Child SA.

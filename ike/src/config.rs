@@ -8,6 +8,7 @@ use crate::credential::{Authorities, Credential};
 use crate::identity::Identity;
 use crate::proposal::Policy;
 use crate::psk::PskTable;
+use crate::v1::V1Config;
 
 /// Configuration of an [`Endpoint`](crate::Endpoint).
 pub struct Config {
@@ -29,6 +30,8 @@ pub struct Config {
     pub force_udp_encap: bool,
     /// Whether several clients share an identity, so that INITIAL_CONTACT of one says nothing about the others.
     pub shared_identities: bool,
+    /// IKEv1 for L2TP and XAUTH clients; `None`: its messages are counted and dropped.
+    pub ikev1: Option<V1Config>,
     /// Shard of the IKE SAs: first byte of our IKE SPIs minus 1.
     pub ike_shard: u8,
     /// Number of shards of the packet path, 1 to 255: the first byte of an inbound ESP SPI is 1 + shard.
@@ -53,6 +56,7 @@ impl Config {
             rsa_sha1: true,
             force_udp_encap: false,
             shared_identities: false,
+            ikev1: None,
             ike_shard: 0,
             esp_shards: 1,
             limits: Limits::default(),

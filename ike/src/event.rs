@@ -78,6 +78,20 @@ pub enum Event {
         /// What it wants.
         request: AccessRequest,
     },
+    /// The client logs in by name and password (XAUTH over IKEv1, draft-beaulieu-ike-xauth-02); to be answered by
+    /// [`Endpoint::xauth_continue`](crate::Endpoint::xauth_continue).
+    XAuth {
+        /// Who.
+        session: SessionId,
+        /// The user name as typed.
+        user: String,
+        /// The password as typed.
+        password: Secret,
+        /// What the client called itself in phase 1.
+        identity: Identity,
+        /// Where it is.
+        path: Path,
+    },
     /// A Child SA is ready: to be installed for both directions.
     ///
     /// With `replaces`, the old pair keeps receiving until its [`Event::ChildDown`], and sending goes on with the old
@@ -104,14 +118,16 @@ pub enum Event {
         /// The new addresses.
         path: Path,
     },
-    /// The IKE SA is complete and the client has been told so.
+    /// The IKE SA is complete and the client has been told so. An L2TP client (IKEv1 without XAUTH) raises this without
+    /// [`Event::Authenticated`]: it logs in inside of the tunnel.
     Established {
         /// Who.
         session: SessionId,
         /// What is known about it.
         info: Box<SessionInfo>,
     },
-    /// The session is over; its Child SAs went down before. Sent for every session that was [`Event::Authenticated`].
+    /// The session is over; its Child SAs went down before. Sent for every session that was [`Event::Authenticated`] or
+    /// [`Event::Established`].
     Closed {
         /// Whose.
         session: SessionId,
@@ -131,6 +147,26 @@ pub enum AuthenticatedBy {
     Certificate,
     /// EAP; who it is in truth, the EAP server knows.
     Eap,
+    /// Name and password by XAUTH, after a pre-shared key or certificate.
+    XAuth,
+}
+
+/// The version of IKE that a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IkeVersion {
+    /// IKEv1, RFC 2409.
+    V1,
+    /// IKEv2, RFC 7296.
+    V2,
+}
+
+impl fmt::Display for IkeVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V1 => "IKEv1",
+            Self::V2 => "IKEv2",
+        })
+    }
 }
 
 /// What an authenticated client asks for.
@@ -170,6 +206,8 @@ pub struct Grant {
     pub domains: Vec<String>,
     /// Networks on our side of the tunnel; empty: everything.
     pub routes: Vec<Prefix>,
+    /// NetBIOS name servers, told by IKEv1's mode configuration only.
+    pub nbns: Vec<Ipv4Addr>,
     /// Answer to APPLICATION_VERSION; `None`: no answer.
     pub application_version: Option<String>,
 }
@@ -243,6 +281,8 @@ impl fmt::Display for CloseReason {
 pub struct SessionInfo {
     /// Which.
     pub session: SessionId,
+    /// Which IKE the client speaks.
+    pub version: IkeVersion,
     /// How far it is.
     pub state: SessionState,
     /// Where the client is.
@@ -253,7 +293,7 @@ pub struct SessionInfo {
     pub identity: Option<Identity>,
     /// How it has proven that; `None` before it did.
     pub by: Option<AuthenticatedBy>,
-    /// Algorithms of the IKE SA, such as `aes256gcm16-prfsha384-ecp384`.
+    /// Algorithms of the IKE SA, such as `aes256gcm16-prfsha384-ecp384`; of IKEv1 such as `aes256-sha1-ecp384`.
     pub ike_suite: String,
     /// Algorithms of the newest Child SA.
     pub child_suite: Option<String>,

@@ -87,17 +87,19 @@ pub mod refusal;
 mod retransmit;
 #[doc(hidden)]
 pub mod testing;
+mod v1;
 mod v2;
 pub mod wire;
 
 pub use cert::UnixTime;
-pub use child_sa::{ChildKeys, ChildSa, ChildSuite, DirectionKeys};
+pub use child_sa::{ChildKeys, ChildMode, ChildSa, ChildSuite, DirectionKeys};
 pub use config::{Config, Limits, Timing};
 pub use credential::{Authorities, Credential, CredentialError};
 pub use endpoint::Endpoint;
 pub use event::{
-    AccessRequest, AuthenticatedBy, CloseReason, Counters, Denial, EapStep, Event, Grant, Path, Prefix, SessionId,
-    SessionInfo, SessionState, Transmit,
+    AccessRequest, AuthenticatedBy, CloseReason, Counters, Denial, EapStep, Event, Grant, IkeVersion, Path, Prefix,
+    SessionId, SessionInfo, SessionState, Transmit,
 };
 pub use refusal::{Refusal, RefusalReason};
+pub use v1::V1Config;
 pub use wire::{EspSpi, IkeSpi};

@@ -8,7 +8,7 @@ use crate::cert::CertError;
 use crate::crypto::sign::SignatureError;
 use crate::event::{Path, SessionId};
 use crate::identity::Identity;
-use crate::proposal::Mismatch;
+use crate::proposal::{Mismatch, PolicyName, V1Mismatch};
 use crate::wire::Malformed;
 use crate::wire::num::{AuthMethod, ExchangeType, GroupId, PayloadType};
 use crate::wire::v2::TrafficSelector;
@@ -47,6 +47,32 @@ pub enum RefusalReason {
     IkeProposal(Mismatch),
     /// None of the offered suites for the Child SA is acceptable.
     ChildProposal(Mismatch),
+    /// None of the transforms that an IKEv1 client offers for phase 1 is acceptable.
+    V1Phase1Proposal(V1Mismatch),
+    /// None of the transforms that an IKEv1 client offers for phase 2 is acceptable.
+    V1Phase2Proposal(V1Mismatch),
+    /// An IKEv1 client that was refused for nothing but its old algorithms.
+    LegacyOnly {
+        /// The named set that would let it in.
+        policy: PolicyName,
+        /// What it offers.
+        mismatch: V1Mismatch,
+    },
+    /// The client begins aggressive mode, which is not switched on.
+    AggressiveDisabled,
+    /// The client wants to log in by XAUTH, which is not switched on.
+    XAuthDisabled,
+    /// The client wants L2TP, which is not switched on.
+    L2tpDisabled,
+    /// The client fell silent where Windows does when it sees that the gateway is behind address translation.
+    GatewayBehindNat,
+    /// The client was to log in by XAUTH and did not answer the question as it should.
+    XAuthReply {
+        /// What is wrong with the answer.
+        problem: &'static str,
+    },
+    /// User name or password given by XAUTH is wrong.
+    XAuthFailed,
     /// Not of the group that we would take; the client may try again with that one.
     OtherGroup {
         /// The right group.
@@ -132,6 +158,15 @@ impl RefusalReason {
             Self::MajorVersion(_) => "major_version",
             Self::IkeProposal(_) => "ike_proposal",
             Self::ChildProposal(_) => "child_proposal",
+            Self::V1Phase1Proposal(_) => "v1_phase1_proposal",
+            Self::V1Phase2Proposal(_) => "v1_phase2_proposal",
+            Self::LegacyOnly { .. } => "legacy_only",
+            Self::AggressiveDisabled => "aggressive_disabled",
+            Self::XAuthDisabled => "xauth_disabled",
+            Self::L2tpDisabled => "l2tp_disabled",
+            Self::GatewayBehindNat => "gateway_behind_nat",
+            Self::XAuthReply { .. } => "xauth_reply",
+            Self::XAuthFailed => "xauth_failed",
             Self::OtherGroup { .. } => "other_group",
             Self::KeyExchange => "key_exchange",
             Self::Identity => "identity",
@@ -167,6 +202,22 @@ impl RefusalReason {
                 Some(name) => format!("allow it with policy = [..., \"{}\"]", name.name()),
                 None => "configure the client to offer one of the accepted suites".into(),
             },
+            Self::V1Phase1Proposal(_) | Self::V1Phase2Proposal(_) => {
+                "configure the client to offer AES with SHA-1 or SHA-2 and group 14, 19 or 20".into()
+            }
+            Self::LegacyOnly { policy, .. } => format!(
+                "this looks like Android 10 or older, or an old router: let it in with policy = [..., \"{}\"]",
+                policy.name()
+            ),
+            Self::AggressiveDisabled => {
+                "remove the group name on the client, or set aggressive = true (which exposes a hash of the key)".into()
+            }
+            Self::XAuthDisabled => "add \"xauth\" to protocols, or use L2TP or IKEv2 on the client".into(),
+            Self::L2tpDisabled => "add \"l2tp\" to protocols, or use IKEv2 on the client".into(),
+            Self::GatewayBehindNat => "on this Windows client set AssumeUDPEncapsulationContextOnSendRule to 2 under \
+                 HKLM\\SYSTEM\\CurrentControlSet\\Services\\PolicyAgent and restart it, and let UDP port 4500 through"
+                .into(),
+            Self::XAuthFailed => "check user name and password".into(),
             Self::NoPsk => "add a psk for this identity or address, or one for everybody".into(),
             Self::WrongPsk => "enter the same pre-shared key on both sides".into(),
             Self::EapUnavailable { certificate_missing: true } => {
@@ -225,6 +276,15 @@ impl fmt::Display for RefusalReason {
             Self::MajorVersion(major) => write!(f, "the client speaks version {major} of IKE"),
             Self::IkeProposal(mismatch) => write!(f, "no acceptable IKE suite: {mismatch}"),
             Self::ChildProposal(mismatch) => write!(f, "no acceptable ESP suite: {mismatch}"),
+            Self::V1Phase1Proposal(mismatch) => write!(f, "no acceptable IKEv1 phase 1 transform: {mismatch}"),
+            Self::V1Phase2Proposal(mismatch) => write!(f, "no acceptable IKEv1 phase 2 transform: {mismatch}"),
+            Self::LegacyOnly { mismatch, .. } => write!(f, "the client offers old algorithms only: {mismatch}"),
+            Self::AggressiveDisabled => write!(f, "the client begins aggressive mode, which is switched off"),
+            Self::XAuthDisabled => write!(f, "the client wants to log in by XAUTH, which is switched off"),
+            Self::L2tpDisabled => write!(f, "the client wants L2TP, which is switched off"),
+            Self::GatewayBehindNat => write!(f, "the client fell silent when it had to send from UDP port 4500"),
+            Self::XAuthReply { problem } => write!(f, "the client's answer to the XAUTH question: {problem}"),
+            Self::XAuthFailed => write!(f, "user name or password is wrong"),
             Self::OtherGroup { wanted } => write!(f, "the client used another group than {wanted}, and may try again"),
             Self::KeyExchange => write!(f, "the client's Diffie-Hellman value is not acceptable"),
             Self::Identity => write!(f, "the client's identity is of an unknown kind or not valid"),

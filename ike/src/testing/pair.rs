@@ -177,6 +177,8 @@ impl Pair {
                 }
                 return;
             }
+            // The initiators here speak IKEv2.
+            Event::XAuth { session, .. } => return self.server.xauth_continue(self.now, session, false),
             Event::ChildUp { session, child, replaces } => {
                 let seen = Seen::ChildUp(session, child.inbound_spi, replaces);
                 self.children.insert(child.inbound_spi, *child);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tracing::debug;
 
-use crate::child_sa::{ChildSa, ChildSuite};
+use crate::child_sa::{ChildMode, ChildSa, ChildSuite};
 use crate::crypto::dh::{Group, KeyPair};
 use crate::crypto::prf::Prf;
 use crate::crypto::secret::Secret;
@@ -160,6 +160,7 @@ pub(crate) fn make(
     let child = Child { inbound, outbound: chosen.spi, suite: chosen.suite, replaced_until: None };
     debug!(session = %session.id, %inbound, outbound = %chosen.spi, suite = %chosen.suite, ?replaces, "Child SA is up");
     let sa = ChildSa {
+        mode: ChildMode::Tunnel,
         inbound_spi: inbound,
         outbound_spi: chosen.spi,
         suite: chosen.suite,

@@ -17,7 +17,9 @@ use super::host;
 use crate::config::{self, Settings, Surroundings};
 use crate::control::model::{Counter, Failure, Reloaded, Status};
 use crate::control::{ControlCommand, api};
-use crate::dataplane::userspace::{self, DataPlaneConfig, IkeDatagram, IkeSender, Started, UserspaceDataPlane};
+use crate::dataplane::userspace::{
+    self, DataPlaneConfig, Datagrams, IkeDatagram, IkeSender, L2tpDatagram, Started, ToControl, UserspaceDataPlane,
+};
 use crate::dataplane::{DataPlane, DataPlaneEvent, SaPair};
 use crate::gateway::{Effect, Gateway, Now};
 use crate::io::clock::Clock;
@@ -42,7 +44,7 @@ pub(super) struct EventLoop {
     clock: Clock,
     gateway: Gateway,
     plane: UserspaceDataPlane,
-    datagrams: mpsc::Receiver<IkeDatagram>,
+    datagrams: Datagrams,
     ike: IkeSender,
     events: Arc<Notify>,
     host: HostNetwork,
@@ -67,7 +69,7 @@ struct Signals {
 
 /// Why the loop woke up.
 enum Wake {
-    Datagram(IkeDatagram),
+    Datagram(ToControl),
     DataPlane,
     Admission(Admission),
     Command(ControlCommand),
@@ -85,8 +87,7 @@ impl EventLoop {
         let Started { plane, datagrams, ike, features } = userspace::start(data_plane_config(&settings, clock))?;
         let gateway = Gateway::new(
             Arc::clone(&settings),
-            Box::new(SystemRandom),
-            Box::new(SystemRandom),
+            [Box::new(SystemRandom), Box::new(SystemRandom), Box::new(SystemRandom)],
             Box::new(plane.meter()),
             workers(&settings),
             Now { instant: clock.now(), wall: clock.wall() },
@@ -181,13 +182,20 @@ impl EventLoop {
     }
 
     /// Takes a message and as many more as are waiting.
-    fn take(&mut self, first: IkeDatagram) {
+    fn take(&mut self, first: ToControl) {
         let now = self.now();
         let mut next = Some(first);
         for _ in 0..DATAGRAM_BATCH {
-            let Some(IkeDatagram { path, message }) = next else { break };
-            self.gateway.handle_datagram(now, path, &message);
-            next = self.datagrams.try_recv().ok();
+            match next {
+                Some(ToControl::Ike(IkeDatagram { path, message })) => {
+                    self.gateway.handle_datagram(now, path, &message);
+                }
+                Some(ToControl::L2tp(L2tpDatagram { inbound_spi, port, datagram })) => {
+                    self.gateway.handle_l2tp(now, inbound_spi, port, &datagram);
+                }
+                None => break,
+            }
+            next = self.datagrams.try_recv();
         }
     }
 
@@ -196,6 +204,11 @@ impl EventLoop {
         while let Some(event) = self.plane.poll_event() {
             match event {
                 DataPlaneEvent::PeerMoved { spi, path } => self.gateway.peer_moved(now, spi, path),
+                DataPlaneEvent::EncapsulationChanged { spi, udp_encap, path } => {
+                    tracing::debug!(%spi, udp_encap, peer = %path.peer, "the client sends ESP in another encapsulation");
+                    self.plane.reencapsulate(spi, udp_encap, path);
+                }
+                DataPlaneEvent::AllForged { spi } => self.gateway.all_forged(now, spi),
                 DataPlaneEvent::FirstInbound { spi } => tracing::debug!(%spi, "first packet"),
                 DataPlaneEvent::SoftLimit { spi } => tracing::debug!(%spi, "the client should rekey soon"),
                 DataPlaneEvent::ThreadEnded => anyhow::bail!("a thread of the packet path has ended"),
@@ -213,20 +226,26 @@ impl EventLoop {
                         tracing::debug!(peer = %path.peer, "cannot send: {error}");
                     }
                 }
-                Effect::Admit { session, addresses } => self.admit(session, addresses),
+                Effect::Admit { session, addresses, mtu } => self.admit(session, addresses, mtu),
                 Effect::Expel { addresses } => self.expel(addresses),
                 Effect::Install { session, child, replaces } => self.install(session, &child, replaces),
                 Effect::Remove { inbound_spi } => self.plane.remove(inbound_spi),
+                Effect::SendL2tp { inbound_spi, port, datagram } => {
+                    if let Err(error) = self.plane.send_l2tp(inbound_spi, port, &datagram) {
+                        tracing::debug!(spi = %inbound_spi, "cannot send: {error}");
+                    }
+                }
+                Effect::Link { inbound_spi, link } => self.plane.link(inbound_spi, link),
                 Effect::Move { inbound_spi, path } => self.plane.move_peer(inbound_spi, path),
             }
         }
     }
 
     /// The host is prepared beside the loop; the outcome comes back as [`Wake::Admission`].
-    fn admit(&self, session: SessionId, addresses: Vec<IpAddr>) {
+    fn admit(&self, session: SessionId, addresses: Vec<IpAddr>, mtu: Option<u16>) {
         let (host, done) = (self.host.clone(), self.admitted.clone());
         tokio::spawn(async move {
-            let outcome = host.admit(addresses).await.map_err(|error| error.to_string());
+            let outcome = host.admit(addresses, mtu).await.map_err(|error| error.to_string());
             // Nobody listens any more when the gateway has stopped.
             let _ = done.send(Admission { session, outcome }).await;
         });
@@ -266,6 +285,7 @@ impl EventLoop {
         let path = [
             ("esp/keepalives", esp.keepalives),
             ("esp/ike_overflow", esp.ike_overflow),
+            ("esp/l2tp_overflow", esp.l2tp_overflow),
             ("esp/unusable", esp.unusable),
             ("esp/tun_failures", esp.tun_failures),
             ("esp/send_failures", esp.send_failures),

@@ -7,20 +7,22 @@ use cygnet_esp::selector::{Ports, Selector, SelectorSet};
 use cygnet_esp::{AesBits, InboundConfig, Integ, OutboundConfig, SaKeys, Spi, Suite, Transform};
 use cygnet_ike::crypto::suite as ike;
 use cygnet_ike::wire::v2::TrafficSelector;
-use cygnet_ike::{ChildSa, ChildSuite, DirectionKeys, EspSpi, Path};
+use cygnet_ike::{ChildMode, ChildSa, ChildSuite, DirectionKeys, EspSpi, Path};
 
-use super::InstallError;
+use super::{InnerPath, InstallError};
 
 /// Local port of ESP in UDP, RFC 3948 section 2.1.
 const NAT_TRAVERSAL_PORT: u16 = 4500;
 
-/// A pair of ESP SAs in tunnel mode, ready for a data plane.
+/// A pair of ESP SAs, ready for a data plane.
 pub struct SaPair {
     /// The receiving side.
     pub inbound: InboundConfig,
     /// The sending side.
     pub outbound: OutboundConfig,
     /// What the pair carries.
+    pub inner: InnerPath,
+    /// Which packets of it, in tunnel mode.
     pub selectors: SelectorSet,
     /// ESP in UDP (RFC 3948) rather than directly in IP.
     pub udp_encap: bool,
@@ -48,7 +50,7 @@ impl SaPair {
             soft_limit: None,
         };
         let selectors = SelectorSet::new(selectors(&child.local_ts), selectors(&child.remote_ts));
-        Ok(Self { inbound, outbound, selectors, udp_encap: child.udp_encap, path })
+        Ok(Self { inbound, outbound, inner: inner_path(child.mode), selectors, udp_encap: child.udp_encap, path })
     }
 
     /// The name of the pair.
@@ -58,7 +60,14 @@ impl SaPair {
     }
 }
 
-fn suite(suite: ChildSuite) -> Result<Suite, InstallError> {
+fn inner_path(mode: ChildMode) -> InnerPath {
+    match mode {
+        ChildMode::Tunnel => InnerPath::Ip,
+        ChildMode::Transport => InnerPath::L2tp,
+    }
+}
+
+pub(super) fn suite(suite: ChildSuite) -> Result<Suite, InstallError> {
     let transform = match (suite.encr, suite.integ) {
         (ike::Encr::AesGcm16 { bits }, None) => Transform::AesGcm16(aes_bits(bits)),
         (ike::Encr::ChaCha20Poly1305, None) => Transform::ChaCha20Poly1305,
@@ -105,13 +114,13 @@ fn selector(ts: &TrafficSelector) -> Selector {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use cygnet_ike::ChildKeys;
     use cygnet_ike::crypto::secret::Secret as IkeSecret;
     use cygnet_ike::wire::v2::AddressRange;
 
-    fn child(encr: ike::Encr, integ: Option<ike::Integ>, esn: bool) -> ChildSa {
+    pub(in super::super) fn child(encr: ike::Encr, integ: Option<ike::Integ>, esn: bool) -> ChildSa {
         let direction = |octet: u8| DirectionKeys {
             encr: IkeSecret::new(vec![octet; encr.keying_len()]),
             integ: IkeSecret::new(vec![octet; integ.map_or(0, ike::Integ::key_len)]),
@@ -119,6 +128,7 @@ mod tests {
         let range = AddressRange::V4 { start: [10, 0, 0, 1].into(), end: [10, 0, 0, 9].into() };
         let ports = TrafficSelector { protocol: 17, start_port: u16::MAX, end_port: 0, range };
         ChildSa {
+            mode: ChildMode::Tunnel,
             inbound_spi: EspSpi(0x0100_c0de),
             outbound_spi: EspSpi(0xc0ff_ee00),
             suite: ChildSuite { encr, integ, esn },
@@ -156,6 +166,14 @@ mod tests {
         assert_eq!((remote.start.to_string(), remote.end.to_string()), ("10.0.0.1".into(), "10.0.0.9".into()));
         assert_eq!(pair.selectors.local()[0].ports, Ports::Any);
         assert_eq!((pair.path, pair.udp_encap), (child.path, true));
+    }
+
+    #[test]
+    fn transport_mode_carries_l2tp() {
+        let tunnel = child(ike::Encr::ChaCha20Poly1305, None, false);
+        assert_eq!(SaPair::from_child(&tunnel, 64).unwrap().inner, InnerPath::Ip);
+        let transport = ChildSa { mode: ChildMode::Transport, ..tunnel };
+        assert_eq!(SaPair::from_child(&transport, 64).unwrap().inner, InnerPath::L2tp);
     }
 
     #[test]

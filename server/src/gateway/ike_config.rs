@@ -1,7 +1,8 @@
-//! What the IKE endpoint is told, made of the settings.
+//! What the IKE and L2TP endpoints are told, made of the settings.
 
 use cygnet_ike::config::Config;
 use cygnet_ike::credential::{Authorities, Credential, CredentialError};
+use cygnet_ike::crypto::random::Random;
 use cygnet_ike::crypto::secret::Secret;
 use cygnet_ike::identity::{Identity, InvalidIdentity};
 use cygnet_ike::proposal::{NotationError, Policy, PolicyName};
@@ -66,6 +67,20 @@ pub(super) fn build(settings: &Settings, esp_shards: u8) -> Result<Config, Confi
         timing: Timing { liveness: remote.liveness, ..Timing::default() },
         ..Config::new(identity("id", &remote.id)?)
     })
+}
+
+/// The L2TP endpoint's configuration.
+pub(super) fn l2tp(settings: &Settings) -> cygnet_l2tp::Config {
+    cygnet_l2tp::Config::new(settings.remote.as_ref().map_or("cygnet", |remote| &remote.name))
+}
+
+/// The generator that IKE uses, for L2TP.
+pub(super) struct L2tpRandom(pub(super) Box<dyn Random + Send>);
+
+impl cygnet_l2tp::random::Random for L2tpRandom {
+    fn fill(&mut self, out: &mut [u8]) {
+        self.0.fill(out);
+    }
 }
 
 fn identity(key: &'static str, value: &str) -> Result<Identity, ConfigurationError> {

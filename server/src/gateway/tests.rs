@@ -60,8 +60,7 @@ impl Site {
         let settings = settings(&folder, remote);
         let gateway = Gateway::new(
             settings,
-            Box::new(SeededRandom::new(1)),
-            Box::new(SeededRandom::new(2)),
+            [1, 2, 3].map(|seed| Box::new(SeededRandom::new(seed)) as Box<dyn Random + Send>),
             Box::new(Still),
             2,
             now,
@@ -99,7 +98,7 @@ impl Site {
             Effect::Send(transmit) if transmit.path.peer.ip() == client.path().local.ip() => {
                 client.handle_datagram(self.now.instant, &transmit.payload);
             }
-            Effect::Admit { session, addresses } => {
+            Effect::Admit { session, addresses, .. } => {
                 if self.host.is_ok() {
                     self.routed.extend(addresses);
                 }
@@ -109,7 +108,7 @@ impl Site {
             Effect::Install { child, replaces, .. } => self.installed.push((child, replaces)),
             Effect::Remove { inbound_spi } => self.removed.push(inbound_spi),
             // To a client that has vanished.
-            Effect::Send(_) | Effect::Move { .. } => {}
+            Effect::Send(_) | Effect::Move { .. } | Effect::SendL2tp { .. } | Effect::Link { .. } => {}
         }
     }
 

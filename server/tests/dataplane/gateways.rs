@@ -8,7 +8,7 @@ use cygnet_esp::selector::{Selector, SelectorSet};
 use cygnet_esp::{AesBits, InboundConfig, OutboundConfig, SaKeys, Spi, Suite, Transform};
 use cygnet_ike::{EspSpi, Path};
 use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Offload, Started};
-use cygnet_server::dataplane::{DataPlane, DataPlaneEvent, SaPair};
+use cygnet_server::dataplane::{DataPlane, DataPlaneEvent, InnerPath, SaPair};
 use cygnet_server::io::clock::Clock;
 
 use crate::namespaces::{Namespace, wired_pair};
@@ -76,6 +76,7 @@ impl Tunnel {
         SaPair {
             inbound: InboundConfig { spi: own, suite, keys: keys(side), replay_window: 1024 },
             outbound: OutboundConfig { spi: other, suite, keys: keys(1 - side), soft_limit: None },
+            inner: InnerPath::Ip,
             selectors: SelectorSet::new(hosts(side), hosts(1 - side)),
             udp_encap: self.udp_encap,
             path: self.path(side),

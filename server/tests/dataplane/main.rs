@@ -12,7 +12,7 @@ use std::time::Duration;
 use cygnet_esp::selector::{Selector, SelectorSet};
 use cygnet_esp::{AesBits, DropReason, Integ, Transform};
 use cygnet_ike::{EspSpi, Path};
-use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Offload, Started};
+use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Offload, Started, ToControl};
 use cygnet_server::dataplane::{DataPlane, DataPlaneEvent, InstallError, Usage};
 
 use gateways::{Gateways, INNER_V4, INNER_V6, LEFT, RIGHT, Tunnel, config, eventually};
@@ -212,7 +212,7 @@ fn ike_messages_reach_the_control_plane_and_answers_their_sender() {
         let request = [marker, b"\x01an IKE message of some length"].concat();
         client.send_to(&request, (address, port)).unwrap();
         let Started { datagrams, ike, .. } = &mut gateways.sides[RIGHT];
-        let datagram = datagrams.blocking_recv().unwrap();
+        let ToControl::Ike(datagram) = eventually("an IKE message", || datagrams.try_recv()) else { panic!("IKE") };
         assert_eq!(datagram.message, &request[marker.len()..]);
         assert_eq!(
             datagram.path.local,
