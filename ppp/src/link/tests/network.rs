@@ -338,6 +338,7 @@ fn a_client_may_agree_anew_ten_times() {
         assert!(agree(identifier), "{identifier}");
     }
     assert!(!agree(11));
+    gateway.pass(2 * SECOND);
     gateway.receive_lcp(Code::TERMINATE_ACK, &[]);
     assert_eq!(gateway.down(), Some(CloseReason::NoNetworkProtocol));
 }
