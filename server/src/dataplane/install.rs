@@ -72,9 +72,9 @@ pub(super) fn suite(suite: ChildSuite) -> Result<Suite, InstallError> {
         (ike::Encr::AesGcm16 { bits }, None) => Transform::AesGcm16(aes_bits(bits)),
         (ike::Encr::ChaCha20Poly1305, None) => Transform::ChaCha20Poly1305,
         (ike::Encr::AesCbc { bits }, Some(integ)) => Transform::AesCbc(aes_bits(bits), integrity(integ)),
-        (ike::Encr::AesGcm16 { .. } | ike::Encr::ChaCha20Poly1305, Some(_)) | (ike::Encr::AesCbc { .. }, None) => {
-            return Err(InstallError::Suite);
-        }
+        (ike::Encr::TripleDesCbc, Some(integ)) => Transform::TripleDesCbc(integrity(integ)),
+        (ike::Encr::AesGcm16 { .. } | ike::Encr::ChaCha20Poly1305, Some(_))
+        | (ike::Encr::AesCbc { .. } | ike::Encr::TripleDesCbc, None) => return Err(InstallError::Suite),
     };
     Ok(Suite { transform, esn: suite.esn })
 }
@@ -143,7 +143,7 @@ pub(super) mod tests {
     #[test]
     fn every_suite_that_ike_can_choose_makes_both_sas() {
         for esn in [false, true] {
-            for encr in ike::Encr::ALL {
+            for encr in ike::Encr::ALL.into_iter().chain([ike::Encr::TripleDesCbc]) {
                 let integs: Vec<_> = if encr.is_aead() { vec![None] } else { ike::Integ::ALL.map(Some).into() };
                 for integ in integs {
                     let pair = SaPair::from_child(&child(encr, integ, esn), 1024).unwrap();

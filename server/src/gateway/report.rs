@@ -318,6 +318,7 @@ pub(super) fn cipher_name(suite: &ChildSuite) -> String {
         Encr::AesGcm16 { bits } => format!("aes-gcm-{}", bits.bits()),
         Encr::ChaCha20Poly1305 => "chacha20-poly1305".to_owned(),
         Encr::AesCbc { bits } => format!("aes-cbc-{}", bits.bits()),
+        Encr::TripleDesCbc => "3des-cbc".to_owned(),
     }
 }
 
