@@ -11,8 +11,8 @@ use std::time::Duration;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use cygnet_esp::secret::Secret;
 use cygnet_esp::{
-    AesBits, InboundConfig, InboundSa, Integ, OutboundConfig, OutboundSa, SaKeys, Segment, Spi, Suite, Transform, inner,
-    udp_transport,
+    AesBits, InboundConfig, InboundSa, Integ, OutboundConfig, OutboundSa, SaKeys, Segment, Spi, Suite, Transform,
+    inner, udp_transport,
 };
 use cygnet_l2tp::data;
 use cygnet_ppp::frame::{self, Head, Protocol};
@@ -93,7 +93,14 @@ fn ip_packet(len: usize) -> Vec<u8> {
 }
 
 /// Writes headers and packets to where they are sealed, then seals them together.
-fn send(sa: &OutboundSa, headers: &[u8], packet: &[u8], next_header: u8, buffer: &mut [u8], segments: &mut Vec<Segment>) {
+fn send(
+    sa: &OutboundSa,
+    headers: &[u8],
+    packet: &[u8],
+    next_header: u8,
+    buffer: &mut [u8],
+    segments: &mut Vec<Segment>,
+) {
     segments.clear();
     let payload_len = headers.len() + packet.len();
     let stride = sa.sealed_len(payload_len);
