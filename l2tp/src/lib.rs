@@ -9,6 +9,8 @@ pub mod data;
 mod endpoint;
 pub mod error;
 pub mod event;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod header;
 pub mod hidden;
 pub mod message;

@@ -214,6 +214,11 @@ impl Reliable {
         Ok(self.repeat_now())
     }
 
+    /// Ns of the next new message.
+    pub(crate) fn next_send(&self) -> u16 {
+        self.next_send
+    }
+
     /// Whether nothing is in flight and nothing waits.
     pub(crate) fn is_idle(&self) -> bool {
         self.in_flight.is_empty() && self.waiting.is_empty()
