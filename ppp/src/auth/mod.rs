@@ -22,7 +22,6 @@ mod failure;
 mod method;
 pub mod mschapv2;
 pub mod nt_hash;
-mod packet;
 mod pap;
 mod step;
 #[doc(hidden)]

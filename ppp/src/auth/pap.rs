@@ -10,16 +10,18 @@
 )]
 
 use nom::combinator::all_consuming;
+use nom::multi::length_data;
+use nom::number::complete::be_u8;
 use nom::{IResult, Parser};
 
-use super::packet::{Packet, counted};
 use super::step::Step;
 use super::{AuthFailure, Credentials, NAME_MAX, Password, Verdict, name_text};
 use crate::malformed::Malformed;
+use crate::packet::{Code, Packet};
 
-const REQUEST: u8 = 1;
-const ACK: u8 = 2;
-const NAK: u8 = 3;
+const REQUEST: Code = Code(1);
+const ACK: Code = Code(2);
+const NAK: Code = Code(3);
 
 /// Authenticate-Request, section 2.2.1.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,7 +38,8 @@ impl<'a> Request<'a> {
     /// Parses a whole packet.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let packet = Packet::parse(bytes)?;
-        let parts: IResult<&[u8], (&[u8], &[u8])> = all_consuming((counted, counted)).parse(packet.data);
+        let parts: IResult<&[u8], (&[u8], &[u8])> =
+            all_consuming((length_data(be_u8), length_data(be_u8))).parse(packet.data);
         match parts {
             Ok((_, (name, password))) if packet.code == REQUEST && name.len() <= NAME_MAX => {
                 Ok(Self { identifier: packet.identifier, name, password })
@@ -51,7 +54,7 @@ impl<'a> Request<'a> {
         data.extend(self.name);
         data.push(u8::try_from(self.password.len()).ok()?);
         data.extend(self.password);
-        Packet { code: REQUEST, identifier: self.identifier, data: &data }.emit()
+        Some(Packet { code: REQUEST, identifier: self.identifier, data: &data }.emit())
     }
 
     fn credentials(&self) -> Credentials {
@@ -64,7 +67,7 @@ fn answer(accepted: bool, identifier: u8) -> Vec<u8> {
     let (code, text) = if accepted { (ACK, &b"Welcome"[..]) } else { (NAK, &b"Authentication failed"[..]) };
     let length = u8::try_from(text.len()).unwrap_or(0);
     let data = [&[length], text].concat();
-    Packet { code, identifier, data: &data }.emit().unwrap_or_default()
+    Packet { code, identifier, data: &data }.emit()
 }
 
 /// Whether a packet of the authenticator lets the client in; `None` if it is no answer.

@@ -16,7 +16,7 @@
 //! A frame of a later phase is dropped. IPCP and IPV6CP frames that arrive before the grant wait for it, the last one of
 //! each. A client may negotiate anew at any time; it then has to prove again who it is, and keeps its grant.
 //!
-//! Does not: carry IP packets (the data path does, with [`frame`](crate::frame)), know accounts or leases.
+//! Does not: carry IP packets (the data path does, with [`frame`]), know accounts or leases.
 
 mod establish;
 mod network;

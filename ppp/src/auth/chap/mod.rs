@@ -12,18 +12,20 @@
 )]
 
 use nom::combinator::rest;
+use nom::multi::length_data;
+use nom::number::complete::be_u8;
 use nom::{IResult, Parser};
 
 use super::mschapv2::failure_message;
-use super::packet::{Packet, counted};
 use super::step::Step;
 use super::{AuthFailure, AuthSeed, Credentials, NAME_MAX, Verdict, name_text};
 use crate::malformed::Malformed;
+use crate::packet::{Code, Packet};
 
-const CHALLENGE: u8 = 1;
-const RESPONSE: u8 = 2;
-const SUCCESS: u8 = 3;
-const FAILURE: u8 = 4;
+const CHALLENGE: Code = Code(1);
+const RESPONSE: Code = Code(2);
+const SUCCESS: Code = Code(3);
+const FAILURE: Code = Code(4);
 
 /// Which of the two; algorithm 5 and 0x81 of LCP's option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +51,7 @@ impl<'a> Exchange<'a> {
     /// Parses a whole packet.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let packet = Packet::parse(bytes)?;
-        let parts: IResult<&[u8], (&[u8], &[u8])> = (counted, rest).parse(packet.data);
+        let parts: IResult<&[u8], (&[u8], &[u8])> = (length_data(be_u8), rest).parse(packet.data);
         match parts {
             Ok((_, (value, name))) if matches!(packet.code, CHALLENGE | RESPONSE) && name.len() <= NAME_MAX => {
                 Ok(Self { is_challenge: packet.code == CHALLENGE, identifier: packet.identifier, value, name })
@@ -62,7 +64,7 @@ impl<'a> Exchange<'a> {
     pub(super) fn emit(&self) -> Option<Vec<u8>> {
         let data = [&[u8::try_from(self.value.len()).ok()?], self.value, self.name].concat();
         let code = if self.is_challenge { CHALLENGE } else { RESPONSE };
-        Packet { code, identifier: self.identifier, data: &data }.emit()
+        Some(Packet { code, identifier: self.identifier, data: &data }.emit())
     }
 }
 
@@ -92,7 +94,7 @@ impl MsResponse {
 /// Success or Failure with its message, RFC 1994 section 4.2.
 fn outcome(accepted: bool, identifier: u8, message: &str) -> Vec<u8> {
     let code = if accepted { SUCCESS } else { FAILURE };
-    Packet { code, identifier, data: message.as_bytes() }.emit().unwrap_or_default()
+    Packet { code, identifier, data: message.as_bytes() }.emit()
 }
 
 /// Whether a packet of the authenticator lets the client in, and its message; `None` if it is no outcome.
