@@ -319,7 +319,6 @@ pub(super) fn cipher_name(suite: &ChildSuite) -> String {
         Encr::ChaCha20Poly1305 => "chacha20-poly1305".to_owned(),
         Encr::AesCbc { bits } => format!("aes-cbc-{}", bits.bits()),
         Encr::TripleDesCbc => "3des-cbc".to_owned(),
-        Encr::TripleDesCbc => "3des-cbc".to_owned(),
     }
 }
 
