@@ -37,11 +37,34 @@ impl PskTable {
         self.0.is_empty()
     }
 
+    /// Keys that a peer at `address` may have whose name is not known yet, as in main mode of IKEv1 (RFC 2409 section
+    /// 5.4): those for addresses, the most specific first, then those for names. At most `limit` of them.
+    pub(crate) fn candidates(&self, address: IpAddr, limit: usize) -> impl Iterator<Item = &Secret> {
+        let address = address.to_canonical();
+        let rank = |selector: &PskSelector| match selector {
+            PskSelector::Any => Some(0),
+            PskSelector::Network(prefix) => prefix.contains(address).then_some(1 + i32::from(prefix.len)),
+            PskSelector::Identity(_) => Some(-1),
+        };
+        let mut ranked: Vec<(i32, &Secret)> =
+            self.0.iter().filter_map(|(selector, key)| Some((rank(selector)?, key))).collect();
+        ranked.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
+        ranked.into_iter().take(limit).map(|(_, key)| key)
+    }
+
+    /// The key for a peer at `address` without a name that could select one.
+    pub(crate) fn find_unnamed(&self, address: IpAddr) -> Option<&Secret> {
+        let address = address.to_canonical();
+        let unnamed = self.0.iter().filter(|(selector, _)| !matches!(selector, PskSelector::Identity(_)));
+        let matching = unnamed.filter_map(|(selector, key)| Some((selector.rank(None, address)?, key)));
+        matching.rev().max_by_key(|(rank, _)| *rank).map(|(_, key)| key)
+    }
+
     /// The key for a peer that calls itself `identity` and sends from `address`.
     #[must_use]
     pub fn find(&self, identity: &Identity, address: IpAddr) -> Option<&Secret> {
         let address = address.to_canonical();
-        let ranked = self.0.iter().filter_map(|(selector, key)| Some((selector.rank(identity, address)?, key)));
+        let ranked = self.0.iter().filter_map(|(selector, key)| Some((selector.rank(Some(identity), address)?, key)));
         // `max_by_key` takes the last of equals; reversed, that is the first entry.
         ranked.rev().max_by_key(|(rank, _)| *rank).map(|(_, key)| key)
     }
@@ -49,12 +72,12 @@ impl PskTable {
 
 impl PskSelector {
     /// How specifically this selects the peer; `None` if it does not.
-    fn rank(&self, identity: &Identity, address: IpAddr) -> Option<u16> {
+    fn rank(&self, identity: Option<&Identity>, address: IpAddr) -> Option<u16> {
         const IDENTITY: u16 = 1000;
         match self {
             Self::Any => Some(0),
             Self::Network(prefix) => prefix.contains(address).then_some(1 + u16::from(prefix.len)),
-            Self::Identity(wanted) => (wanted == identity).then_some(IDENTITY),
+            Self::Identity(wanted) => (Some(wanted) == identity).then_some(IDENTITY),
         }
     }
 }
@@ -110,6 +133,21 @@ mod tests {
         assert_eq!(find("x", "2001:db8:1::1"), b"six");
         assert_eq!(find("x", "2001:db9::1"), b"any");
         assert_eq!(find("x", "::ffff:192.0.2.7"), b"host", "as a socket for both families shows it");
+    }
+
+    #[test]
+    fn keys_for_a_peer_without_a_name_are_tried_from_the_most_specific_on() {
+        let keys = |address: &str, limit| -> Vec<Vec<u8>> {
+            let address = address.parse().expect("an address");
+            table().candidates(address, limit).map(|key| key.expose().to_vec()).collect()
+        };
+        assert_eq!(keys("192.0.2.7", 8), [&b"host"[..], b"net", b"any", b"name", b"second"]);
+        assert_eq!(keys("203.0.113.1", 2), [&b"any"[..], b"name"]);
+        let unnamed = |address: &str| {
+            let address = address.parse().expect("an address");
+            table().find_unnamed(address).map(|key| key.expose().to_vec())
+        };
+        assert_eq!(unnamed("192.0.2.1").as_deref(), Some(&b"net"[..]));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod v1;
 
 pub use choose::{ChildKeyExchange, ChosenChild, ChosenIke, Mismatch, choose_child, choose_ike};
 pub use notation::NotationError;
+pub(crate) use notation::{encr_name, group_name, prf_name};
 pub use suite::{ChildOffer, IkeOffer, IkeSuite};
 pub use v1::{RefusedTransform, V1Mismatch};
 

@@ -155,19 +155,19 @@ fn name_of<T: PartialEq>(table: &'static [(&'static str, T)], value: &T) -> &'st
 }
 
 /// The word for a cipher. That of 3DES can be printed, but not be configured.
-pub(super) fn encr_name(encr: Encr) -> &'static str {
+pub(crate) fn encr_name(encr: Encr) -> &'static str {
     if encr == Encr::TripleDesCbc { "3des" } else { name_of(&ENCRS, &encr) }
 }
 
-pub(super) fn integ_name(integ: Integ) -> &'static str {
+pub(crate) fn integ_name(integ: Integ) -> &'static str {
     name_of(&INTEGS, &integ)
 }
 
-pub(super) fn prf_name(prf: Prf) -> &'static str {
+pub(crate) fn prf_name(prf: Prf) -> &'static str {
     name_of(&PRFS, &prf)
 }
 
-pub(super) fn group_name(group: Group) -> &'static str {
+pub(crate) fn group_name(group: Group) -> &'static str {
     name_of(&GROUPS, &group)
 }
 

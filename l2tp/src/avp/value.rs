@@ -24,6 +24,14 @@ pub struct ResultCode {
     pub message: Vec<u8>,
 }
 
+impl ResultCode {
+    /// Of ten octets as AVP, with an error code and without text; old clients refuse shorter ones.
+    #[must_use]
+    pub fn new(result: u16, error: u16) -> Self {
+        Self { result, error: Some(error), message: Vec::new() }
+    }
+}
+
 /// Protocol Version (RFC 2661 section 4.4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProtocolVersion {

@@ -14,12 +14,18 @@
 //! Does not: hold accounts, slow guessing down, log, or keep time.
 
 mod authenticator;
+mod chap;
 mod credentials;
 pub mod eap;
+mod eap_link;
 mod failure;
 mod method;
 pub mod mschapv2;
 pub mod nt_hash;
+mod pap;
+mod step;
+#[doc(hidden)]
+pub mod testing;
 mod verdict;
 
 pub use authenticator::{AuthEvent, AuthSeed, Authenticator};

@@ -16,7 +16,7 @@
 //! A frame of a later phase is dropped. IPCP and IPV6CP frames that arrive before the grant wait for it, the last one of
 //! each. A client may negotiate anew at any time; it then has to prove again who it is, and keeps its grant.
 //!
-//! Does not: carry IP packets (the data path does, with [`frame`](crate::frame)), know accounts or leases.
+//! Does not: carry IP packets (the data path does, with [`frame`]), know accounts or leases.
 
 mod establish;
 mod network;
@@ -47,9 +47,9 @@ pub struct Link {
     config: Arc<LinkConfig>,
     phase: Phase,
     lcp: Control<Lcp>,
-    /// How often the client began anew.
-    renegotiations: u32,
     authenticator: Option<Authenticator>,
+    /// The last packet of the login, for a client that missed it.
+    farewell: Option<(Protocol, Vec<u8>)>,
     /// The account, once proven.
     user: Option<String>,
     grant: Option<Grant>,
@@ -69,8 +69,8 @@ impl Link {
         let mut link = Self {
             phase: Phase::Establish,
             lcp: Control::new(Lcp::new(&config, Generator::new(seed)), config.timing),
-            renegotiations: 0,
             authenticator: None,
+            farewell: None,
             user: None,
             grant: None,
             network: Network::default(),
@@ -116,6 +116,7 @@ impl Link {
         if let Some(authenticator) = &mut self.authenticator {
             authenticator.handle_timeout(now);
         }
+        self.repeat_farewell(now);
         self.network.handle_timeout(now);
         self.drain(now);
         match self.liveness.handle_timeout(now) {
@@ -238,6 +239,7 @@ impl Link {
         }
         while let Some((protocol, packet)) = self.authenticator.as_mut().and_then(next_of) {
             self.transmit(protocol, &packet);
+            self.farewell = Some((protocol, packet));
         }
         while let Some((protocol, packet)) = self.network.poll_transmit() {
             self.transmit(protocol, &packet);
@@ -278,6 +280,18 @@ impl Link {
         self.phase = Phase::Network;
         if self.grant.is_some() {
             self.start_network(now);
+        }
+    }
+
+    /// A client whose "you are in" was lost drops all frames of the network phase, and never asks. So it is told again with
+    /// each of our requests, until it takes part.
+    fn repeat_farewell(&mut self, now: Instant) {
+        if self.phase != Phase::Network || !self.network.is_unheard_and_due(now) {
+            return;
+        }
+        if let Some((protocol, packet)) = self.farewell.take() {
+            self.transmit(protocol, &packet);
+            self.farewell = Some((protocol, packet));
         }
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Network {
     announce: Option<Instant>,
     /// The last frames that came before the grant.
     held_ipcp: Option<Vec<u8>>,
+    /// Whether the client has sent any frame of this phase.
+    heard: bool,
     held_ipv6cp: Option<Vec<u8>>,
 }
 
@@ -45,6 +47,11 @@ impl Network {
         let ipcp = self.ipcp.as_ref().and_then(Control::poll_timeout);
         let ipv6cp = self.ipv6cp.as_ref().and_then(Control::poll_timeout);
         [ipcp, ipv6cp, self.announce].into_iter().flatten().min()
+    }
+
+    /// Whether our requests are about to be repeated to a client that takes no part in this phase.
+    pub(super) fn is_unheard_and_due(&self, now: Instant) -> bool {
+        !self.heard && self.poll_timeout().is_some_and(|due| now >= due)
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
@@ -129,6 +136,7 @@ impl Link {
     /// Takes a frame of the network phase.
     pub(super) fn handle_network(&mut self, now: Instant, protocol: Protocol, information: &[u8]) {
         let granted = self.grant.is_some();
+        self.network.heard = true;
         match protocol {
             Protocol::IPCP if !granted => hold(&mut self.network.held_ipcp, information),
             Protocol::IPV6CP if !granted => hold(&mut self.network.held_ipv6cp, information),

@@ -54,6 +54,13 @@ pub(super) const REMOTE: Table = Table {
         "liveness",
         "replay_window",
         "mtu",
+        "nbns",
+        "ppp_auth",
+        "l2tp_tunnels",
+        "l2tp_sessions",
+        "aggressive",
+        "vendor_ids",
+        "allow_weak_psk",
     ],
     planned: &[("rate", "limits of speed"), ("accounting", "accounting")],
 };

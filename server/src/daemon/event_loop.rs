@@ -85,7 +85,7 @@ impl EventLoop {
         let signals = Signals::listen()?;
         let clock = Clock::start();
         let Started { plane, datagrams, ike, features } = userspace::start(data_plane_config(&settings, clock))?;
-        let gateway = Gateway::new(
+        let mut gateway = Gateway::new(
             Arc::clone(&settings),
             [Box::new(SystemRandom), Box::new(SystemRandom), Box::new(SystemRandom)],
             Box::new(plane.meter()),
@@ -96,6 +96,7 @@ impl EventLoop {
         let listener = api::bind(socket).with_context(|| format!("cannot open {}", socket.display()))?;
         let wanted = host::settings(&settings).await?;
         let mtu = wanted.tun.mtu;
+        gateway.set_tunnel_mtu(u16::try_from(mtu).unwrap_or(u16::MAX));
         let (host, _) = HostNetwork::start(wanted).await?;
         let (sender, commands) = mpsc::channel(COMMAND_QUEUE);
         let (admitted, admissions) = mpsc::channel(ADMISSION_QUEUE);

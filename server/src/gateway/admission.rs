@@ -16,6 +16,8 @@ use super::{Effect, Gateway, Now, Traffic, report};
 use crate::config::{self, Protocol};
 use crate::pool::{Lease, LeaseKey, LeaseRequest, PoolError};
 
+/// Told when an IKEv2 client comes where the configuration has L2TP or XAUTH only.
+const NO_IKEV2: &str = "the client uses IKEv2, which is switched off; add \"ikev2\" to protocols";
 /// Told when somebody shows only the key that every L2TP user knows.
 const KEY_ALONE: &str = "the client has shown only the pre-shared key, which everybody knows who uses L2TP or XAUTH; let it log in \
      with user name and password, or give it a key of its own under [psk]";
@@ -61,8 +63,8 @@ impl Gateway {
             return self.ike.deny(now.instant, id, Denial::Authorization);
         }
         let session = Session::new(now, request, user);
-        if !self.is_key_enough(request) {
-            self.report_denial(now, &session, KEY_ALONE);
+        if let Err(text) = self.check_protocol(request) {
+            self.report_denial(now, &session, text);
             return self.ike.deny(now.instant, id, Denial::Authorization);
         }
         let want = LeaseRequest { v4: request.ipv4, v6: request.ipv6 };
@@ -261,16 +263,22 @@ impl Gateway {
         }
     }
 
-    /// Whether a client may come in with nothing but a pre-shared key. Where people log in with a password besides a key that
-    /// all of them know, that key proves nothing; one of its own does.
-    fn is_key_enough(&self, request: &AccessRequest) -> bool {
-        let Some(remote) = &self.settings.remote else { return true };
-        let shared = remote.protocols.iter().any(|&protocol| protocol != Protocol::Ikev2);
+    /// Whether clients may come in this way at all. Where people log in with a password besides a key that all of them know,
+    /// that key alone proves nothing; a client's own key does.
+    fn check_protocol(&self, request: &AccessRequest) -> Result<(), &'static str> {
+        let Some(remote) = &self.settings.remote else { return Ok(()) };
+        if request.by == AuthenticatedBy::XAuth {
+            return Ok(());
+        }
+        if !remote.speaks(Protocol::Ikev2) {
+            return Err(NO_IKEV2);
+        }
         let own_key = |entry: &config::PskEntry| match &entry.selector {
             config::PskSelector::Identity(name) => name.parse().is_ok_and(|name: Identity| name == request.identity),
             _ => false,
         };
-        request.by != AuthenticatedBy::Psk || !shared || remote.psks.iter().any(own_key)
+        let key_alone = request.by == AuthenticatedBy::Psk && remote.speaks_ikev1();
+        if key_alone && !remote.psks.iter().any(own_key) { Err(KEY_ALONE) } else { Ok(()) }
     }
 
     pub(super) fn release(&mut self, id: SessionId) {
@@ -287,7 +295,7 @@ impl Gateway {
             dns: remote.dns.clone(),
             domains: remote.dns_domains.clone(),
             routes: remote.routes.iter().map(|net| Prefix { address: net.network(), len: net.prefix_len() }).collect(),
-            nbns: Vec::new(),
+            nbns: remote.nbns.clone(),
             application_version: Some(concat!("Cygnet ", env!("CARGO_PKG_VERSION")).to_owned()),
         }
     }

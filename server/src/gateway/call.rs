@@ -34,6 +34,8 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const PROBE: [u8; 12] = [0xff, 0x03, 0xc0, 0x21, 9, 0, 0, 8, 0, 0, 0, 0];
 /// PPP clients that demand MPPE end the link right after CCP was rejected.
 const SOON: Duration = Duration::from_secs(10);
+/// What L2TP in transport mode puts before an IP packet, and tunnel mode does not: UDP 8, L2TP 8, PPP 4 octets.
+const LINK_OVERHEAD: u16 = 20;
 /// Our address on links of pools that have none for us (RFC 7600 section 4.8, IPv4 dummy address).
 const DUMMY_ADDRESS: std::net::Ipv4Addr = std::net::Ipv4Addr::new(192, 0, 0, 8);
 
@@ -98,7 +100,7 @@ impl Gateway {
         let peer = SessionId(key.channel.0);
         let Some(channel) = self.channels.get_mut(&peer) else { return };
         channel.reached(Progress::Session);
-        let mtu = self.link_mtu(peer);
+        let mtu = self.link_mtu();
         self.timers.set(Timer::Idle(peer), None);
         let former: Vec<SessionKey> = self.calls.range(calls_of(peer)).map(|(&key, _)| key).collect();
         for former in former {
@@ -270,7 +272,7 @@ impl Gateway {
             ipv6: lease.v6,
             gateway4: ours.unwrap_or(DUMMY_ADDRESS),
             dns: remote.map(|r| r.dns.clone()).unwrap_or_default(),
-            nbns: Vec::new(),
+            nbns: remote.map(|r| r.nbns.clone()).unwrap_or_default(),
             domains: remote.map(|r| r.dns_domains.clone()).unwrap_or_default(),
             routes: remote.iter().flat_map(|r| &r.routes).map(|net| (net.network(), net.prefix_len())).collect(),
             mtu,
@@ -350,12 +352,12 @@ impl Gateway {
     }
 
     fn ppp_methods(&self) -> Vec<Method> {
-        vec![Method::MsChapV2, Method::Eap]
+        self.settings.remote.as_ref().map(|remote| remote.legacy.ppp_auth.clone()).unwrap_or_default()
     }
 
-    /// Largest IP packet that fits into the SA pair of an IPsec peer, octets.
-    fn link_mtu(&self, _peer: SessionId) -> u16 {
-        self.settings.remote.as_ref().and_then(|remote| remote.mtu).unwrap_or(1370)
+    /// Largest IP packet that a PPP link takes on a path of which tunnel mode leaves [`Gateway::set_tunnel_mtu`], octets.
+    fn link_mtu(&self) -> u16 {
+        self.tunnel_mtu.saturating_sub(LINK_OVERHEAD).clamp(cygnet_ppp::config::MIN_MRU, cygnet_ppp::config::MAX_MRU)
     }
 }
 

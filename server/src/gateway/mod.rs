@@ -58,6 +58,9 @@ use timers::{Timer, Timers};
 /// How often the meters are read to learn which clients are alive.
 const METER_INTERVAL: Duration = Duration::from_secs(2);
 
+/// What an Ethernet leaves in tunnel mode, octets.
+const USUAL_TUNNEL_MTU: u16 = 1390;
+
 /// One moment, read from the daemon's clock once per wake-up.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
@@ -98,6 +101,8 @@ pub struct Gateway {
     effects: VecDeque<Effect>,
     started: Timestamp,
     next_metering: Instant,
+    /// Largest IP packet that fits the path in tunnel mode with the costliest suite, octets.
+    tunnel_mtu: u16,
 }
 
 impl Gateway {
@@ -143,7 +148,13 @@ impl Gateway {
             effects: VecDeque::new(),
             started: now.wall,
             next_metering: now.instant,
+            tunnel_mtu: USUAL_TUNNEL_MTU,
         })
+    }
+
+    /// Says how large an IP packet may be that fits the way out in tunnel mode, in octets; links derive their MRU from it.
+    pub fn set_tunnel_mtu(&mut self, mtu: u16) {
+        self.tunnel_mtu = mtu;
     }
 
     /// Takes an IKE message, without the non-ESP marker.

@@ -68,6 +68,9 @@ fn changes(old: &Settings, new: &Settings) -> Vec<String> {
         };
         note(old.pools != new.pools, "pool");
         note(old.dns != new.dns, "dns");
+        note(old.nbns != new.nbns, "nbns");
+        note(old.protocols != new.protocols, "protocols");
+        note(old.legacy != new.legacy, "ppp_auth, limits and switches of L2TP and XAuth");
         note(old.dns_domains != new.dns_domains, "dns_domains");
         note(old.routes != new.routes, "routes");
         note(old.policy != new.policy, "policy");

@@ -72,6 +72,12 @@ impl EapServer {
         self.claimed.as_deref()
     }
 
+    /// Whether a response with this identifier is awaited.
+    #[must_use]
+    pub fn awaits(&self, identifier: u8) -> bool {
+        identifier == self.identifier && !matches!(self.state, State::Verdict | State::Ended)
+    }
+
     /// Takes the client's response to the last request.
     pub fn handle(&mut self, response: &[u8]) -> EapOutcome {
         let (method, data) = match Packet::parse(response) {
