@@ -22,13 +22,16 @@ mod fragments;
 mod informational;
 mod keys;
 mod main_mode;
+mod mode_config;
 mod natt;
 mod peer;
 mod phase1;
 mod quick_mode;
 mod ring;
 mod selectors;
+mod transaction;
 mod vendor_ids;
+mod xauth;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -290,7 +293,8 @@ impl Responder {
         let last = (digest, Some(answer));
         let established = Established { cookies, suite, keys, iv, announced, nat, since, expires, last };
         let phase1 = Phase1::new(established, &mut *ctx.shared.random);
-        let joining = Joining { path, identity, id_body: id, by, phase1 };
+        let is_xauth = choice::is_xauth(suite.auth);
+        let joining = Joining { path, identity, id_body: id, by, is_xauth, phase1 };
         let known = self.peers.values().find(|peer| peer.is(&joining)).map(|peer| peer.id);
         match known {
             Some(id) if !initial_contact => self.with_peer(ctx, id, |peer, ctx| peer.join(ctx, joining)),

@@ -22,7 +22,9 @@ use super::dpd::Dpd;
 use super::keys::{Cookies, Keys, Suite};
 use super::natt::Nat;
 use super::quick_mode::QuickMode;
+use super::transaction::Answered;
 use super::vendor_ids::Announced;
+use super::xauth::Login;
 
 /// Finished exchanges that are remembered, so that a copy of one has no effect.
 const MAX_REMEMBERED: usize = 128;
@@ -43,6 +45,10 @@ pub(crate) struct Phase1 {
     /// Message IDs of exchanges that are over.
     finished: VecDeque<u32>,
     pub(crate) quick_modes: Vec<QuickMode>,
+    /// Name, password and address, where the client has to come with these first.
+    pub(crate) login: Login,
+    /// The last answer in a transaction exchange.
+    pub(crate) answered: Option<Answered>,
     pub(crate) dpd: Dpd,
 }
 
@@ -91,6 +97,8 @@ impl Phase1 {
             last,
             finished: VecDeque::new(),
             quick_modes: Vec::new(),
+            login: Login::Done,
+            answered: None,
             dpd: Dpd::new(random),
         }
     }
@@ -153,7 +161,7 @@ impl Phase1 {
     /// What a stranger must not be able to change, for tests.
     pub(crate) fn fingerprint(&self) -> impl std::hash::Hash + use<> {
         let open: Vec<u32> = self.quick_modes.iter().map(QuickMode::message_id).collect();
-        (self.cookies, self.finished.clone(), open, self.dpd.fingerprint())
+        (self.cookies, self.finished.clone(), open, self.dpd.fingerprint(), self.login.is_done())
     }
 }
 
