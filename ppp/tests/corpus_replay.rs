@@ -15,8 +15,16 @@ use seeds::Seed;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 4] =
-    [("frame", fuzzing::frame), ("options", fuzzing::options), ("link", fuzzing::link), ("eap", fuzzing::eap)];
+const TARGETS: [Target; 8] = [
+    ("frame", fuzzing::frame),
+    ("options", fuzzing::options),
+    ("link", fuzzing::link),
+    ("eap", fuzzing::eap),
+    ("auth", fuzzing::auth),
+    ("dhcp", fuzzing::dhcp),
+    ("dhcpv6", fuzzing::dhcpv6),
+    ("inner", fuzzing::inner),
+];
 
 fn folder(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)

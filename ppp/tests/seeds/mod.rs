@@ -1,5 +1,8 @@
 //! Frames like those of stock clients, and scripts for a link.
 
+mod auth;
+mod inner;
+
 use cygnet_ppp::testing::{LineQuality, Pair, Profile};
 use cygnet_ppp::{LinkConfig, frame};
 
@@ -17,7 +20,9 @@ pub(crate) struct Seed {
 pub(crate) fn all() -> Vec<Seed> {
     let seed = |target| move |(name, bytes): (&str, Vec<u8>)| Seed { target, name: name.to_owned(), bytes };
     let parsers = frames().map(seed("frame")).chain(options().map(seed("options"))).chain(eap().map(seed("eap")));
-    parsers.chain(scripts().map(seed("link"))).chain(sessions()).collect()
+    let services = inner::dhcp().map(seed("dhcp")).chain(inner::dhcpv6().map(seed("dhcpv6")));
+    let services = services.chain(inner::packets().map(seed("inner"))).chain(auth::logins().map(seed("auth")));
+    parsers.chain(scripts().map(seed("link"))).chain(sessions()).chain(services).collect()
 }
 
 /// Scripts of `cygnet_ppp::fuzzing::link`: set-up, then operations.
