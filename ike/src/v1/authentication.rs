@@ -1,7 +1,7 @@
 //! The last two messages of main mode: the client proves who it is, and so do we (RFC 2409 sections 5.1 and 5.4).
 //!
 //! With a pre-shared key the fifth message can only be decrypted with the right one, before its sender has a name: the
-//! keys for its address are tried, then a few of those for names, which the name inside has to match. With certificates
+//! key for its address is tried, then a few of those for names. With certificates
 //! the key does not depend on who the client is; it signs its hash, and so do we.
 
 use crate::config::Config;
@@ -112,7 +112,7 @@ fn psk(
         if !claim.is_hashed(proof, &keys) {
             continue;
         }
-        if !is_key_of(ctx.config, claim.identity.as_ref(), path, psk) {
+        if !is_key_of(ctx.config, claim.identity.as_ref(), psk) {
             return Err(RefusalReason::WrongPsk);
         }
         let (chain, hash) = own_identification(ctx.config, proof, &keys, path);
@@ -122,13 +122,11 @@ fn psk(
     Err(if tried { RefusalReason::WrongPsk } else { RefusalReason::NoPsk })
 }
 
-/// Whether `psk` is the key for a peer that calls itself so.
-pub(crate) fn is_key_of(config: &Config, identity: Option<&Identity>, path: Path, psk: &Secret) -> bool {
-    let of_name = match identity {
-        Some(identity) => config.psks.find(identity, path.peer.ip()),
-        None => config.psks.find_unnamed(path.peer.ip()),
-    };
-    of_name.is_some_and(|key| key.ct_eq(psk.expose()))
+/// Whether a peer that has `psk` may call itself so: not by a name that has a key of its own. Clients call themselves by an
+/// address that means nothing, so the key for a name is as good without that name.
+fn is_key_of(config: &Config, identity: Option<&Identity>, psk: &Secret) -> bool {
+    let own = identity.and_then(|identity| config.psks.find_named(identity));
+    own.is_none_or(|own| own.ct_eq(psk.expose()))
 }
 
 fn signed(

@@ -155,13 +155,12 @@ impl<'a> Wish<'a> {
         let rules = Rules::new(&ctx.config.policy, config.legacy);
         let accepts = |auth| authentication::accepts(ctx.config, config, auth);
         choice::phase1(rules, accepts, &self.sa).map_err(|mismatch| {
-            let helps = |rules| choice::phase1(rules, accepts, &self.sa).is_ok();
             let switch = |l2tp, xauth| {
                 let config = V1Config { l2tp, xauth, ..config.clone() };
                 choice::phase1(rules, |auth| authentication::accepts(ctx.config, &config, auth), &self.sa).is_ok()
             };
             let reason = match () {
-                () if helps(rules.with_legacy()) => {
+                () if rules.lacks_legacy_only(|rules| choice::phase1(rules, accepts, &self.sa).is_ok()) => {
                     let policy = crate::proposal::PolicyName::LegacyAndroid;
                     RefusalReason::LegacyOnly { policy, mismatch }
                 }

@@ -413,7 +413,6 @@ impl Responder {
     fn established(&mut self, ctx: &mut Context<'_>, done: Done) {
         let Done { cookies, path, suite, announced, nat, since, lifetime, digest, authenticated } = done;
         let Authenticated { identity, id, by, initial_contact, keys, iv, answer } = authenticated;
-        let initial_contact = initial_contact || announced.initial_contact;
         let max = ctx.config.ikev1.as_ref().map_or(lifetime, |config| config.max_lifetime);
         for part in answer.clone() {
             ctx.transmit(path, part);
