@@ -160,7 +160,9 @@ impl Peer {
             ExchangeType::IDENTITY_PROTECTION | ExchangeType::AGGRESSIVE => match self.phase1s[at].again(message) {
                 Some(answer) => {
                     ctx.shared.counters.retransmissions_answered += 1;
-                    ctx.transmit(path, answer);
+                    for part in answer {
+                        ctx.transmit(path, part);
+                    }
                     Incoming::Again
                 }
                 None => Incoming::Unexpected,
