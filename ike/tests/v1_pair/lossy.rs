@@ -57,9 +57,6 @@ fn life(seed: u64, quality: LinkQuality) -> bool {
         assert_agreement(&pair, seed);
     }
     let is_up = pair.clients[0].is_up();
-    if !is_up && std::env::var_os("SHOW").is_some() {
-        println!("seed {seed}: {:?} {:?}", pair.clients[0].end(), pair.seen);
-    }
     assert!(is_up || quality != LinkQuality::PERFECT, "seed {seed}: {:?} {:?}", pair.clients[0].end(), pair.seen);
     if is_up {
         pair.run(0, V1Task::Close);

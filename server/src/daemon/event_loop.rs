@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::host;
 use crate::config::{self, Settings, Surroundings};
-use crate::control::model::{Counter, Failure, Reloaded, Status};
+use crate::control::model::{Counter, Failure, Kicked, Reloaded, Status};
 use crate::control::{ControlCommand, api};
 use crate::dataplane::userspace::{
     self, DataPlaneConfig, Datagrams, IkeDatagram, IkeSender, L2tpDatagram, Started, ToControl, UserspaceDataPlane,
@@ -274,6 +274,10 @@ impl EventLoop {
         match command {
             ControlCommand::Status { reply } => drop(reply.send(self.status().await)),
             ControlCommand::Explain { filter, reply } => drop(reply.send(self.gateway.explain(&filter))),
+            ControlCommand::Kick { who, reply } => {
+                let disconnected = self.gateway.kick(self.now(), &who);
+                drop(reply.send(Kicked { disconnected }));
+            }
             ControlCommand::Reload { reply } | ControlCommand::UsersChanged { reply } => {
                 drop(reply.send(self.reload().await));
             }

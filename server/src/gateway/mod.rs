@@ -152,7 +152,7 @@ impl Gateway {
         })
     }
 
-    /// Says how large an IP packet may be that fits the way out in tunnel mode, in octets; links derive their MRU from it.
+    /// Says what the TUN device takes, octets: links derive their MRU from it.
     pub fn set_tunnel_mtu(&mut self, mtu: u16) {
         self.tunnel_mtu = mtu;
     }

@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(passed(1, 0..10_000), 200);
         assert_eq!(passed(2, 0..10_000), 200);
         assert_eq!(passed(2, 0..10_000), 0);
-        assert_eq!(buckets.sources.len(), TRACKED_MAX);
+        assert!(buckets.sources.len() <= TRACKED_MAX);
     }
 
     struct Site;

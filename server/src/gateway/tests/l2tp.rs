@@ -37,12 +37,12 @@ fn a_windows_laptop_connects_and_leaves_nothing_behind() {
     assert_eq!((session.user.as_str(), session.via.as_str()), ("alice", "l2tp"));
     assert_eq!((session.state, session.inside.clone()), (SessionState::Established, vec![IpAddr::V4(inside)]));
     assert!(session.nat && session.cipher.starts_with("aes-cbc"), "{session:?}");
-    assert_eq!((world.site.routed.clone(), world.route_mtu), (session.inside, Some(1370)));
+    assert_eq!((world.site.routed.clone(), world.route_mtu), (session.inside, Some(1390)));
 
     let [(spi, link)] = world.links.iter().collect::<Vec<_>>()[..] else { panic!("one link") };
     assert_eq!((link.peer_tunnel, link.peer_session, link.port), (1, 1, 1701));
     assert!(link.local_tunnel != 0 && link.local_session != 0);
-    assert_eq!((link.addresses.as_slice(), link.mtu), (&[IpAddr::V4(inside)][..], 1370));
+    assert_eq!((link.addresses.as_slice(), link.mtu), (&[IpAddr::V4(inside)][..], 1390));
     assert_eq!(world.sent_by, Some(*spi));
 
     world.hang_up(laptop);
@@ -320,6 +320,19 @@ fn a_user_who_is_removed_hears_it_by_ppp() {
     world.run_for(Duration::from_secs(8));
     assert!(world.dialers[laptop].ppp.as_ref().unwrap().ended && world.site.users().is_empty());
     assert!(world.site.headlines("alice")[0].contains("administrator"), "{:?}", world.site.headlines("alice"));
+}
+
+#[test]
+fn a_kicked_user_goes_in_every_protocol_and_others_stay() {
+    let mut world = with_l2tp(POOL, &format!("{ALICE}\nbob = \"battery\""));
+    world.dial(alice("198.51.100.7"));
+    world.dial(Device::windows("bob", "battery", "198.51.100.8"));
+    let config = person(&world.site, "alice", "correct horse");
+    assert!(world.site.connect(config, "198.51.100.9").is_up());
+    assert_eq!(world.site.gateway.kick(world.site.now, "mallory"), 0);
+    assert_eq!(world.site.gateway.kick(world.site.now, "Alice"), 2);
+    world.run_for(Duration::from_secs(8));
+    assert_eq!(world.site.users(), ["bob"]);
 }
 
 #[test]
