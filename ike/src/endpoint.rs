@@ -213,7 +213,7 @@ impl Endpoint {
 
     /// Answers [`Event::XAuth`]: whether name and password are right. Ignored if the session does not wait for it.
     pub fn xauth_continue(&mut self, now: Instant, session: SessionId, accepted: bool) {
-        let _ = (now, session, accepted);
+        self.with_v1(now, session, |peer, ctx| peer.xauth_continue(ctx, accepted));
     }
 
     /// A view of one session, half-open or not.
@@ -224,11 +224,17 @@ impl Endpoint {
 
     /// Answers [`Event::Authenticated`]: the client comes in. Ignored if the session does not wait for it.
     pub fn grant(&mut self, now: Instant, session: SessionId, grant: Grant) {
+        if self.v1.has(session) {
+            return self.with_v1(now, session, |peer, ctx| peer.granted(ctx, grant));
+        }
         self.with_session(now, session, |session, ctx| session.grant(ctx, grant));
     }
 
     /// Answers [`Event::Authenticated`]: the client stays out. Ignored if the session does not wait for it.
     pub fn deny(&mut self, now: Instant, session: SessionId, denial: Denial) {
+        if self.v1.has(session) {
+            return self.with_v1(now, session, |peer, ctx| peer.deny(ctx, denial));
+        }
         self.with_session(now, session, |session, ctx| session.deny(ctx, denial));
     }
 

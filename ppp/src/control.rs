@@ -4,9 +4,10 @@
 //! [`Control`] runs one of them; what its options mean is the business of a [`Negotiation`]. Packets to send and
 //! [`Signal`]s to the layers around come out.
 //!
-//! Two things go beyond the RFC. An unanswered Configure-Request is sent again at once when the peer's first one arrives:
+//! Three things go beyond the RFC. An unanswered Configure-Request is sent again at once when the peer's first one arrives:
 //! Windows loses what comes before its stack is up. And negotiation that goes round in circles ends: after
-//! [`Timing::max_configure`] requests that were not acceptable on either side.
+//! [`Timing::max_configure`] requests that were not acceptable on either side. And so does a peer that begins anew more than
+//! [`MAX_REOPENINGS`] times.
 //!
 //! Does not: codes above 7 (LCP's own), phases (see `link`).
 
@@ -23,6 +24,10 @@ use crate::timer::Budget;
 
 /// Octets of a rejected packet that a Code-Reject carries back, so that it fits into every MRU.
 const MAX_REJECTED: usize = crate::option::MAX_BODY;
+
+/// How often a peer may begin negotiation anew after both sides had agreed: none of the known ones does so more than once,
+/// and each time costs the layers around some work.
+const MAX_REOPENINGS: u32 = 10;
 
 /// What the options of one protocol mean.
 pub(crate) trait Negotiation {
@@ -85,6 +90,8 @@ pub(crate) struct Control<N> {
     naks_sent: u32,
     /// Requests of either side in a row that were not acceptable.
     fruitless: u32,
+    /// How often Opened was left for another round.
+    reopenings: u32,
     /// Why the end is near, for [`Signal::Finished`].
     doom: Option<CloseReason>,
     budget: Budget,
@@ -109,6 +116,7 @@ impl<N: Negotiation> Control<N> {
             heard_request: false,
             naks_sent: 0,
             fruitless: 0,
+            reopenings: 0,
             doom: None,
             budget: Budget::default(),
             transmits: VecDeque::new(),
@@ -165,7 +173,8 @@ impl<N: Negotiation> Control<N> {
             Code::CONFIGURE_ACK => self.handle_ack(now, packet),
             Code::CONFIGURE_NAK | Code::CONFIGURE_REJECT => self.handle_nak_or_reject(now, packet),
             Code::TERMINATE_REQUEST => self.handle_terminate_request(now, packet),
-            Code::TERMINATE_ACK => self.dispatch(now, Event::TerminateAck, None),
+            Code::TERMINATE_ACK if self.may_reopen(now) => self.dispatch(now, Event::TerminateAck, None),
+            Code::TERMINATE_ACK => {}
             Code::CODE_REJECT => self.handle_code_reject(now, packet),
             _ => {
                 let identifier = self.next_identifier();
@@ -225,6 +234,9 @@ impl<N: Negotiation> Control<N> {
             let ack = self.answer(now, Code::TERMINATE_ACK, packet.identifier, &[]);
             return self.dispatch(now, Event::RequestGood, ack);
         }
+        if !self.may_reopen(now) {
+            return;
+        }
         self.repeat_lost_request(now);
         let (event, code, body) = match self.negotiation.judge(&options, self.naks_sent) {
             Judgement::Ack => (Event::RequestGood, Code::CONFIGURE_ACK, packet.data.to_vec()),
@@ -245,6 +257,17 @@ impl<N: Negotiation> Control<N> {
     /// Whether a Configure-Request of ours is, or has been, on its way.
     fn is_negotiating(&self) -> bool {
         matches!(self.state, State::ReqSent | State::AckReceived | State::AckSent | State::Opened)
+    }
+
+    /// Whether the packet at hand may lead out of Opened; if it may not, this is the end.
+    fn may_reopen(&mut self, now: Instant) -> bool {
+        self.reopenings += u32::from(self.is_opened());
+        let too_often = self.reopenings > MAX_REOPENINGS;
+        if too_often && self.is_opened() {
+            self.fail(now, CloseReason::NotConverging(N::PROTOCOL));
+            return false;
+        }
+        true
     }
 
     fn repeat_lost_request(&mut self, now: Instant) {

@@ -41,9 +41,11 @@ impl<'a> Rules<'a> {
         Self { policy, legacy: legacy || policy.names().contains(&PolicyName::LegacyAndroid) }
     }
 
-    /// The same with everything that is old.
-    pub(crate) fn with_legacy(self) -> Self {
-        Self { legacy: true, ..self }
+    /// Whether what was refused would be accepted, by `choose`, if old algorithms were, but by no common policy without
+    /// them: then it is only for these that the client was refused.
+    pub(crate) fn lacks_legacy_only(self, choose: impl Fn(Rules<'_>) -> bool) -> bool {
+        let compatible = Policy::named(&[PolicyName::Compatible]);
+        choose(Self { legacy: true, ..self }) && !choose(Rules { policy: &compatible, legacy: false })
     }
 }
 
@@ -210,7 +212,7 @@ fn ike_policy(rules: Rules<'_>, suite: &Suite) -> Result<(), String> {
     let is_old = |group| matches!(group, Group::Modp1024 | Group::Modp1536);
     let prf: Prf = suite.prf();
     let (encr_name, group_name) = (proposal::encr_name(suite.encr), proposal::group_name(suite.group));
-    if rules.legacy && matches!(suite.encr, Encr::AesCbc { .. } | Encr::TripleDesCbc) {
+    if rules.legacy && (is_old(suite.group) || suite.encr == Encr::TripleDesCbc) {
         return Ok(());
     }
     if suite.encr == Encr::TripleDesCbc {
@@ -384,10 +386,10 @@ impl Phase2Offer {
 
 fn esp_policy(rules: Rules<'_>, suite: &ChildSuite) -> Result<(), String> {
     let name = proposal::encr_name(suite.encr);
-    if rules.legacy && matches!(suite.encr, Encr::AesCbc { .. } | Encr::TripleDesCbc) {
-        return Ok(());
-    }
     if suite.encr == Encr::TripleDesCbc {
+        if rules.legacy {
+            return Ok(());
+        }
         return Err(format!("{name} is too weak"));
     }
     let fits = |offer: &proposal::ChildOffer| {

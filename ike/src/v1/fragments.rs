@@ -3,12 +3,16 @@
 //! A fragment says nothing about who sent it, so only an exchange that has got as far as an answer collects any, and what
 //! all of them hold together is bounded.
 //!
-//! Does not: fragment what we send.
+//! What we send is cut only if the client has announced that it can put it together, and only if it is long, which means
+//! certificates: Windows accepts fragments nowhere else.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use crate::wire::limits::MAX_V1_FRAGMENTS;
+use crate::wire::v1::{Flags, Fragment, Header, MessageBuilder, Payload};
 
 use super::keys::Cookies;
 
@@ -17,6 +21,15 @@ const MAX_MESSAGE: usize = 16 << 10;
 
 /// Most bytes of all messages that are incomplete.
 const MAX_BYTES: usize = 4 << 20;
+
+/// Longest message that is sent in one piece: it fits into 1280 bytes with IP, UDP and the non-ESP marker.
+const MAX_WHOLE: usize = 1228;
+
+/// Bytes in a fragment of ours.
+const FRAGMENT_LEN: usize = 1192;
+
+/// What identifies the fragments of one message of ours: there is one that is long in each ISAKMP SA.
+const OWN_ID: u16 = 1;
 
 /// How long the last fragment may take.
 const LIFETIME: Duration = Duration::from_secs(10);
@@ -57,6 +70,24 @@ impl Pieces {
         let last = self.last?;
         (usize::from(last) == self.parts.len()).then(|| self.parts.values().flatten().copied().collect())
     }
+}
+
+/// Cuts a message of ours into fragments if it is long. Each has the header of the message without its flags.
+pub(crate) fn split(message: &Bytes) -> Vec<Bytes> {
+    let header = Header::parse(message).ok().filter(|_| message.len() > MAX_WHOLE);
+    let Some(header) = header else { return vec![message.clone()] };
+    let parts: Vec<&[u8]> = message.chunks(FRAGMENT_LEN).collect();
+    let last = parts.len();
+    if last > usize::from(MAX_V1_FRAGMENTS) {
+        return vec![message.clone()];
+    }
+    let cut = |(number, data): (u8, &&[u8])| {
+        let is_last = usize::from(number) == last;
+        let mut fragment = MessageBuilder::new(&Header { flags: Flags::NONE, ..header });
+        fragment.push(&Payload::Fragment(Fragment { id: OWN_ID, number, is_last, data }));
+        Bytes::from(fragment.finish().expect("fragments are short"))
+    };
+    (1..).zip(&parts).map(cut).collect()
 }
 
 impl Reassembly {
@@ -147,6 +178,29 @@ mod tests {
         let now = crate::testing::epoch();
         assert_eq!(reassembly.push(now, COOKIES, &part(1, true, b"all")).as_deref(), Some(&b"all"[..]));
         assert_eq!((reassembly.bytes, reassembly.timeout()), (0, None));
+    }
+
+    #[test]
+    fn what_we_cut_can_be_put_together() {
+        let header =
+            super::super::phase1::plain_header(COOKIES, crate::wire::header::ExchangeType::IDENTITY_PROTECTION);
+        let message: Bytes = header.message(&[7; 5000]).expect("short").into();
+        let fragments = split(&message);
+        assert!(fragments.len() == 5 && fragments.iter().all(|fragment| fragment.len() <= MAX_WHOLE));
+        let mut reassembly = Reassembly::default();
+        let mut whole = None;
+        for bytes in &fragments {
+            let header = Header::parse(bytes).expect("a message");
+            let payloads = super::super::main_mode::plain_payloads(&header, bytes).expect("payloads");
+            let Some(Payload::Fragment(Fragment { id, number, is_last, data })) = payloads.iter().next() else {
+                panic!("a fragment");
+            };
+            let part = Part { id: *id, number: *number, is_last: *is_last, data };
+            whole = whole.or(reassembly.push(crate::testing::epoch(), COOKIES, &part));
+        }
+        assert_eq!(whole.as_deref(), Some(&message[..]));
+        let short: Bytes = header.message(&[7; 100]).expect("short").into();
+        assert_eq!(split(&short), [short]);
     }
 
     #[test]

@@ -61,6 +61,15 @@ pub(crate) struct Peer {
     pub(crate) childless_since: Option<Instant>,
     /// INITIAL-CONTACT came, which the endpoint has yet to act on.
     pub(crate) has_initial_contact: bool,
+    /// It logs in by XAUTH and gets a tunnel; otherwise it is one of L2TP.
+    pub(crate) is_xauth: bool,
+    /// The name that it logged in with.
+    pub(crate) user: Option<String>,
+    /// Since when it has been on its way to an address.
+    pub(crate) login_since: Instant,
+    pub(crate) grant: Option<Grant>,
+    /// The server knows of the session and wants to know of its end.
+    pub(crate) is_announced: bool,
     is_over: bool,
 }
 
@@ -70,14 +79,15 @@ pub(crate) struct Joining {
     pub(crate) identity: Option<Identity>,
     pub(crate) id_body: Vec<u8>,
     pub(crate) by: AuthenticatedBy,
+    pub(crate) is_xauth: bool,
     pub(crate) phase1: Phase1,
 }
 
 impl Peer {
     /// A session that begins with this ISAKMP SA.
     pub(crate) fn new(ctx: &mut Context<'_>, id: SessionId, joining: Joining) -> Self {
-        let Joining { path, identity, id_body, by, phase1 } = joining;
-        let peer = Self {
+        let Joining { path, identity, id_body, by, is_xauth, phase1 } = joining;
+        let mut peer = Self {
             id,
             path,
             identity,
@@ -89,17 +99,32 @@ impl Peer {
             children: Children::default(),
             childless_since: Some(ctx.now),
             has_initial_contact: false,
+            is_xauth,
+            user: None,
+            login_since: ctx.now,
+            grant: None,
+            is_announced: false,
             is_over: false,
         };
-        ctx.shared.counters.established += 1;
         debug!(session = %id, peer = %path.peer, suite = %peer.suite(), "phase 1 is done");
-        ctx.shared.events.push_back(Event::Established { session: id, info: Box::new(peer.info()) });
+        if is_xauth {
+            peer.ask_for_credentials(ctx);
+        } else {
+            peer.announce_established(ctx);
+        }
         peer
+    }
+
+    /// Tells the server that the client may make Child SAs.
+    pub(crate) fn announce_established(&mut self, ctx: &mut Context<'_>) {
+        ctx.shared.counters.established += 1;
+        self.is_announced = true;
+        ctx.shared.events.push_back(Event::Established { session: self.id, info: Box::new(self.info()) });
     }
 
     /// Whether `joining` is this client again: the same name from the same address and port.
     pub(crate) fn is(&self, joining: &Joining) -> bool {
-        self.is_from(joining.path) && self.id_body == joining.id_body && self.by == joining.by
+        self.is_from(joining.path) && self.id_body == joining.id_body && self.is_xauth == joining.is_xauth
     }
 
     /// Whether it sends from the other end of `path`.
@@ -112,6 +137,10 @@ impl Peer {
         debug!(session = %self.id, peer = %self.path.peer, "phase 1 is renewed");
         self.heard(ctx);
         self.phase1s.push(joining.phase1);
+        if self.is_xauth {
+            self.login_since = ctx.now;
+            self.ask_for_credentials(ctx);
+        }
         while self.phase1s.len() > MAX_PHASE1S {
             let oldest = self.phase1s[0].cookies;
             self.drop_phase1(ctx, oldest);
@@ -131,11 +160,15 @@ impl Peer {
             ExchangeType::IDENTITY_PROTECTION | ExchangeType::AGGRESSIVE => match self.phase1s[at].again(message) {
                 Some(answer) => {
                     ctx.shared.counters.retransmissions_answered += 1;
-                    ctx.transmit(path, answer);
+                    for part in answer {
+                        ctx.transmit(path, part);
+                    }
                     Incoming::Again
                 }
                 None => Incoming::Unexpected,
             },
+            ExchangeType::QUICK_MODE if !self.phase1s[at].login.is_done() => Incoming::Unexpected,
+            ExchangeType::TRANSACTION => self.transaction(ctx, at, path, (header, message)),
             ExchangeType::QUICK_MODE => self.quick_mode(ctx, at, path, (header, message)),
             ExchangeType::INFORMATIONAL_V1 => self.informational(ctx, at, path, (header, message)),
             _ => Incoming::Unexpected,
@@ -183,12 +216,12 @@ impl Peer {
 
     /// What Child SAs of this client carry.
     pub(crate) fn child_mode(&self) -> ChildMode {
-        ChildMode::Transport
+        if self.is_xauth { ChildMode::Tunnel } else { ChildMode::Transport }
     }
 
     /// What the client was given.
     pub(crate) fn grant(&self) -> Option<&Grant> {
-        None
+        self.grant.as_ref()
     }
 
     /// Longest lifetime of a Child SA.
@@ -269,7 +302,9 @@ impl Peer {
         if self.phase1s.is_empty() && self.children.is_empty() && !self.is_over {
             self.is_over = true;
             debug!(session = %self.id, peer = %self.path.peer, %reason, "session is over");
-            ctx.shared.events.push_back(Event::Closed { session: self.id, reason });
+            if self.is_announced {
+                ctx.shared.events.push_back(Event::Closed { session: self.id, reason });
+            }
         }
     }
 
@@ -283,6 +318,12 @@ impl Peer {
         let expired: Vec<Cookies> = self.phase1s.iter().filter_map(expired).collect();
         for cookies in expired {
             self.drop_phase1(ctx, cookies);
+        }
+        self.question_timeouts(ctx);
+        if self.login_deadline(ctx.config).is_some_and(|deadline| deadline <= ctx.now) {
+            let reason = RefusalReason::TimedOut { waiting_for: "XAUTH and mode configuration" };
+            self.refuse(ctx, ExchangeType::TRANSACTION, reason);
+            return self.close(ctx, CloseReason::Failed);
         }
         if self.childless_deadline(ctx.config).is_some_and(|deadline| deadline <= ctx.now) {
             return self.close(ctx, CloseReason::NoChildSa);
@@ -314,6 +355,29 @@ impl Peer {
         }
     }
 
+    /// Asks again where name and password, or the acknowledgement of the result, are outstanding.
+    fn question_timeouts(&mut self, ctx: &mut Context<'_>) {
+        let mut silent = Vec::new();
+        for phase1 in &mut self.phase1s {
+            match phase1.login.question().map(|question| question.due(ctx.now)) {
+                Some(Ok(Some(again))) => {
+                    ctx.shared.counters.retransmissions_sent += 1;
+                    ctx.transmit(self.path, again);
+                }
+                Some(Err(())) => silent.push(phase1.cookies),
+                _ => {}
+            }
+        }
+        for cookies in silent {
+            self.drop_phase1(ctx, cookies);
+        }
+    }
+
+    /// A client without an address has this long to get one.
+    fn login_deadline(&self, config: &Config) -> Option<Instant> {
+        (self.is_xauth && self.grant.is_none()).then(|| self.login_since + config.timing.authentication)
+    }
+
     fn check_liveness(&mut self, ctx: &mut Context<'_>) {
         let Some(silent_until) = self.silent_until(ctx.config) else { return };
         let (path, timing) = (self.path, &ctx.config.timing);
@@ -337,8 +401,9 @@ impl Peer {
 
     fn childless_deadline(&self, config: &Config) -> Option<Instant> {
         let is_busy = self.phase1s.iter().any(|phase1| !phase1.quick_modes.is_empty());
+        let is_in = !self.is_xauth || self.grant.is_some();
         self.childless_since
-            .filter(|_| self.children.is_empty() && !is_busy)
+            .filter(|_| self.children.is_empty() && !is_busy && is_in)
             .map(|since| since + config.timing.childless)
     }
 
@@ -347,8 +412,9 @@ impl Peer {
         let open = self.phase1s.iter().flat_map(|phase1| phase1.quick_modes.iter().map(|open| open.timeout()));
         let expiry = self.phase1s.iter().map(|phase1| phase1.expires);
         let liveness = self.silent_until(config).zip(self.phase1s.last()).map(|(due, phase1)| phase1.dpd.timeout(due));
-        let others = [self.children.timeout(), self.childless_deadline(config), liveness];
-        open.chain(expiry).chain(others.into_iter().flatten()).min()
+        let others = [self.children.timeout(), self.childless_deadline(config), self.login_deadline(config), liveness];
+        let questions = self.phase1s.iter().filter_map(|phase1| phase1.login.timeout());
+        open.chain(expiry).chain(questions).chain(others.into_iter().flatten()).min()
     }
 
     /// Names of the ISAKMP SAs.

@@ -22,7 +22,9 @@ use super::dpd::Dpd;
 use super::keys::{Cookies, Keys, Suite};
 use super::natt::Nat;
 use super::quick_mode::QuickMode;
+use super::transaction::Answered;
 use super::vendor_ids::Announced;
+use super::xauth::Login;
 
 /// Finished exchanges that are remembered, so that a copy of one has no effect.
 const MAX_REMEMBERED: usize = 128;
@@ -38,11 +40,15 @@ pub(crate) struct Phase1 {
     pub(crate) nat: Nat,
     pub(crate) since: Instant,
     pub(crate) expires: Instant,
-    /// The digest of the client's last message of phase 1, and the answer to it, if there is one.
-    last: (Vec<u8>, Option<Bytes>),
+    /// The digest of the client's last message of phase 1, and the answer to it, if that is due to us.
+    last: (Vec<u8>, Vec<Bytes>),
     /// Message IDs of exchanges that are over.
     finished: VecDeque<u32>,
     pub(crate) quick_modes: Vec<QuickMode>,
+    /// Name, password and address, where the client has to come with these first.
+    pub(crate) login: Login,
+    /// The last answer in a transaction exchange.
+    pub(crate) answered: Option<Answered>,
     pub(crate) dpd: Dpd,
 }
 
@@ -56,7 +62,7 @@ pub(crate) struct Established {
     pub(crate) nat: Nat,
     pub(crate) since: Instant,
     pub(crate) expires: Instant,
-    pub(crate) last: (Vec<u8>, Option<Bytes>),
+    pub(crate) last: (Vec<u8>, Vec<Bytes>),
 }
 
 /// A decrypted body with the IV of the next message of its exchange.
@@ -91,14 +97,16 @@ impl Phase1 {
             last,
             finished: VecDeque::new(),
             quick_modes: Vec::new(),
+            login: Login::Done,
+            answered: None,
             dpd: Dpd::new(random),
         }
     }
 
     /// The answer to the last message of phase 1, if this is that message again.
-    pub(crate) fn again(&self, message: &[u8]) -> Option<Bytes> {
+    pub(crate) fn again(&self, message: &[u8]) -> Option<Vec<Bytes>> {
         let (digest, answer) = &self.last;
-        answer.as_ref().filter(|_| Hash::Sha256.digest(&[message]) == *digest).cloned()
+        (Hash::Sha256.digest(&[message]) == *digest).then(|| answer.clone())
     }
 
     /// The IV of the first message of an exchange.
@@ -153,7 +161,7 @@ impl Phase1 {
     /// What a stranger must not be able to change, for tests.
     pub(crate) fn fingerprint(&self) -> impl std::hash::Hash + use<> {
         let open: Vec<u32> = self.quick_modes.iter().map(QuickMode::message_id).collect();
-        (self.cookies, self.finished.clone(), open, self.dpd.fingerprint())
+        (self.cookies, self.finished.clone(), open, self.dpd.fingerprint(), self.login.is_done())
     }
 }
 

@@ -13,7 +13,7 @@ use cygnet_ike::wire::IkeSpi;
 use cygnet_ike::wire::num::ExchangeType;
 use cygnet_ike::wire::v1::num::IdType;
 use cygnet_ike::wire::v1::{NatNumbering, vid};
-use cygnet_ike::{Path, RefusalReason};
+use cygnet_ike::{Path, Prefix, RefusalReason};
 
 use crate::setup::*;
 
@@ -201,7 +201,7 @@ fn clients_with_the_same_identity_behind_the_same_address_coexist() {
 
 #[test]
 fn a_key_for_a_network_or_a_name_is_tried_too() {
-    let network = PskSelector::Network("198.51.100.0/24".parse().expect("a network"));
+    let network = PskSelector::Network(Prefix { address: Ipv4Addr::new(198, 51, 100, 0).into(), len: 24 });
     let name = PskSelector::Identity(Identity::Fqdn("somebody.example".into()));
     for selector in [network, name] {
         let mut config = server();
@@ -209,9 +209,20 @@ fn a_key_for_a_network_or_a_name_is_tried_too() {
             (PskSelector::Any, Secret::from_slice(b"the key of everybody else")),
             (selector.clone(), Secret::from_slice(PSK)),
         ]);
-        let pair = login(config, client());
+        let mut client = client();
+        client.identity = V1Id::name(IdType::FQDN, "somebody.example");
+        let pair = login(config, client);
         assert!(pair.clients[0].is_up(), "{selector:?}: {:?}", pair.seen);
     }
+}
+
+#[test]
+fn the_key_of_somebody_else_is_a_wrong_key() {
+    let mut config = server();
+    let name = PskSelector::Identity(Identity::Fqdn("somebody.example".into()));
+    config.psks = PskTable::new(vec![(name, Secret::from_slice(PSK))]);
+    let pair = login(config, client());
+    assert!(pair.children.is_empty() && !pair.refusals().is_empty(), "{:?}", pair.seen);
 }
 
 #[test]
@@ -228,7 +239,8 @@ fn a_wrong_key_is_refused_and_named() {
 fn poke(message: &[u8]) -> (bool, bool) {
     let mut pair = V1Pair::new(server(), LinkQuality::PERFECT, 1);
     let before = pair.server.fingerprint();
-    let path = Path { local: "192.0.2.1:500".parse().expect("valid"), peer: "198.51.100.1:500".parse().expect("valid") };
+    let path =
+        Path { local: "192.0.2.1:500".parse().expect("valid"), peer: "198.51.100.1:500".parse().expect("valid") };
     pair.server.handle_datagram(pair.now, pair.wall, path, message);
     (pair.server.poll_transmit().is_some(), pair.server.fingerprint() != before)
 }

@@ -11,7 +11,7 @@ pub enum Flavor {
     MacOs,
     /// Android 4 to 11 (mtpd): window 1, and waits for explicit acknowledgements.
     Android,
-    /// xl2tpd, as used by NetworkManager and ChromeOS.
+    /// xl2tpd 1.3, as used by NetworkManager and ChromeOS.
     Linux,
 }
 
@@ -82,20 +82,22 @@ impl Flavor {
 
     /// AVPs of the ICCN.
     pub(super) fn iccn(self) -> Vec<u8> {
-        let speed = match self {
-            Self::Windows | Self::Android => 100_000_000,
-            Self::MacOs => 1_000_000,
-            Self::Linux => 10_000_000,
+        let speeds = |speed, framing| vec![Avp::TxConnectSpeed(speed), Avp::FramingType(framing)];
+        let avps = match self {
+            Self::Windows => speeds(100_000_000, 1),
+            Self::MacOs => speeds(1_000_000, 3),
+            Self::Android => speeds(100_000_000, 3),
+            Self::Linux => [speeds(0, 1), vec![Avp::RxConnectSpeed(0)]].concat(),
         };
-        let framing = if self == Self::Windows { 1 } else { 3 };
-        emit(12, &[Avp::TxConnectSpeed(speed), Avp::FramingType(framing)])
+        emit(12, &avps)
     }
 
     /// AVPs of the CDN; Android sends none.
     pub(super) fn cdn(self, session_id: u16) -> Option<Vec<u8>> {
         let id = Avp::AssignedSessionId(session_id);
         match self {
-            Self::Windows | Self::Linux => Some(emit(14, &[Avp::ResultCode(ResultCode::new(3, 0)), id])),
+            Self::Windows => Some(emit(14, &[Avp::ResultCode(ResultCode::new(3, 0)), id])),
+            Self::Linux => Some(emit(14, &[Avp::ResultCode(ResultCode::new(1, 0)), id])),
             Self::MacOs => Some([emit(14, &[id]), apple_result(3)].concat()),
             Self::Android => None,
         }

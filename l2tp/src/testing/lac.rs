@@ -55,8 +55,8 @@ impl LacConfig {
     #[must_use]
     pub fn new(flavor: Flavor) -> Self {
         let (host_name, tunnel_id, session_id, port) = match flavor {
-            Flavor::Windows => ("WRB-LAPTOP-DELL", 1, 1, 1701),
-            Flavor::MacOs => ("macbook.local", 9, 0x0357, 51_000),
+            Flavor::Windows => ("RWB-LAPTOP-DELL", 1, 1, 1701),
+            Flavor::MacOs => ("macbook.local", 10, 0x0357, 51_000),
             Flavor::Android => ("anonymous", 0x04d2, 0x162e, 40_000),
             Flavor::Linux => ("desktop", 0x5e5e, 0x0a0b, 1701),
         };

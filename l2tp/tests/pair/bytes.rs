@@ -35,7 +35,7 @@ pub(crate) fn windows_sccrq() -> Vec<u8> {
         must(3, &[0, 0, 0, 1]),
         must(4, &[0, 0, 0, 0]),
         avp(0, 0, 6, &[0x0a, 0x00]),
-        must(7, b"WRB-LAPTOP-DELL"),
+        must(7, b"RWB-LAPTOP-DELL"),
         avp(0, 0, 8, b"Microsoft"),
         must(9, &[0, 1]),
         must(10, &[0, 8]),
@@ -45,7 +45,8 @@ pub(crate) fn windows_sccrq() -> Vec<u8> {
 
 pub(crate) fn macos_sccrq() -> Vec<u8> {
     let name = must(7, b"macbook.local\0");
-    let parts = [must(0, &[0, 1]), must(2, &[1, 0]), must(3, &[0, 0, 0, 3]), name, must(9, &[0, 9]), must(10, &[0, 4])];
+    let parts =
+        [must(0, &[0, 1]), must(2, &[1, 0]), must(3, &[0, 0, 0, 3]), name, must(9, &[0, 10]), must(10, &[0, 4])];
     control(0, 0, 0, 0, &parts)
 }
 

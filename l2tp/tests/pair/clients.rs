@@ -19,7 +19,7 @@ fn gateway() -> Hand {
 /// Test idea 32.
 #[test]
 fn each_stock_sccrq_gets_an_sccrp_with_exactly_what_is_wanted() {
-    let requests = [(windows_sccrq(), 1), (macos_sccrq(), 9), (android_sccrq(), 0x04d2), (linux_sccrq(), 0x5e5e)];
+    let requests = [(windows_sccrq(), 1), (macos_sccrq(), 10), (android_sccrq(), 0x04d2), (linux_sccrq(), 0x5e5e)];
     for (request, peer_tunnel) in requests {
         let answers = gateway().send(1701, &request);
         let reply = sccrp(&answers);
@@ -73,7 +73,7 @@ fn every_flavor_connects_sends_frames_and_hangs_up() {
 #[test]
 fn what_the_client_says_of_itself_is_handed_on() {
     for (flavor, host, vendor, firmware) in [
-        (Flavor::Windows, "WRB-LAPTOP-DELL", Some("Microsoft"), Some(0x0a00)),
+        (Flavor::Windows, "RWB-LAPTOP-DELL", Some("Microsoft"), Some(0x0a00)),
         (Flavor::MacOs, "macbook.local", None, None),
         (Flavor::Android, "anonymous", None, None),
         (Flavor::Linux, "desktop", Some("xelerance.com"), Some(0x0690)),
@@ -107,7 +107,7 @@ fn scccn_and_icrq_in_any_order_and_number_open_one_session() {
         assert_eq!(hand.server.snapshot().len(), 1);
         let icrp = answers.iter().find(|answer| attributes(answer).len() == 2).expect("an ICRP");
         assert_eq!(attributes(icrp), [(0, true), (14, true)]);
-        assert_eq!(icrp[4..8], [0, 9, 0x03, 0x57], "the header carries the client's ids");
+        assert_eq!(icrp[4..8], [0, 10, 0x03, 0x57], "the header carries the client's ids");
         assert_eq!(icrp[8..12], [0, 1, 0, 3], "and acknowledges both");
     }
 }
@@ -169,13 +169,13 @@ fn goodbyes_of_apple_clients_are_understood() {
     let cdn = control(tunnel, session, 4, 2, &[must(0, &[0, 14]), must(14, &[0x03, 0x57]), bad_result(3)]);
     assert_eq!(cdn.len(), 42);
     let answers = hand.send(51_000, &cdn);
-    assert_eq!(answers, [control(9, 0, 2, 5, &[])], "a ZLB and nothing else");
+    assert_eq!(answers, [control(10, 0, 2, 5, &[])], "a ZLB and nothing else");
     let Some(Event::SessionDown { reason, .. }) = hand.events().pop() else { panic!("the session is up") };
     assert_eq!(reason, Reason::PeerClosed { result: 0x0300 });
 
-    let stop = control(tunnel, 0, 5, 2, &[must(0, &[0, 4]), must(9, &[0, 9]), bad_result(1)]);
-    assert_eq!(hand.send(51_000, &stop), [control(9, 0, 2, 6, &[])]);
-    assert_eq!(hand.send(51_000, &stop), [control(9, 0, 2, 6, &[])], "the repetition is acknowledged, too");
+    let stop = control(tunnel, 0, 5, 2, &[must(0, &[0, 4]), must(9, &[0, 10]), bad_result(1)]);
+    assert_eq!(hand.send(51_000, &stop), [control(10, 0, 2, 6, &[])]);
+    assert_eq!(hand.send(51_000, &stop), [control(10, 0, 2, 6, &[])], "the repetition is acknowledged, too");
     let reason = Reason::PeerClosed { result: 0x0100 };
     assert_eq!(hand.events(), [Event::TunnelDown { channel: CHANNEL, tunnel, reason }]);
     hand.advance(31 * SECOND);
@@ -306,7 +306,7 @@ fn a_client_that_comes_back_through_the_same_ipsec_replaces_its_old_tunnel() {
         pair.with(0, |client, _| client.vanish());
         pair.advance(Duration::from_secs(3));
         pair.sent.clear();
-        let tunnel_id = if same_id { 9 } else { 10 };
+        let tunnel_id = if same_id { 10 } else { 11 };
         let config = LacConfig { port: 52_000, tunnel_id, ..LacConfig::new(Flavor::MacOs) };
         let client = pair.add(CHANNEL, config);
         pair.connect(client);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use cygnet_l2tp::message::Message;
 use cygnet_l2tp::testing::{Flavor, Lac, LacConfig, LacEvent, LinkQuality, Pair};
-use cygnet_l2tp::{ChannelId, Config, Event, Reason, TunnelPhase};
+use cygnet_l2tp::{ChannelId, Config, Event, Reason, SessionKey, TunnelPhase};
 
-use crate::bytes::{CHANNEL, Hand, control, linux_sccrq, message, must, sccrp, windows_sccrq};
+use crate::bytes::{CHANNEL, Hand, android_sccrq, control, linux_sccrq, message, must, sccrp, windows_sccrq};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -85,6 +85,7 @@ fn a_call_that_is_not_connected_in_time_is_disconnected() {
     let sent = hand.advance(31 * SECOND);
     assert_eq!(names(&sent), ["CDN"]);
     assert_eq!(sent[0][4..8], [0, 1, 0, 7]);
+    assert!(sent[0].windows(10).any(|part| part == must(1, &[0, 10, 0, 0])), "timeout");
     assert!(hand.events().is_empty(), "it was never up");
     assert_eq!(hand.server.snapshot()[0].phase, TunnelPhase::Established);
 }
@@ -170,6 +171,47 @@ fn a_client_can_reconnect_at_once_after_its_goodbye_with_the_same_id() {
     assert_ne!(again, tunnel);
     hand.call(1701, again, 1);
     assert_eq!(hand.server.snapshot().iter().filter(|info| info.phase == TunnelPhase::Established).count(), 1);
+}
+
+/// What waits for the window is no longer of interest to a client whose tunnel is stopped.
+#[test]
+fn a_stop_does_not_queue_behind_what_it_makes_pointless() {
+    let mut hand = gateway();
+    let tunnel = hand.open(40_000, &android_sccrq());
+    let session = hand.call(40_000, tunnel, 7);
+    let key = SessionKey { channel: CHANNEL, tunnel, session };
+    assert_eq!(names(&hand.advance(60 * SECOND)), ["HELLO"]);
+    hand.server.close_session(hand.now, key, Reason::Administrative);
+    hand.server.close_all(hand.now);
+    assert!(hand.server.poll_transmit().is_none(), "the window is 1");
+    assert_eq!(names(&hand.send(40_000, &control(tunnel, 0, 4, 3, &[]))), ["StopCCN"]);
+}
+
+#[test]
+fn an_acknowledgement_moves_the_port_as_well() {
+    let mut hand = gateway();
+    let tunnel = hand.open(40_000, &android_sccrq());
+    hand.call(40_000, tunnel, 7);
+    hand.events();
+    assert!(hand.send(40_009, &control(tunnel, 0, 4, 2, &[])).is_empty());
+    assert!(matches!(hand.events()[..], [Event::Moved { port: 40_009, .. }]));
+}
+
+/// The tombstone of the same client must not catch a goodbye that is meant for its living tunnel.
+#[test]
+fn a_goodbye_under_the_wrong_id_finds_the_living_tunnel() {
+    let mut hand = gateway();
+    let stop = |id| control(id, 0, 2, 1, &[must(0, &[0, 4]), must(9, &[0, 1]), must(1, &[0, 1, 0, 0])]);
+    for _ in 0..20 {
+        let old = hand.open(1701, &windows_sccrq());
+        hand.send(1701, &stop(old));
+        hand.open(1701, &windows_sccrq());
+        hand.events();
+        hand.send(1701, &stop(1));
+        assert!(matches!(hand.events()[..], [Event::TunnelDown { .. }]));
+        hand.advance(31 * SECOND);
+        assert!(hand.server.snapshot().is_empty());
+    }
 }
 
 #[test]

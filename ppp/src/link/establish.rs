@@ -9,9 +9,6 @@ use crate::event::{CloseReason, Phase};
 use crate::frame::Protocol;
 use crate::packet::{Code, HEADER_LEN, Packet, leading_u16, leading_u32, truncated};
 
-/// How often a client may begin negotiation anew: none of the known ones does so more than once.
-const MAX_RENEGOTIATIONS: u32 = 10;
-
 /// Octets of a magic number.
 const MAGIC_LEN: usize = 4;
 
@@ -77,10 +74,6 @@ impl Link {
         }
         self.leave_upper_phases(Phase::Establish);
         self.login_deadline = Some(now + self.config.timing.login);
-        self.renegotiations += 1;
-        if self.renegotiations > MAX_RENEGOTIATIONS {
-            self.close(now, CloseReason::NotConverging(Protocol::LCP));
-        }
     }
 
     fn handle_protocol_reject(&mut self, now: Instant, data: &[u8]) {

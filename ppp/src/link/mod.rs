@@ -47,8 +47,6 @@ pub struct Link {
     config: Arc<LinkConfig>,
     phase: Phase,
     lcp: Control<Lcp>,
-    /// How often the client began anew.
-    renegotiations: u32,
     authenticator: Option<Authenticator>,
     /// The last packet of the login, for a client that missed it.
     farewell: Option<(Protocol, Vec<u8>)>,
@@ -71,7 +69,6 @@ impl Link {
         let mut link = Self {
             phase: Phase::Establish,
             lcp: Control::new(Lcp::new(&config, Generator::new(seed)), config.timing),
-            renegotiations: 0,
             authenticator: None,
             farewell: None,
             user: None,

@@ -67,7 +67,7 @@ fn inner_path(mode: ChildMode) -> InnerPath {
     }
 }
 
-pub(super) fn suite(suite: ChildSuite) -> Result<Suite, InstallError> {
+fn suite(suite: ChildSuite) -> Result<Suite, InstallError> {
     let transform = match (suite.encr, suite.integ) {
         (ike::Encr::AesGcm16 { bits }, None) => Transform::AesGcm16(aes_bits(bits)),
         (ike::Encr::ChaCha20Poly1305, None) => Transform::ChaCha20Poly1305,
@@ -114,13 +114,13 @@ fn selector(ts: &TrafficSelector) -> Selector {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use cygnet_ike::ChildKeys;
     use cygnet_ike::crypto::secret::Secret as IkeSecret;
     use cygnet_ike::wire::v2::AddressRange;
 
-    pub(in super::super) fn child(encr: ike::Encr, integ: Option<ike::Integ>, esn: bool) -> ChildSa {
+    fn child(encr: ike::Encr, integ: Option<ike::Integ>, esn: bool) -> ChildSa {
         let direction = |octet: u8| DirectionKeys {
             encr: IkeSecret::new(vec![octet; encr.keying_len()]),
             integ: IkeSecret::new(vec![octet; integ.map_or(0, ike::Integ::key_len)]),

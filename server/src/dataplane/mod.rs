@@ -8,7 +8,6 @@
 
 pub mod install;
 mod link;
-mod mtu;
 pub mod userspace;
 
 use std::time::Instant;
@@ -18,7 +17,6 @@ use cygnet_ike::{EspSpi, Path};
 
 pub use install::SaPair;
 pub use link::{InnerPath, Link, SendError};
-pub use mtu::l2tp_mtu;
 
 /// Something that seals and opens the packets of SA pairs. A pair is named by its inbound SPI.
 pub trait DataPlane {

@@ -95,7 +95,10 @@ impl Gateway {
             reason = refusal.reason.name(),
             "refused: {text}"
         );
-        if matches!(refusal.reason, RefusalReason::EapFailed | RefusalReason::Denied | RefusalReason::NoAddress) {
+        if matches!(
+            refusal.reason,
+            RefusalReason::EapFailed | RefusalReason::XAuthFailed | RefusalReason::Denied | RefusalReason::NoAddress
+        ) {
             return; // we decided that, and have told why
         }
         let (headline, details) = split_details(&text);

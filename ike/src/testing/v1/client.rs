@@ -141,6 +141,8 @@ pub struct V1Client {
     /// ISAKMP SAs, oldest first.
     pub(super) sas: Vec<IsakmpSa>,
     pub(super) rekeying: bool,
+    /// When it stops waiting for the questions of XAuth.
+    pub(super) login_until: Option<Instant>,
     pub(super) message_ids: u32,
     pub(super) tasks: VecDeque<V1Task>,
     pub(super) end: Option<V1End>,
@@ -165,6 +167,7 @@ impl V1Client {
             handshake: None,
             sas: Vec::new(),
             rekeying: false,
+            login_until: None,
             message_ids: 0,
             tasks: VecDeque::new(),
             end: None,
@@ -201,7 +204,8 @@ impl V1Client {
     /// Whether nothing is on its way or waits.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.end.is_some() || (self.outstanding.is_empty() && self.tasks.is_empty() && self.handshake.is_none())
+        let waits = !self.outstanding.is_empty() || self.handshake.is_some() || self.login_until.is_some();
+        self.end.is_some() || (!waits && self.tasks.is_empty())
     }
 
     /// How many ISAKMP SAs there are.
@@ -235,11 +239,14 @@ impl V1Client {
     /// When [`V1Client::handle_timeout`] is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.outstanding.values().map(|outstanding| outstanding.due).min()
+        self.outstanding.values().map(|outstanding| outstanding.due).chain(self.login_until).min()
     }
 
     /// Sends again what was not answered, or gives up.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.login_until.is_some_and(|until| until <= now) {
+            return self.finish(V1End::TimedOut);
+        }
         let due: Vec<Awaited> =
             self.outstanding.iter().filter(|(_, waiting)| waiting.due <= now).map(|(awaited, _)| *awaited).collect();
         for awaited in due {
@@ -318,6 +325,7 @@ impl V1Client {
         self.outstanding.clear();
         self.tasks.clear();
         self.handshake = None;
+        self.login_until = None;
         self.end = Some(end);
     }
 
@@ -328,7 +336,9 @@ impl V1Client {
     }
 
     pub(super) fn next_task(&mut self, now: Instant) {
-        while self.end.is_none() && self.outstanding.is_empty() && self.handshake.is_none() && !self.sas.is_empty() {
+        let is_free =
+            |client: &Self| client.outstanding.is_empty() && client.handshake.is_none() && client.login_until.is_none();
+        while self.end.is_none() && is_free(self) && !self.sas.is_empty() {
             let Some(task) = self.tasks.pop_front() else { return };
             match task {
                 V1Task::NewChild => self.begin_quick_mode(now, None),

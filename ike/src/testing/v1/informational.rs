@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use crate::crypto::random::Random;
 use crate::wire::EspSpi;
 use crate::wire::IkeSpi;
 use crate::wire::header::HEADER_LEN;
@@ -17,19 +16,22 @@ use super::quick_mode::is_of;
 impl V1Client {
     /// Sends one payload in an informational exchange of the newest ISAKMP SA, or of another one.
     pub fn inform(&mut self, of: Option<IkeSpi>, payload: &Payload<'_>) {
-        let message_id = {
-            let mut bytes = [0; 4];
-            self.random.fill(&mut bytes);
-            u32::from_be_bytes(bytes).max(1)
-        };
-        let envelope = self.envelope(ExchangeType::INFORMATIONAL_V1, message_id);
+        self.send_raw(of, ExchangeType::INFORMATIONAL_V1, std::slice::from_ref(payload));
+    }
+
+    /// Sends a protected message with any payloads that begins an exchange, as a client with a defect might.
+    pub fn send_raw(&mut self, of: Option<IkeSpi>, exchange: ExchangeType, payloads: &[Payload<'_>]) {
+        let message_id = u32::from_be_bytes(self.array()).max(1);
+        let envelope = self.envelope(exchange, message_id);
         let sa = match of {
             Some(cookie) => self.sas.iter().find(|sa| sa.cookies.0 == cookie),
             None => self.sas.last(),
         };
         let Some(sa) = sa else { return };
         let mut chain = ChainBuilder::new();
-        chain.push(payload);
+        for payload in payloads {
+            chain.push(payload);
+        }
         let chain = chain.finish().expect("short");
         let hash = sa.keys.hash(message_id, &[&chain.bytes]);
         let chain = chain.behind_hash(hash.expose()).expect("short");

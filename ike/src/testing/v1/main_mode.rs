@@ -1,7 +1,7 @@
 //! Phase 1 of the initiator: main mode and aggressive mode, RFC 2409 sections 5.1, 5.4, RFC 3947 section 3.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -26,6 +26,9 @@ use super::config::{V1Id, V1Login};
 use super::isakmp::{Envelope, IsakmpSa, Opened};
 use super::keys::{PhaseOneKeys, Suite, Transcript, nat_hash};
 use super::offer::{Dialect, isakmp_offer};
+
+/// How long a client waits for the questions of XAuth.
+const LOGIN_LIMIT: Duration = Duration::from_secs(60);
 
 /// Port of IKE behind a NAT, RFC 3947 section 4.
 pub(super) const NAT_T_PORT: u16 = 4500;
@@ -78,7 +81,9 @@ impl V1Client {
             builder.push(&Payload::Nonce(Nonce(&nonce)));
             builder.push(&Payload::Identification(identification(&identity)));
         }
-        for id in &self.config.vendor_ids {
+        // Windows says that it knows of no earlier SA only if that is so.
+        let is_told = |id: &&Vec<u8>| !self.rekeying || id.as_slice() != vid::MS_INITIAL_CONTACT;
+        for id in self.config.vendor_ids.iter().filter(is_told) {
             builder.push(&Payload::VendorId(VendorId(id)));
         }
         let message = builder.finish().expect("short");
@@ -352,11 +357,14 @@ impl V1Client {
         }
         if self.config.xauth.is_none() {
             self.phase_one_is_up(now);
+        } else {
+            self.login_until = Some(now + LOGIN_LIMIT);
         }
     }
 
     /// Nothing is left to be proven: settings, then quick mode, then what else was to be done.
     pub(super) fn phase_one_is_up(&mut self, now: Instant) {
+        self.login_until = None;
         let Some(sa) = self.sas.last_mut() else { return };
         if !sa.asked_for_settings && !self.config.mode_config.is_empty() {
             sa.asked_for_settings = true;

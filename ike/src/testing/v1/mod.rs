@@ -12,6 +12,7 @@ mod offer;
 mod pair;
 mod quick_mode;
 pub mod stock;
+mod story;
 mod transaction;
 
 pub use client::{Observed, V1Child, V1Client, V1End, V1Task};
@@ -19,3 +20,4 @@ pub use config::{V1ClientConfig, V1Id, V1Login, XAuthUser};
 pub use fragments::cut;
 pub use offer::{Dialect, EspTransform, IsakmpTransform, isakmp_offer};
 pub use pair::{V1_SERVER, V1Pair, V1Seen};
+pub use story::play;

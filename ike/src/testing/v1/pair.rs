@@ -256,9 +256,14 @@ impl V1Pair {
     }
 
     /// Checks that what both ends think of the Child SAs of a client is the same.
+    ///
+    /// # Panics
+    /// If it is not.
+    #[expect(clippy::panic, reason = "this is an assertion")]
     pub fn assert_same_children(&self, client: usize) {
         for child in &self.clients[client].children {
-            let other = self.children.get(&child.outbound).expect("the server has the Child SA of the client");
+            let other = self.children.get(&child.outbound);
+            let other = other.unwrap_or_else(|| panic!("the server has no {}: {:?}", child.outbound, self.seen));
             assert_eq!(other.outbound_spi, child.inbound);
             assert_eq!((other.suite.encr, other.suite.integ), (child.encr, child.integ));
             assert!(!other.suite.esn, "IKEv1 clients have no extended sequence numbers");

@@ -68,6 +68,25 @@ impl V1Client {
         chain.finish().expect("short")
     }
 
+    /// Sends one more message in the last quick mode, as Windows may.
+    pub fn fourth_quick_message(&mut self, payload: &Payload<'_>) {
+        let done = |exchange: &Exchange| matches!(exchange.kind, ExchangeKind::Done);
+        let found = self.sas.iter().enumerate().rev().find_map(|(index, sa)| {
+            let (id, exchange) = sa.exchanges.iter().find(|(_, exchange)| done(exchange))?;
+            Some((index, *id, exchange.iv.clone()))
+        });
+        let Some((index, message_id, mut iv)) = found else { return };
+        let envelope = self.envelope(ExchangeType::QUICK_MODE, message_id);
+        let mut chain = ChainBuilder::new();
+        chain.push(payload);
+        let chain = chain.finish().expect("short");
+        let sa = &self.sas[index];
+        let hash = sa.keys.hash(message_id, &[&chain.bytes]);
+        let chain = chain.behind_hash(hash.expose()).expect("short");
+        let message = IsakmpSa::seal(&sa.keys, sa.cookies, &mut iv, chain, &envelope, &mut self.random);
+        self.send_once(message);
+    }
+
     pub(super) fn quick_mode(&mut self, now: Instant, header: &Header, message: &[u8]) {
         let digest = Hash::Sha256.digest(&[message]);
         let Some(index) = self.sas.iter().position(|sa| is_of(sa, header)) else { return };

@@ -247,7 +247,7 @@ fn gives_ipv6_up_when_the_client_insists_on_another_identifier() {
 }
 
 #[test]
-fn reports_each_family_when_it_comes_up() {
+fn reports_each_family_when_it_comes_up_and_announces_the_router() {
     let mut gateway = Gateway::granted(Pair::dual_stack());
     let lease = [1, 10, 0, 0xa, 0, 0xb, 0, 0xc, 0, 0xd];
     let local = [1, 10, 0, 0, 0, 0, 0, 0, 0, 1];
@@ -256,6 +256,10 @@ fn reports_each_family_when_it_comes_up() {
     gateway.sent();
     gateway.receive(Protocol::IPV6CP, &Packet { code: Code::CONFIGURE_ACK, identifier: 1, data: &local }.emit());
     assert!(matches!(gateway.events()[..], [Event::NetworkUp { family: Family::V6 }]));
+    let advertisement = gateway.only();
+    assert_eq!((advertisement.protocol, advertisement.information[0] >> 4), (Protocol::IPV6, 6));
+    assert_eq!(advertisement.information[40], 134, "ICMPv6 router advertisement");
+
     gateway
         .receive(Protocol::IPCP, &Packet { code: Code::CONFIGURE_ACK, identifier: 1, data: &option(3, DNS1) }.emit());
     gateway.receive(Protocol::IPCP, &request(1, &option(3, LEASE)));
@@ -317,4 +321,54 @@ fn a_grant_without_a_login_or_twice_changes_nothing() {
     let mut gateway = Gateway::granted(ipv4_only());
     gateway.link.grant(gateway.now, Pair::dual_stack());
     assert_eq!(gateway.sent(), []);
+}
+
+#[test]
+fn a_client_may_agree_anew_ten_times() {
+    let mut gateway = Gateway::granted(ipv4_only());
+    let mut agree = |identifier: u8| {
+        gateway.receive(Protocol::IPCP, &request(identifier, &option(3, LEASE)));
+        for sent in gateway.sent().iter().filter(|sent| sent.packet().code == Code::CONFIGURE_REQUEST) {
+            gateway.receive(Protocol::IPCP, &Packet { code: Code::CONFIGURE_ACK, ..sent.packet() }.emit());
+        }
+        gateway.link.info().ipv4
+    };
+    assert!(agree(0));
+    for identifier in 1..=10 {
+        assert!(agree(identifier), "{identifier}");
+    }
+    assert!(!agree(11));
+    gateway.pass(2 * SECOND);
+    gateway.receive_lcp(Code::TERMINATE_ACK, &[]);
+    assert_eq!(gateway.down(), Some(CloseReason::NoNetworkProtocol));
+}
+
+/// A router solicitation, RFC 4861 section 4.1, from the client's link-local address.
+fn router_solicitation() -> Vec<u8> {
+    let mut packet = vec![0x60, 0, 0, 0, 0, 8, 58, 255];
+    packet.extend("fe80::a:b:c:d".parse::<std::net::Ipv6Addr>().expect("an address").octets());
+    packet.extend("ff02::2".parse::<std::net::Ipv6Addr>().expect("an address").octets());
+    let pseudo: u32 = packet[8..].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+    let sum = pseudo + 8 + 58 + (133 << 8);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let checksum = !u16::try_from((sum & 0xffff) + (sum >> 16)).expect("folded");
+    packet.extend([133, 0]);
+    packet.extend(checksum.to_be_bytes());
+    packet.extend([0; 4]);
+    packet
+}
+
+#[test]
+fn answers_a_router_solicitation_once_ipv6_is_up() {
+    let mut gateway = Gateway::granted(Pair::dual_stack());
+    gateway.receive(Protocol::IPV6, &router_solicitation());
+    assert_eq!(gateway.sent(), []);
+    let identifier = |low: [u8; 8]| [&[1, 10][..], &low].concat();
+    gateway.receive(Protocol::IPV6CP, &request(1, &identifier([0, 0xa, 0, 0xb, 0, 0xc, 0, 0xd])));
+    let ours = identifier([0, 0, 0, 0, 0, 0, 0, 1]);
+    gateway.receive(Protocol::IPV6CP, &Packet { code: Code::CONFIGURE_ACK, identifier: 1, data: &ours }.emit());
+    gateway.sent();
+    gateway.receive(Protocol::IPV6, &router_solicitation());
+    let advertisement = gateway.only();
+    assert_eq!((advertisement.protocol, advertisement.information[40]), (Protocol::IPV6, 134));
 }
