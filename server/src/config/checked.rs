@@ -135,6 +135,8 @@ pub struct Legacy {
     pub aggressive: bool,
     /// Which vendor ids IKEv1 answers carry.
     pub vendor_ids: VendorIds,
+    /// L2TP clients cut HMAC-SHA2-256 to 96 bits where RFC 4868 says 128.
+    pub sha256_96: bool,
 }
 
 /// Which vendor ids IKEv1 answers carry.

@@ -60,6 +60,7 @@ pub(super) const REMOTE: Table = Table {
         "l2tp_sessions",
         "aggressive",
         "vendor_ids",
+        "sha256_96",
         "allow_weak_psk",
     ],
     planned: &[("rate", "limits of speed"), ("accounting", "accounting")],

@@ -35,6 +35,7 @@ pub(super) fn read(source: &Source<'_>, section: &Section<'_>) -> RawLegacy {
             l2tp_sessions: limit("l2tp_sessions", "sessions"),
             aggressive: flag("aggressive"),
             vendor_ids: section.value("vendor_ids").and_then(|value| vendor_ids(&value)).unwrap_or(VendorIds::Needed),
+            sha256_96: flag("sha256_96"),
         },
         protocols: spot("protocols"),
         ppp_auth: spot("ppp_auth"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cygnet_esp::DropReason;
-use cygnet_ike::{ChildSa, EspSpi, SessionId, Transmit};
+use cygnet_ike::{ChildMode, ChildSa, EspSpi, SessionId, Transmit};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
@@ -262,7 +262,10 @@ impl EventLoop {
     }
 
     fn install(&mut self, session: SessionId, child: &ChildSa, replaces: Option<EspSpi>) {
+        let cuts = child.mode == ChildMode::Transport
+            && self.settings.remote.as_ref().is_some_and(|remote| remote.legacy.sha256_96);
         let pair = SaPair::from_child(child, self.replay_window());
+        let pair = if cuts { pair.map(SaPair::with_truncated_sha256) } else { pair };
         if let Err(error) = pair.and_then(|pair| self.plane.install(pair, replaces)) {
             tracing::error!(session = session.0, spi = %child.inbound_spi, "cannot install an SA pair: {error}");
             self.gateway.install_failed(self.now(), session);
@@ -369,7 +372,8 @@ fn data_plane_config(settings: &Settings, clock: Clock) -> DataPlaneConfig {
         interface: settings.daemon.interface.clone(),
         workers: workers(settings),
         listen: settings.remote.as_ref().map(|remote| remote.listen.clone()).unwrap_or_default(),
-        raw_esp: settings.remote.as_ref().is_none_or(|remote| !remote.force_udp_encap),
+        // `force_udp_encap` is about IKEv2; with IKEv1 the client has the last word.
+        raw_esp: settings.remote.as_ref().is_none_or(|remote| !remote.force_udp_encap || remote.speaks_ikev1()),
         copy_dscp: false,
         clock,
     }

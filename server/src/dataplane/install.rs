@@ -53,6 +53,19 @@ impl SaPair {
         Ok(Self { inbound, outbound, inner: inner_path(child.mode), selectors, udp_encap: child.udp_encap, path })
     }
 
+    /// The same with HMAC-SHA2-256 cut to 96 bits, for clients that do so whatever was negotiated; other suites stay as they are.
+    #[must_use]
+    pub fn with_truncated_sha256(mut self) -> Self {
+        for suite in [&mut self.inbound.suite, &mut self.outbound.suite] {
+            if let Transform::AesCbc(_, integ) | Transform::TripleDesCbc(integ) = &mut suite.transform
+                && *integ == Integ::HmacSha256_128
+            {
+                *integ = Integ::HmacSha256_96;
+            }
+        }
+        self
+    }
+
     /// The name of the pair.
     #[must_use]
     pub fn inbound_spi(&self) -> EspSpi {
@@ -174,6 +187,19 @@ mod tests {
         assert_eq!(SaPair::from_child(&tunnel, 64).unwrap().inner, InnerPath::Ip);
         let transport = ChildSa { mode: ChildMode::Transport, ..tunnel };
         assert_eq!(SaPair::from_child(&transport, 64).unwrap().inner, InnerPath::L2tp);
+    }
+
+    #[test]
+    fn only_sha256_is_cut_to_96_bits() {
+        let cbc = ike::Encr::AesCbc { bits: ike::AesBits::B256 };
+        let transforms = |integ| {
+            let pair = SaPair::from_child(&child(cbc, Some(integ), false), 64).unwrap().with_truncated_sha256();
+            [pair.inbound.suite.transform, pair.outbound.suite.transform]
+        };
+        let cut = Transform::AesCbc(AesBits::Aes256, Integ::HmacSha256_96);
+        assert_eq!(transforms(ike::Integ::HmacSha256_128), [cut; 2]);
+        let whole = Transform::AesCbc(AesBits::Aes256, Integ::HmacSha1_96);
+        assert_eq!(transforms(ike::Integ::HmacSha1_96), [whole; 2]);
     }
 
     #[test]

@@ -49,13 +49,13 @@ impl World {
         self.plane().counters().dropped(reason)
     }
 
-    fn to_control(&mut self) -> Option<ToControl> {
+    fn next_datagram(&mut self) -> Option<ToControl> {
         self.0.sides[RIGHT].datagrams.try_recv()
     }
 
     /// Requires an L2TP datagram of this client for the control plane.
     fn expect_control(&mut self, client: &Client, expected: &[u8]) {
-        let ToControl::L2tp(datagram) = eventually("a datagram", || self.to_control()) else { panic!("not IKE") };
+        let ToControl::L2tp(datagram) = eventually("a datagram", || self.next_datagram()) else { panic!("not IKE") };
         assert_eq!((datagram.inbound_spi, datagram.port), (client.sa.spi(), 1701));
         assert_eq!(datagram.datagram, expected);
     }
@@ -191,7 +191,7 @@ fn keepalives_runts_and_spi_zero_get_no_answer_and_do_no_harm() {
     let counters = world.plane().counters();
     assert_eq!((counters.keepalives, counters.dropped(DropReason::UnknownSpi)), (2, 4));
     assert_eq!(counters.dropped(DropReason::Runt), 8);
-    let spoken = std::iter::from_fn(|| world.to_control());
+    let spoken = std::iter::from_fn(|| world.next_datagram());
     assert_eq!(spoken.filter(|datagram| matches!(datagram, ToControl::Ike(_))).count(), 2, "SPI 0 is IKE's marker");
 }
 
@@ -277,7 +277,7 @@ fn a_client_that_cuts_its_code_to_96_bits_is_noticed_and_served_by_the_suite_for
     assert_eq!(world.0.event(RIGHT), DataPlaneEvent::AllForged { spi: SA.spi() });
     thread::sleep(Duration::from_millis(50));
     assert_eq!(world.plane().poll_event(), None, "told once");
-    assert!(world.to_control().is_none());
+    assert!(world.next_datagram().is_none());
 
     world.plane().remove(SA.spi());
     world.connect(&client);
@@ -348,7 +348,7 @@ fn one_client_that_floods_the_control_plane_stops_neither_itself_nor_another() {
     let overflow = eventually("overflow", || Some(world.plane().counters().l2tp_overflow).filter(|count| *count > 0));
     let passed: Vec<_> = std::iter::from_fn(|| {
         thread::sleep(Duration::from_millis(1));
-        world.to_control()
+        world.next_datagram()
     })
     .collect();
     let of = |client: &Client| {

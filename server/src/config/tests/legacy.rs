@@ -49,7 +49,7 @@ fn without_ikev2_nobody_logs_in_by_its_ways() {
 fn every_key_has_its_effect() {
     let settings = machine().settings(&l2tp(
         "ppp_auth = [\"pap\", \"eap\", \"chap-md5\", \"mschapv2\", \"pap\"]\nl2tp_tunnels = 2\nl2tp_sessions = 3\n\
-         aggressive = true\nvendor_ids = \"none\"\nnbns = [\"10.20.0.5\", \"10.20.0.6\"]\n",
+         aggressive = true\nvendor_ids = \"none\"\nsha256_96 = true\nnbns = [\"10.20.0.5\", \"10.20.0.6\"]\n",
     ));
     let remote = settings.remote.unwrap();
     let expected = Legacy {
@@ -58,6 +58,7 @@ fn every_key_has_its_effect() {
         l2tp_sessions: 3,
         aggressive: true,
         vendor_ids: VendorIds::None,
+        sha256_96: true,
     };
     assert_eq!(remote.legacy, expected);
     assert_eq!(remote.nbns, ["10.20.0.5", "10.20.0.6"].map(|a| a.parse::<std::net::Ipv4Addr>().unwrap()));

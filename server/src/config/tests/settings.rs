@@ -30,6 +30,7 @@ fn three_keys_are_enough_and_the_rest_has_defaults() {
         l2tp_sessions: 1,
         aggressive: false,
         vendor_ids: VendorIds::Needed,
+        sha256_96: false,
     };
     assert!(remote.legacy == legacy && remote.nbns.is_empty());
 }
