@@ -283,9 +283,9 @@ impl Established {
         }
     }
 
-    /// Whether a Child SA is being made, rekeyed or deleted by us (RFC 7296 section 2.25.2).
+    /// Whether a Child SA is being rekeyed or deleted by us (RFC 7296 section 2.25.2).
     fn is_busy_with_children(&self) -> bool {
-        matches!(self.rekeying, Some(Rekeying::Child(_))) || self.children.iter().any(|child| child.is_leaving)
+        matches!(self.rekeying, Some(Rekeying::Child(_))) || self.sa.has_own_request_for(Purpose::DeleteChild)
     }
 
     /// An authentic request that makes no sense. A syntax error is the end of the IKE SA (section 2.21.3).
