@@ -180,14 +180,14 @@ fn restless_life(seed: u64, quality: LinkQuality) -> bool {
 }
 
 #[test]
-fn five_hundred_restless_lives_on_a_perfect_network() {
-    for seed in 0..500 {
+fn restless_lives_on_a_perfect_network_stay_in_step() {
+    for seed in 0..150 {
         assert!(restless_life(seed, LinkQuality::PERFECT), "seed {seed}");
     }
 }
 
 #[test]
-fn five_hundred_restless_lives_on_a_terrible_network() {
-    let stayed = (0..500).filter(|seed| restless_life(2_000_000 + seed, LinkQuality::TERRIBLE)).count();
-    assert!(stayed >= 490, "{stayed} of 500 stayed");
+fn restless_lives_on_a_terrible_network_stay_in_step() {
+    let stayed = (0..150).filter(|seed| restless_life(2_000_000 + seed, LinkQuality::TERRIBLE)).count();
+    assert!(stayed >= 147, "{stayed} of 150 stayed");
 }
