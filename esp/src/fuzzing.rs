@@ -17,13 +17,15 @@ use crate::{
 
 const SPI: Spi = Spi(0x0100_c0de);
 
-const TRANSFORMS: [Transform; 6] = [
+const TRANSFORMS: [Transform; 8] = [
     Transform::AesGcm16(AesBits::Aes128),
     Transform::AesGcm16(AesBits::Aes192),
     Transform::ChaCha20Poly1305,
     Transform::AesCbc(AesBits::Aes128, Integ::HmacSha1_96),
     Transform::AesCbc(AesBits::Aes192, Integ::HmacSha256_128),
     Transform::AesCbc(AesBits::Aes256, Integ::HmacSha512_256),
+    Transform::TripleDesCbc(Integ::HmacSha1_96),
+    Transform::TripleDesCbc(Integ::HmacSha256_96),
 ];
 
 /// One suite per value of the first octet, modulo their number.

@@ -14,6 +14,7 @@ use crate::crypto::hash::Hash;
 use crate::crypto::random::Random;
 use crate::event::{CloseReason, Counters, Denial, EapStep, Event, Grant, Path, SessionId, SessionInfo, Transmit};
 use crate::refusal::{Refusal, RefusalReason};
+use crate::v1::{Peer, Responder};
 use crate::v2::cookie::CookieJar;
 use crate::v2::init::{self, Load};
 use crate::v2::{Context, Session, Shared};
@@ -29,7 +30,7 @@ pub struct Endpoint {
     config: Arc<Config>,
     shared: Shared,
     sessions: BTreeMap<SessionId, Session>,
-    next_session: u64,
+    v1: Responder,
     /// Requests of IKE_SA_INIT that were answered, by sender and digest, as long as their sessions last.
     answered: BTreeMap<(Path, Vec<u8>), SessionId>,
     /// The key of each of them.
@@ -54,6 +55,7 @@ impl Endpoint {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
+            next_session: 1,
             ike_spis: BTreeMap::new(),
             esp_spis: BTreeSet::new(),
             authenticated: None,
@@ -62,7 +64,7 @@ impl Endpoint {
             config,
             shared,
             sessions: BTreeMap::new(),
-            next_session: 1,
+            v1: Responder::default(),
             answered: BTreeMap::new(),
             answered_keys: BTreeMap::new(),
             sources: BTreeMap::new(),
@@ -79,13 +81,17 @@ impl Endpoint {
     pub fn handle_datagram(&mut self, now: Instant, wall: UnixTime, path: Path, message: &[u8]) {
         self.shared.wall = wall;
         self.shared.counters.received += 1;
+        if Version::peek(message).is_some_and(|version| version.major == Version::V1.major) {
+            let ctx = &mut Context { config: &self.config, shared: &mut self.shared, now };
+            return self.v1.handle(ctx, path, message, self.stopping);
+        }
         let Ok(header) = Header::parse_any_version(message) else {
             self.shared.counters.malformed += 1;
             return;
         };
         match header.version.major {
             2 => self.handle_v2(now, path, &header, message),
-            0 | 1 => self.shared.counters.unexpected += 1,
+            0 => self.shared.counters.unexpected += 1,
             major => self.answer_future_version(now, path, &header, major),
         }
     }
@@ -116,12 +122,12 @@ impl Endpoint {
             return self.repeat_init_answer(id, path, message);
         }
         let load = self.load(path.peer.ip());
-        let id = SessionId(self.next_session);
+        let id = SessionId(self.shared.next_session);
         let mut ctx = Context { config: &self.config, shared: &mut self.shared, now };
         let Some(session) = init::handle(&mut ctx, &mut self.cookies, load, path, (header, message), id) else {
             return;
         };
-        self.next_session += 1;
+        self.shared.next_session += 1;
         self.answered.insert(key.clone(), id);
         self.answered_keys.insert(id, key);
         self.settle(id, session, &[]);
@@ -181,6 +187,7 @@ impl Endpoint {
             self.armed.remove(&id);
             self.with_session(now, id, Session::handle_timeout);
         }
+        self.v1.handle_timeout(&mut Context { config: &self.config, shared: &mut self.shared, now });
     }
 
     /// The next message to send.
@@ -198,7 +205,7 @@ impl Endpoint {
     /// When [`Endpoint::handle_timeout`] is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.first().map(|(due, _)| *due)
+        self.timers.first().map(|(due, _)| *due).into_iter().chain(self.v1.timeout()).min()
     }
 
     /// Answers [`Event::Eap`]. Ignored if the session does not wait for it.
@@ -208,27 +215,36 @@ impl Endpoint {
 
     /// Answers [`Event::XAuth`]: whether name and password are right. Ignored if the session does not wait for it.
     pub fn xauth_continue(&mut self, now: Instant, session: SessionId, accepted: bool) {
-        let _ = (now, session, accepted);
+        self.with_v1(now, session, |peer, ctx| peer.xauth_continue(ctx, accepted));
     }
 
     /// A view of one session, half-open or not.
     #[must_use]
     pub fn session(&self, id: SessionId) -> Option<SessionInfo> {
-        self.sessions.get(&id).map(Session::info)
+        self.sessions.get(&id).map(Session::info).or_else(|| self.v1.session(id))
     }
 
     /// Answers [`Event::Authenticated`]: the client comes in. Ignored if the session does not wait for it.
     pub fn grant(&mut self, now: Instant, session: SessionId, grant: Grant) {
+        if self.v1.has(session) {
+            return self.with_v1(now, session, |peer, ctx| peer.granted(ctx, grant));
+        }
         self.with_session(now, session, |session, ctx| session.grant(ctx, grant));
     }
 
     /// Answers [`Event::Authenticated`]: the client stays out. Ignored if the session does not wait for it.
     pub fn deny(&mut self, now: Instant, session: SessionId, denial: Denial) {
+        if self.v1.has(session) {
+            return self.with_v1(now, session, |peer, ctx| peer.deny(ctx, denial));
+        }
         self.with_session(now, session, |session, ctx| session.deny(ctx, denial));
     }
 
     /// Authentic ESP was heard from the client, which proves that it lives.
     pub fn note_inbound(&mut self, now: Instant, session: SessionId) {
+        if self.v1.has(session) {
+            return self.with_v1(now, session, |peer, ctx| peer.note_inbound(ctx.now));
+        }
         self.with_session(now, session, |session, ctx| session.note_inbound(ctx.now));
     }
 
@@ -239,11 +255,17 @@ impl Endpoint {
 
     /// The packet path saw authentic ESP from a new address. No [`Event::Moved`] follows.
     pub fn peer_moved(&mut self, now: Instant, session: SessionId, path: Path) {
+        if self.v1.has(session) {
+            return self.with_v1(now, session, |peer, ctx| peer.peer_moved(ctx, path));
+        }
         self.with_session(now, session, |session, ctx| session.peer_moved(ctx, path));
     }
 
     /// Ends a session: its Child SAs go down at once, the client is told.
     pub fn close(&mut self, now: Instant, session: SessionId, reason: CloseReason) {
+        if self.v1.has(session) {
+            return self.with_v1(now, session, |peer, ctx| peer.close(ctx, reason));
+        }
         self.with_session(now, session, |session, ctx| session.close(ctx, reason));
     }
 
@@ -255,6 +277,7 @@ impl Endpoint {
         for id in ids {
             self.with_session(now, id, |session, ctx| session.close(ctx, CloseReason::Shutdown));
         }
+        self.v1.close_all(&mut Context { config: &self.config, shared: &mut self.shared, now });
     }
 
     /// Replaces the configuration. Sessions keep what they have negotiated.
@@ -265,7 +288,7 @@ impl Endpoint {
     /// All sessions, half-open ones included.
     #[must_use]
     pub fn snapshot(&self) -> Vec<SessionInfo> {
-        self.sessions.values().map(Session::info).collect()
+        self.sessions.values().map(Session::info).chain(self.v1.snapshot()).collect()
     }
 
     /// What was counted since the start.
@@ -274,6 +297,7 @@ impl Endpoint {
         let (half_open, all) = (self.half_open.len() as u64, self.sessions.len() as u64);
         let sessions = self.sessions.values().filter(|session| session.is_established()).count() as u64;
         debug_assert!(half_open + sessions <= all);
+        let (half_open, sessions) = (half_open + self.v1.half_open() as u64, sessions + self.v1.len() as u64);
         Counters { half_open, sessions, ..self.shared.counters }
     }
 
@@ -285,11 +309,18 @@ impl Endpoint {
         for session in self.sessions.values() {
             session.fingerprint(&mut hasher);
         }
+        self.v1.fingerprint(&mut hasher);
         hasher.write_usize(self.shared.ike_spis.len());
         hasher.write_usize(self.shared.esp_spis.len());
         hasher.write_usize(self.answered.len());
         hasher.write_usize(self.timers.len());
         hasher.finish()
+    }
+
+    /// Runs one step of an IKEv1 session.
+    fn with_v1(&mut self, now: Instant, id: SessionId, step: impl FnOnce(&mut Peer, &mut Context<'_>)) {
+        let ctx = &mut Context { config: &self.config, shared: &mut self.shared, now };
+        self.v1.with_peer(ctx, id, step);
     }
 
     /// Runs one step of a session, and then does what follows from it for all.

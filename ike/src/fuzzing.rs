@@ -5,6 +5,7 @@
 
 use crate::wire::header::{HEADER_LEN, Header};
 use crate::wire::num::PayloadType;
+use crate::wire::v1;
 use crate::wire::v2::{ChainBuilder, MessageBuilder, Payload, Payloads, Sealed, fragment_prefix, sealed_prefix};
 use crate::wire::{Malformed, Writer};
 
@@ -60,6 +61,42 @@ pub fn inner(input: &[u8]) {
 /// A server with clients, strangers and a network, which do what the bytes say.
 pub fn engine(script: &[u8]) {
     crate::testing::play(script);
+}
+
+/// A whole message of IKEv1 as it comes from the network.
+pub fn v1_message(message: &[u8]) {
+    let Ok(header) = v1::Header::parse(message) else { return };
+    let body = message.get(HEADER_LEN..).expect("the header was parsed");
+    let Ok(payloads) = v1::Payloads::parse(header.next_payload, body) else { return };
+    let mut builder = v1::MessageBuilder::new(&header);
+    for payload in payloads.iter() {
+        builder.push(payload);
+    }
+    let emitted = builder.finish().expect("not longer than what was parsed");
+    assert_eq!(v1::Header::parse(&emitted), Ok(header));
+    let again = v1::Payloads::parse(header.next_payload, emitted.get(HEADER_LEN..).unwrap_or_default());
+    let again = again.expect("what was emitted can be parsed");
+    assert!(again.iter().eq(payloads.iter()), "{again:?}");
+    assert_eq!(emitted.len() + payloads.padding(), message.len());
+    if let Some((_, rest)) = payloads.leading_hash() {
+        assert!(body.len() >= rest.len() + payloads.padding());
+    }
+}
+
+/// A list of data attributes of IKEv1: what a client wrote comes out as it was.
+pub fn v1_attributes(bytes: &[u8]) {
+    let Ok(attributes) = v1::Attributes::parse(bytes) else { return };
+    assert_eq!(attributes.bytes(), bytes);
+    let again = v1::Attributes::new(attributes.iter().cloned().collect());
+    assert_eq!(again, attributes);
+    for attribute in &attributes {
+        assert!(attribute.number_u16().is_none_or(|short| attribute.number() == Some(u64::from(short))));
+    }
+}
+
+/// A server with IKEv1 clients, strangers and a network, which do what the bytes say.
+pub fn v1_engine(script: &[u8]) {
+    crate::testing::v1::play(script);
 }
 
 /// The parts make up the message, and a message with the same body has them at the same places.

@@ -32,7 +32,7 @@ l2tp_up() {
   ppp_up "$node"
 }
 
-# ppp_up NODE: starts xl2tpd afresh; succeeds when IPCP has ended.
+# ppp_up NODE: starts xl2tpd afresh; succeeds when IPCP has ended. What it gave is then in OUT/NODE/ppp.env.
 ppp_up() {
   local node=$1
   on "$node" sh -c 'mkdir -p /run/xl2tpd; rm -f /run/ppp-*'
@@ -41,7 +41,7 @@ ppp_up() {
   until_ok 10 on "$node" test -p /run/xl2tpd/l2tp-control || return 1
   on "$node" sh -c 'echo "c interop" >/run/xl2tpd/l2tp-control'
   until_ok "$L2TP_PATIENCE" ppp_settled "$node"
-  on "$node" cat /run/ppp-up.env
+  on "$node" cat /run/ppp-up.env | tee "$OUT/$node/ppp.env"
 }
 
 # The network is up, or pppd has given up.
@@ -103,7 +103,7 @@ ipsec_up_strongswan() {
   on "$node" test -S /var/run/charon.vici || charon "$node" kernel
   l2tp_swan_config | swan_load "$node" || die "client configuration, see $node/load.log"
   log_mark "$node"
-  swan "$node" --initiate --child l2tp --timeout 20 >"$OUT/$node/initiate.log"
+  swan "$node" --initiate --child l2tp --timeout "${CONNECT_TIMEOUT:-20}" >"$OUT/$node/initiate.log"
   rc=$?
   sas "$node" >"$OUT/$node/sas.txt"
   cat "$OUT/$node/initiate.log" "$OUT/$node/sas.txt"
@@ -176,15 +176,19 @@ l2tp_reset() {
     ip xfrm state flush" >>"$OUT/$1/reset.log" 2>&1
 }
 
-ppp_value() { on "$1" sh -c ". /run/ppp-up.env; echo \$$2"; }
+# ppp_value NODE NAME: what IPCP gave.
+ppp_value() { sed -n "s/^$2=//p" "$OUT/$1/ppp.env"; }
 ppp_is_up() { on "$1" sh -c 'test -s /run/ppp-up.env && ! test -e /run/ppp-down'; }
 ppp_ended() { on "$1" test -e /run/ppp-down; }
 
 # l2tp_route NODE [NETWORK]: that network, or the LAN, through the tunnel.
-l2tp_route() { on "$1" sh -c ". /run/ppp-up.env; ip route replace ${2:-$LAN_NET} dev \$IFNAME"; }
+l2tp_route() { on "$1" ip route replace "${2:-$LAN_NET}" dev "$(ppp_value "$1" IFNAME)"; }
 
 # The session is in the kernel's L2TP, its SA in transport mode.
 kernel_carries_l2tp() { on "$1" sh -c 'grep -q . /proc/net/pppol2tp && ip xfrm state | grep -q "mode transport"'; }
+
+# l2tp_numbers NODE: tunnel and session, ours and the peer's, as the client's kernel tells.
+l2tp_numbers() { on "$1" grep -oE '\b[0-9A-F]{4}/[0-9A-F]{4}\b' /proc/net/pppol2tp | sort -u | tr '\n' ' '; }
 
 # pppd_log NODE PATTERN
 pppd_log() {
@@ -196,7 +200,7 @@ pppd_log() {
 l2tp_connect() {
   local node=$1
   must "$node: IKEv1, L2TP and PPP up as ${2:-$USER1}" l2tp_up "$@"
-  info "$node: $(on "$node" cat /run/ppp-up.env | tr '\n' ' ')"
+  info "$node: $(tr '\n' ' ' <"$OUT/$node/ppp.env")"
   check "$node: address from the pool" in_network "$(ppp_value "$node" IPLOCAL)" "$POOL"
   check "$node: DNS servers by IPCP" test "$(ppp_value "$node" DNS1),$(ppp_value "$node" DNS2)" = "$DNS1,$DNS2"
   check "$node: the kernel carries the session" kernel_carries_l2tp "$node"

@@ -1,5 +1,7 @@
 # libreswan as IKEv1 client with transport mode for L2TP, in a guest that has LAYER (see install-packages.sh).
-# IKE, ESP: its proposals, in strongSwan's words.
+# IKE, ESP: its proposals, in strongSwan's words. NAT_TRAVERSAL: which it announces, rfc, drafts, both or none.
+
+: "${NAT_TRAVERSAL:=both}"
 
 pluto() {
   local node=$1
@@ -30,6 +32,7 @@ conn l2tp
   rightprotoport=17/1701
   ike=$(libreswan_words "$IKE")
   esp=$(libreswan_words "$ESP")
+  nat-ikev1-method=$NAT_TRAVERSAL
   auto=add
 CONF
 }

@@ -20,6 +20,9 @@
 : "${SRV_NAT:=no}"                # yes: clients appear with the gateway's addresses
 : "${SRV_CLIENT_TO_CLIENT:=no}"   # yes: clients may reach each other
 : "${SRV_ESP:=}"                  # ESP proposals; empty: the driver's own list
+: "${SRV_POLICY:=}"               # names of policies; empty: the driver's own
+: "${SRV_REMOTE:=}" ; : "${SRV_USERS:=}"   # Cygnet only: more lines of [remote] and [users], separated by ;
+: "${SRV_DEVICES:=}"              # sessions that a user may have at the same time
 : "${SRV_PPP_AUTH:=mschap-v2}"    # how a user proves who they are inside L2TP: mschap-v2, chap, pap
 : "${GROUP:=iopgroup}"            # XAuth: the name of the group whose key PSK is
 : "${AGGRESSIVE:=no}"             # XAuth: aggressive mode
@@ -46,4 +49,4 @@
 LAB_PARAMETERS='PREFIX|TIME_LIMIT|GUEST_MEMORY|SERVER|CYGNET|AUTH|ROLE|RECIPE|OUT|SERVER_[A-Z0-9]*|CLIENT[A-Z0-9_]*|PSK'
 LAB_PARAMETERS+='|USER[12]|PASS[12]|POOL[A-Z0-9_]*|DNS[12]|SRV_[A-Z0-9_]*|CA_KEY|WAN_[A-Z0-9]*|NAT|NAT[12]_ADDR|NAT_FLAGS'
 LAB_PARAMETERS+='|HOME_NET|LAN_[A-Z0-9]*|WEB_[A-Z]*|IPERF_SECONDS|MARK|STACK|FAMILY|TRIALS|IKE|ESP|[A-Z]*_REKEY|NCLIENTS|IMPL|PPP_[A-Z]*|L2TP_[A-Z]*'
-LAB_PARAMETERS+='|GROUP|AGGRESSIVE|MODE'
+LAB_PARAMETERS+='|GROUP|AGGRESSIVE|MODE|WIRE|NAT_TRAVERSAL'

@@ -8,7 +8,10 @@
 : "${STACK:=libipsec}" ; : "${NAT:=0}" ; : "${TRIALS:=}" ; : "${VPNC_DH:=dh2}"
 : "${IKE:=aes256-sha256-modp2048}" ; : "${ESP:=aes256-sha256}" ; : "${IPERF_SECONDS:=1}"
 ROLE=xauth AUTH=psk
-[ "$IMPL" != vpnc ] || AGGRESSIVE=yes
+if [ "$IMPL" = vpnc ]; then
+  AGGRESSIVE=yes
+  SRV_POLICY=compatible,legacy-android     # vpnc asks for group 2 unless told otherwise
+fi
 lab_main
 need swanctl iperf3 tcpdump tshark nft python3
 [ "$IMPL" != vpnc ] || need vpnc

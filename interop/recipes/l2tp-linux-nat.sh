@@ -2,10 +2,12 @@
 # L2TP/IPsec clients on a Linux kernel behind NAT, ESP inside UDP.
 # MODE=one   one client                      MODE=two   two behind the same router, connected at the same time
 # MODE=twin  two with the same private address behind two routers, at the same time
+# TRIALS=natrebind: with one client, the router picks other ports in mid-session
 # NAT_FLAGS=fully-random: the router rewrites ports 500 and 4500.
 . "$(dirname "$0")/../lab/lab.sh"
 
 : "${IKE:=aes256-sha256-modp2048,aes128-sha1-modp2048}" ; : "${ESP:=aes256-sha256,aes128-sha1}" ; : "${MODE:=one}"
+: "${TRIALS:=}"
 : "${IPERF_SECONDS:=1}"
 ROLE=l2tp AUTH=psk STACK=guest NAT=1
 lab_main
@@ -50,6 +52,11 @@ if [ "$MODE" != one ]; then
   l2tp_connect c2 "$USER2" "$PASS2"
   both_at_once
 fi
+
+for trial in ${TRIALS//,/ }; do
+  step "$trial"
+  "trial_$trial" c1
+done
 
 step "disconnect"
 l2tp_disconnect c1

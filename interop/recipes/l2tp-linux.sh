@@ -1,5 +1,6 @@
 #!/bin/bash
 # L2TP/IPsec road warrior on a Linux kernel, no NAT: transport mode, pre-shared key, user name and password.
+# WIRE=esp|udp  the form that ESP must have, if not the server's usual one
 # IMPL=strongswan|libreswan   PPP_AUTH, SRV_PPP_AUTH   TRIALS=word,word: functions l2tp_trial_* (strongSwan)
 . "$(dirname "$0")/../lab/lab.sh"
 
@@ -29,5 +30,5 @@ done
 
 step "disconnect"
 l2tp_disconnect c1
-wire_check "${srv_wire:-esp}" 100
+wire_check "${WIRE:-${srv_wire:-esp}}" 100
 finish

@@ -10,7 +10,11 @@ if [ "$VERSION" = 1 ]; then
 fi
 : "${YES:=aes256gcm16-prfsha384-ecp384,aes128gcm16-prfsha256-x25519,chacha20poly1305-prfsha256-x25519,aes256-sha256-modp2048,aes256-sha512-modp4096,aes128-sha256-ecp256,aes256-sha384-ecp521}"
 : "${NO:=3des-md5-modp768,aes256ctr-sha1-modp1536}"
-if [ "$VERSION" = 1 ]; then ROLE=l2tp; else ROLE=roadwarrior; fi
+ROLE=roadwarrior
+if [ "$VERSION" = 1 ]; then
+  ROLE=l2tp
+  SRV_POLICY=compatible,legacy-android
+fi
 lab_main
 need python3 openssl tcpdump
 [ "$VERSION" = 2 ] || need ike-scan

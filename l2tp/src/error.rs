@@ -28,11 +28,11 @@ pub enum RefusalReason {
     )]
     SecretDemanded,
     /// The client speaks another version of L2TP.
-    #[error("The client speaks L2TP version {major}.{revision}, and this gateway only 1.0 (RFC 2661).")]
+    #[error("The client speaks L2TP version {version}.{revision}, and this gateway only 1.0 (RFC 2661).")]
     Version {
-        /// Version of the Protocol Version AVP.
-        major: u8,
-        /// Revision of the same.
+        /// Ver of the Protocol Version AVP.
+        version: u8,
+        /// Rev of the same.
         revision: u8,
     },
     /// An AVP that must be understood and is not (RFC 2661 section 4.1).
@@ -46,6 +46,14 @@ pub enum RefusalReason {
         vendor: u16,
         /// Attribute Type.
         attribute: u16,
+    },
+    /// A message type that must be understood and is not.
+    #[error(
+        "The client sent a control message of type {kind}, which it calls mandatory and this gateway does not know."
+    )]
+    UnknownMessage {
+        /// Message Type.
+        kind: u16,
     },
     /// A hidden AVP that must be understood, and no secret to read it.
     #[error(

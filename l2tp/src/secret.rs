@@ -1,7 +1,7 @@
 //! The secret that LAC and LNS share (RFC 2661 sections 4.3 and 5.1.1).
 //!
 //! A [`Secret`] is wiped when dropped and can be neither printed, cloned nor compared. Bytes leave it only through
-//! [`Secret::expose`].
+//! `Secret::expose`.
 
 use zeroize::Zeroizing;
 

@@ -200,7 +200,7 @@ mod tests {
     /// RFC 1661 section 4.1 without its footnotes.
     #[rustfmt::skip]
     const PRINTED: &str = "\
-     |             0             1             2             3             4             5             6             7             8             9
+Event|             0             1             2             3             4             5             6             7             8             9
    Up|             2     irc,scr/6             -             -             -             -             -             -             -             -
  Down|             -             -             0         tls/1             0             1             1             1             1         tld/1
  Open|         tls/1             1     irc,scr/6             3             5             5             6             7             8             9
@@ -220,7 +220,7 @@ Close|             0         tlf/0             2             2             4    
 ";
 
     fn print() -> String {
-        let mut out = format!("{:>5}|", "");
+        let mut out = "Event|".to_owned();
         for column in 0..STATES.len() {
             out += &format!(" {column:>13}");
         }

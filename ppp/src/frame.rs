@@ -87,16 +87,17 @@ impl fmt::Display for Protocol {
 /// # Errors
 ///
 /// [`Malformed::Frame`] if it ends too early, [`Malformed::Protocol`] if the number is not of the form that RFC 1661
-/// section 2 demands (low bit of the last octet set, of the first octet clear).
+/// section 2 demands (low bit of the last octet set, of the first octet clear), or is 00ff, which no protocol has: one
+/// could not tell it from an Address field (section 6.5).
 pub fn parse(frame: &[u8]) -> Result<(Protocol, usize), Malformed> {
     let (rest, skipped) = match frame {
         [0xff, 0x03, rest @ ..] => (rest, 2_usize),
         all => (all, 0),
     };
     match rest {
-        [] => Err(Malformed::Frame),
+        [0xff, ..] | [0, 0xff, ..] => Err(Malformed::Protocol),
         [short, ..] if short & 1 == 1 => Ok((Protocol(u16::from(*short)), skipped.saturating_add(1))),
-        [_] => Err(Malformed::Frame),
+        [] | [_] => Err(Malformed::Frame),
         [high, low, ..] if low & 1 == 1 => Ok((Protocol(u16::from_be_bytes([*high, *low])), skipped.saturating_add(2))),
         _ => Err(Malformed::Protocol),
     }
@@ -171,6 +172,9 @@ mod tests {
     fn rejects_a_protocol_without_its_odd_octet() {
         assert_eq!(parse(&[0xff, 0x03, 0xc0, 0x22, 1]), Err(Malformed::Protocol));
         assert_eq!(parse(&[0x00, 0x20, 0x45]), Err(Malformed::Protocol));
+        assert_eq!(parse(&[0xff, 0x03, 0xff, 0x03, 0x00]), Err(Malformed::Protocol), "found by fuzzing");
+        assert_eq!(parse(&[0xff, 0x04]), Err(Malformed::Protocol));
+        assert_eq!(parse(&[0xff, 0x03, 0x00, 0xff, 0x03]), Err(Malformed::Protocol));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub enum Malformed {
     /// An option's length is below two or beyond the packet.
     #[error("length of a configuration option out of range")]
     OptionLength,
-    /// More than the 32 options that we read.
+    /// More than [`MAX_OPTIONS`](crate::option::MAX_OPTIONS).
     #[error("too many configuration options")]
     TooManyOptions,
     /// The same option twice.

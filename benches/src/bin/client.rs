@@ -19,7 +19,7 @@ use cygnet_ike::crypto::secret::Secret;
 use cygnet_ike::identity::Identity;
 use cygnet_ike::psk::{PskSelector, PskTable};
 use cygnet_ike::testing::{Client, ClientChild, ClientConfig, End, LinkQuality, Pair, Task};
-use cygnet_ike::{ChildSa, Config, Path, UnixTime};
+use cygnet_ike::{ChildMode, ChildSa, Config, Path, UnixTime};
 use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Started, ToControl};
 use cygnet_server::dataplane::{DataPlane, SaPair};
 use cygnet_server::io::clock::Clock;
@@ -118,6 +118,7 @@ fn rehearse(seed: u64) -> Option<u32> {
 /// Lets the data plane carry the packets of a Child SA.
 fn carry(started: &mut Started, child: ClientChild, path: Path) -> Result<(), Box<dyn Error>> {
     let child = ChildSa {
+        mode: ChildMode::Tunnel,
         inbound_spi: child.inbound,
         outbound_spi: child.outbound,
         suite: child.suite,

@@ -13,7 +13,7 @@ use super::{CertError, Certificate, TrustAnchors, UnixTime, error::Context};
 use crate::{
     crypto::sign::{PublicKey, SignatureError},
     identity::Identity,
-    wire::{limits::MAX_CERTIFICATES, num::AuthMethod},
+    wire::{limits::MAX_CERTIFICATES, num::AuthMethod, v1::num::IsakmpAuth},
 };
 
 /// What the peer is to us, which decides the key purposes that fit.
@@ -104,6 +104,20 @@ impl VerifiedCertificate {
         allow_sha1: bool,
     ) -> Result<(), SignatureError> {
         self.key.verify(method, auth_data, signed_octets, allow_sha1)
+    }
+
+    /// Verifies a SIG payload of IKEv1 with the key of this very certificate; see [`PublicKey::verify_hash`].
+    ///
+    /// # Errors
+    /// [`SignatureError`].
+    pub fn verify_hash(&self, method: IsakmpAuth, hash: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        self.key.verify_hash(method, hash, signature)
+    }
+
+    /// The authentication method of IKEv1 that fits the key of this certificate.
+    #[must_use]
+    pub fn isakmp_method(&self) -> Option<IsakmpAuth> {
+        self.key.isakmp_method()
     }
 }
 

@@ -1,10 +1,12 @@
 //! Digests. SHA-2 is computed by *ring*, SHA-1 by the faster `sha1`.
 //!
 //! SHA-1 is here for NAT detection (RFC 7296 section 2.23), certificate requests (section 3.7),
-//! HMAC-SHA-1, and signatures of authentication method 1; what else may use it, policy decides.
+//! HMAC-SHA-1, signatures of authentication method 1, and IKEv1; what else may use it, policy decides.
 
 use ring::digest;
 use sha1::Digest as _;
+
+use crate::wire::v1::num::IsakmpHash;
 
 /// A hash function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +22,18 @@ pub enum Hash {
 }
 
 impl Hash {
+    /// The hash algorithm of an ISAKMP SA with this number, RFC 2409 appendix A; MD5 and Tiger are none.
+    #[must_use]
+    pub const fn from_isakmp(id: IsakmpHash) -> Option<Self> {
+        match id {
+            IsakmpHash::SHA1 => Some(Self::Sha1),
+            IsakmpHash::SHA2_256 => Some(Self::Sha256),
+            IsakmpHash::SHA2_384 => Some(Self::Sha384),
+            IsakmpHash::SHA2_512 => Some(Self::Sha512),
+            _ => None,
+        }
+    }
+
     /// Length of a digest in bytes.
     #[must_use]
     pub const fn output_len(self) -> usize {
@@ -57,6 +71,13 @@ fn sha2(algorithm: &'static digest::Algorithm, parts: &[&[u8]]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::crypto::testing::from_hex;
+
+    #[test]
+    fn has_sha_for_ikev1_but_never_md5() {
+        let known = [1, 2, 3, 4, 5, 6, 7].map(|id| Hash::from_isakmp(IsakmpHash(id)));
+        let sha2 = [Some(Hash::Sha256), Some(Hash::Sha384), Some(Hash::Sha512)];
+        assert_eq!(known, [None, Some(Hash::Sha1), None, sha2[0], sha2[1], sha2[2], None]);
+    }
 
     #[test]
     fn digests_abc_as_fips_180_does_however_it_is_cut() {

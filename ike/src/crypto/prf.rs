@@ -1,4 +1,4 @@
-//! Pseudorandom functions and the key expansion `prf+`, RFC 7296 section 2.13.
+//! Pseudorandom functions and what expands keys with them: `prf+` of RFC 7296 section 2.13, and the two ways of RFC 2409.
 //!
 //! All of them are HMACs (RFC 2104 with SHA-1, RFC 4868 with SHA-2): they take keys of any length,
 //! and the preferred key length is that of their output.
@@ -51,6 +51,28 @@ impl Prf {
         }
     }
 
+    /// The HMAC with `hash`: the pseudorandom function of an ISAKMP SA that negotiated none, RFC 2409 section 4.
+    #[must_use]
+    pub const fn of_hash(hash: Hash) -> Self {
+        match hash {
+            Hash::Sha1 => Self::HmacSha1,
+            Hash::Sha256 => Self::HmacSha256,
+            Hash::Sha384 => Self::HmacSha384,
+            Hash::Sha512 => Self::HmacSha512,
+        }
+    }
+
+    /// The hash function inside.
+    #[must_use]
+    pub const fn hash(self) -> Hash {
+        match self {
+            Self::HmacSha1 => Hash::Sha1,
+            Self::HmacSha256 => Hash::Sha256,
+            Self::HmacSha384 => Hash::Sha384,
+            Self::HmacSha512 => Hash::Sha512,
+        }
+    }
+
     /// Length of the output and preferred length of a key, in bytes.
     #[must_use]
     pub const fn output_len(self) -> usize {
@@ -61,6 +83,43 @@ impl Prf {
     #[must_use]
     pub fn mac(self, key: &[u8], parts: &[&[u8]]) -> Secret {
         HmacKey::new(self.hash(), key).mac(parts)
+    }
+
+    /// The first `length` bytes of `prf(key, seed) | prf(key, K1 | seed) | prf(key, K2 | seed) | ...`, where each block is
+    /// put in front of the seed for the next: the keying material of phase 2, RFC 2409 section 5.5.
+    #[must_use]
+    pub fn feedback(self, key: &[u8], seed: &[&[u8]], length: usize) -> Secret {
+        let key = HmacKey::new(self.hash(), key);
+        let mut out = Vec::with_capacity(length + self.output_len());
+        let mut previous = Secret::new(Vec::new());
+        while out.len() < length {
+            let mut parts = vec![previous.expose()];
+            parts.extend(seed);
+            previous = key.mac(&parts);
+            out.extend_from_slice(previous.expose());
+        }
+        out.truncate(length);
+        Secret::new(out)
+    }
+
+    /// The key of a cipher that wants `length` bytes, from `SKEYID_e`: its front if it is long enough, otherwise
+    /// `K1 | K2 | ...` with `K1 = prf(SKEYID_e, 0)` and `Kn = prf(SKEYID_e, Kn-1)`, RFC 2409 appendix B.
+    #[must_use]
+    pub fn cipher_key(self, skeyid_e: &[u8], length: usize) -> Secret {
+        if let Some(front) = skeyid_e.get(..length) {
+            return Secret::from_slice(front);
+        }
+        let key = HmacKey::new(self.hash(), skeyid_e);
+        let mut out = Vec::with_capacity(length + self.output_len());
+        let mut previous = key.mac(&[&[0]]);
+        loop {
+            out.extend_from_slice(previous.expose());
+            if out.len() >= length {
+                out.truncate(length);
+                return Secret::new(out);
+            }
+            previous = key.mac(&[previous.expose()]);
+        }
     }
 
     /// The first `length` bytes of `prf+ (key, seed[0] | seed[1] | ...)`.
@@ -88,15 +147,6 @@ impl Prf {
         }
         out.truncate(length);
         Secret::new(out)
-    }
-
-    const fn hash(self) -> Hash {
-        match self {
-            Self::HmacSha1 => Hash::Sha1,
-            Self::HmacSha256 => Hash::Sha256,
-            Self::HmacSha384 => Hash::Sha384,
-            Self::HmacSha512 => Hash::Sha512,
-        }
     }
 }
 
@@ -167,6 +217,33 @@ mod tests {
                 assert!(prf.plus(b"key", &[b"seed"], length).ct_eq(&longest.expose()[..length]));
             }
         }
+    }
+
+    /// K1 = HMAC(key, seed), K2 = HMAC(key, K1 | seed), and so on.
+    #[test]
+    fn feeds_each_block_back_in_front_of_the_seed() {
+        for prf in Prf::ALL {
+            let first = prf.mac(b"key", &[b"seed"]);
+            let second = prf.mac(b"key", &[first.expose(), b"seed"]);
+            let third = prf.mac(b"key", &[second.expose(), b"seed"]);
+            let all = [first.expose(), second.expose(), third.expose()].concat();
+            for length in [0, 1, prf.output_len(), prf.output_len() + 1, all.len()] {
+                let stream = prf.feedback(b"key", &[b"se", b"ed"], length);
+                assert!(stream.ct_eq(&all[..length]), "{prf:?}, {length}");
+            }
+        }
+    }
+
+    /// RFC 2409 appendix B: the key of a cipher that wants more than SKEYID_e has, seeded by one zero byte.
+    #[test]
+    fn expands_a_short_key_of_phase_1() {
+        let skeyid_e = [0x5a; 20];
+        let k1 = Prf::HmacSha1.mac(&skeyid_e, &[&[0]]);
+        let k2 = Prf::HmacSha1.mac(&skeyid_e, &[k1.expose()]);
+        let expected = [k1.expose(), k2.expose()].concat();
+        assert!(Prf::HmacSha1.cipher_key(&skeyid_e, 32).ct_eq(&expected[..32]));
+        assert!(Prf::HmacSha1.cipher_key(&skeyid_e, 20).ct_eq(&skeyid_e));
+        assert!(Prf::HmacSha1.cipher_key(&skeyid_e, 16).ct_eq(&skeyid_e[..16]));
     }
 
     #[test]

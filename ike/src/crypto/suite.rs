@@ -8,6 +8,7 @@
 
 use super::hash::Hash;
 use crate::wire::num::{EncrId, IntegId};
+use crate::wire::v1::num::{EspTransformId, IpsecAuth, IsakmpEncr};
 
 /// The size of an AES key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,10 +67,12 @@ pub enum Encr {
         /// Key size.
         bits: AesBits,
     },
+    /// 3DES-CBC, RFC 2451: for IKEv1 with old clients only. IKEv2 cannot choose it.
+    TripleDesCbc,
 }
 
 impl Encr {
-    /// Every cipher that can be computed, in our order of preference.
+    /// Every cipher that IKEv2 may choose, in our order of preference.
     pub const ALL: [Self; 7] = [
         Self::AesGcm16 { bits: AesBits::B256 },
         Self::AesGcm16 { bits: AesBits::B192 },
@@ -80,7 +83,7 @@ impl Encr {
         Self::AesCbc { bits: AesBits::B128 },
     ];
 
-    /// The cipher with this number and Key Length attribute (in bits), if it can be computed.
+    /// The cipher with this number of IKEv2 and Key Length attribute (in bits), if IKEv2 may choose it.
     ///
     /// The attribute has to be there exactly where the cipher has several key sizes, RFC 7296
     /// section 3.3.5.
@@ -94,13 +97,37 @@ impl Encr {
         }
     }
 
-    /// The number of the cipher; [`Encr::key_bits`] goes with it.
+    /// The cipher of an ISAKMP SA with this number and Key Length attribute (in bits), if it can be computed: RFC 2409
+    /// appendix A, RFC 3602 section 5.
+    #[must_use]
+    pub fn from_isakmp(id: IsakmpEncr, key_bits: Option<u16>) -> Option<Self> {
+        match (id, key_bits) {
+            (IsakmpEncr::AES_CBC, Some(bits)) => AesBits::from_bits(bits).map(|bits| Self::AesCbc { bits }),
+            (IsakmpEncr::TRIPLE_DES_CBC, None) => Some(Self::TripleDesCbc),
+            _ => None,
+        }
+    }
+
+    /// The cipher of an ESP SA of IKEv1 with this transform number and Key Length attribute (in bits), if it can be
+    /// computed: RFC 2407 section 4.4.4, RFC 3602 section 5, RFC 4106 section 8.
+    #[must_use]
+    pub fn from_esp(id: EspTransformId, key_bits: Option<u16>) -> Option<Self> {
+        match (id, key_bits) {
+            (EspTransformId::AES_GCM_16, Some(bits)) => AesBits::from_bits(bits).map(|bits| Self::AesGcm16 { bits }),
+            (EspTransformId::AES_CBC, Some(bits)) => AesBits::from_bits(bits).map(|bits| Self::AesCbc { bits }),
+            (EspTransformId::TRIPLE_DES, None) => Some(Self::TripleDesCbc),
+            _ => None,
+        }
+    }
+
+    /// The number of the cipher in IKEv2; [`Encr::key_bits`] goes with it.
     #[must_use]
     pub const fn id(self) -> EncrId {
         match self {
             Self::AesGcm16 { .. } => EncrId::AES_GCM_16,
             Self::ChaCha20Poly1305 => EncrId::CHACHA20_POLY1305,
             Self::AesCbc { .. } => EncrId::AES_CBC,
+            Self::TripleDesCbc => EncrId::TRIPLE_DES,
         }
     }
 
@@ -109,7 +136,7 @@ impl Encr {
     pub const fn key_bits(self) -> Option<u16> {
         match self {
             Self::AesGcm16 { bits } | Self::AesCbc { bits } => Some(bits.bits()),
-            Self::ChaCha20Poly1305 => None,
+            Self::ChaCha20Poly1305 | Self::TripleDesCbc => None,
         }
     }
 
@@ -119,6 +146,7 @@ impl Encr {
         match self {
             Self::AesGcm16 { bits } | Self::AesCbc { bits } => bits.bytes(),
             Self::ChaCha20Poly1305 => 32,
+            Self::TripleDesCbc => 24,
         }
     }
 
@@ -138,13 +166,16 @@ impl Encr {
     /// Length of the initialization vector that each message carries, in bytes.
     #[must_use]
     pub const fn iv_len(self) -> usize {
-        if self.is_aead() { 8 } else { 16 }
+        match self {
+            Self::AesCbc { .. } => 16,
+            Self::AesGcm16 { .. } | Self::ChaCha20Poly1305 | Self::TripleDesCbc => 8,
+        }
     }
 
     /// Whether the cipher brings its own integrity; then no [`Integ`] goes with it.
     #[must_use]
     pub const fn is_aead(self) -> bool {
-        !matches!(self, Self::AesCbc { .. })
+        !matches!(self, Self::AesCbc { .. } | Self::TripleDesCbc)
     }
 }
 
@@ -177,7 +208,19 @@ impl Integ {
         }
     }
 
-    /// The number of the algorithm.
+    /// The algorithm with this number in an ESP SA of IKEv1, if it can be computed: RFC 2407 section 4.5, RFC 4868.
+    #[must_use]
+    pub const fn from_ipsec(id: IpsecAuth) -> Option<Self> {
+        match id {
+            IpsecAuth::HMAC_SHA1 => Some(Self::HmacSha1_96),
+            IpsecAuth::HMAC_SHA2_256 => Some(Self::HmacSha256_128),
+            IpsecAuth::HMAC_SHA2_384 => Some(Self::HmacSha384_192),
+            IpsecAuth::HMAC_SHA2_512 => Some(Self::HmacSha512_256),
+            _ => None,
+        }
+    }
+
+    /// The number of the algorithm in IKEv2.
     #[must_use]
     pub const fn id(self) -> IntegId {
         match self {
@@ -244,5 +287,45 @@ mod tests {
         assert_eq!(Encr::from_id(EncrId::TRIPLE_DES, None), None);
         assert_eq!(Integ::from_id(IntegId::NONE), None);
         assert_eq!(Integ::from_id(IntegId::HMAC_MD5_96), None);
+    }
+
+    #[test]
+    fn has_triple_des_in_ikev1_alone() {
+        assert_eq!(Encr::from_isakmp(IsakmpEncr::TRIPLE_DES_CBC, None), Some(Encr::TripleDesCbc));
+        assert_eq!(Encr::from_esp(EspTransformId::TRIPLE_DES, None), Some(Encr::TripleDesCbc));
+        assert_eq!(Encr::from_id(EncrId::TRIPLE_DES, None), None);
+        assert!(!Encr::ALL.contains(&Encr::TripleDesCbc));
+        let sizes = (Encr::TripleDesCbc.key_len(), Encr::TripleDesCbc.iv_len(), Encr::TripleDesCbc.salt_len());
+        assert_eq!(sizes, (24, 8, 0));
+    }
+
+    #[test]
+    fn reads_the_numbers_of_ikev1() {
+        for bits in [AesBits::B128, AesBits::B192, AesBits::B256] {
+            let cbc = Some(Encr::AesCbc { bits });
+            assert_eq!(Encr::from_isakmp(IsakmpEncr::AES_CBC, Some(bits.bits())), cbc);
+            assert_eq!(Encr::from_esp(EspTransformId::AES_CBC, Some(bits.bits())), cbc);
+            let gcm = Some(Encr::AesGcm16 { bits });
+            assert_eq!(Encr::from_esp(EspTransformId::AES_GCM_16, Some(bits.bits())), gcm);
+        }
+        assert_eq!(Encr::from_isakmp(IsakmpEncr::AES_CBC, None), None);
+        assert_eq!(Encr::from_isakmp(IsakmpEncr::TRIPLE_DES_CBC, Some(192)), None);
+        assert_eq!([2, 5, 6, 7].map(|id| Integ::from_ipsec(IpsecAuth(id))), {
+            let [sha512, sha384, sha256, sha1] = Integ::ALL;
+            [Some(sha1), Some(sha256), Some(sha384), Some(sha512)]
+        });
+    }
+
+    #[test]
+    fn never_knows_des_null_or_md5() {
+        for id in [1, 2, 3, 4, 6, 8] {
+            assert_eq!(Encr::from_isakmp(IsakmpEncr(id), None), None, "{id}");
+        }
+        for id in [1, 2, 4, 5, 6, 7, 11, 23] {
+            assert_eq!(Encr::from_esp(EspTransformId(id), None), None, "{id}");
+        }
+        for id in [0, 1, 3, 4, 8, 9] {
+            assert_eq!(Integ::from_ipsec(IpsecAuth(id)), None, "{id}");
+        }
     }
 }

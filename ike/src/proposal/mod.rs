@@ -15,6 +15,7 @@ pub use choose::{
     ChildKeyExchange, ChosenChild, ChosenIke, Mismatch, child_offer, choose_child, choose_ike, ike_offer,
 };
 pub use notation::NotationError;
+pub(crate) use notation::{encr_name, group_name, prf_name};
 pub use suite::{ChildOffer, IkeOffer, IkeSuite};
 pub use v1::{RefusedTransform, V1Mismatch};
 

@@ -154,19 +154,20 @@ fn name_of<T: PartialEq>(table: &'static [(&'static str, T)], value: &T) -> &'st
     table.iter().find(|(_, other)| other == value).map_or("?", |(name, _)| name)
 }
 
-pub(super) fn encr_name(encr: Encr) -> &'static str {
-    name_of(&ENCRS, &encr)
+/// The word for a cipher. That of 3DES can be printed, but not be configured.
+pub(crate) fn encr_name(encr: Encr) -> &'static str {
+    if encr == Encr::TripleDesCbc { "3des" } else { name_of(&ENCRS, &encr) }
 }
 
-pub(super) fn integ_name(integ: Integ) -> &'static str {
+pub(crate) fn integ_name(integ: Integ) -> &'static str {
     name_of(&INTEGS, &integ)
 }
 
-pub(super) fn prf_name(prf: Prf) -> &'static str {
+pub(crate) fn prf_name(prf: Prf) -> &'static str {
     name_of(&PRFS, &prf)
 }
 
-pub(super) fn group_name(group: Group) -> &'static str {
+pub(crate) fn group_name(group: Group) -> &'static str {
     name_of(&GROUPS, &group)
 }
 

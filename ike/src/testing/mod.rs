@@ -7,6 +7,7 @@ mod client_sa;
 mod link;
 mod pair;
 mod story;
+pub mod v1;
 
 use std::sync::OnceLock;
 use std::time::Instant;

@@ -68,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) counters: Counters,
+    /// The number of the next session.
+    pub(crate) next_session: u64,
     /// Our SPIs of all IKE SAs.
     pub(crate) ike_spis: BTreeMap<IkeSpi, SessionId>,
     /// Our SPIs of all Child SAs.
@@ -479,6 +481,13 @@ impl Context<'_> {
         self.shared.transmits.extend(messages.into_iter().map(|payload| Transmit { path, payload }));
     }
 
+    /// The name of a new session.
+    pub(crate) fn new_session_id(&mut self) -> SessionId {
+        let id = SessionId(self.shared.next_session);
+        self.shared.next_session += 1;
+        id
+    }
+
     /// A new SPI for an IKE SA of ours; its first byte tells the shard.
     pub(crate) fn new_ike_spi(&mut self) -> IkeSpi {
         loop {
@@ -492,7 +501,7 @@ impl Context<'_> {
     }
 
     /// A new inbound SPI for a Child SA; its first byte tells the shard, the same for all of a session.
-    fn new_esp_spi(&mut self, session: SessionId) -> EspSpi {
+    pub(crate) fn new_esp_spi(&mut self, session: SessionId) -> EspSpi {
         let shards = u64::from(self.config.esp_shards.max(1));
         let shard = u8::try_from(session.0 % shards).expect("there are at most 255 shards");
         loop {

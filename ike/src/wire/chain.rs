@@ -50,10 +50,8 @@ impl<'a> Chain<'a> {
 
     fn step(&mut self, kind: PayloadType) -> Result<RawPayload<'a>, Malformed> {
         self.left = self.left.checked_sub(1).ok_or(Malformed::TooManyPayloads)?;
-        let (after, (next, flags, length)) = generic_header(self.rest).map_err(|_| Malformed::PayloadHeader)?;
-        let body_len = usize::from(length).checked_sub(GENERIC_HEADER_LEN).ok_or(Malformed::PayloadLength)?;
-        let (rest, body) = body(after, body_len).map_err(|_| Malformed::PayloadLength)?;
-        let offset = self.total.saturating_sub(after.len());
+        let Link { next, flags, body, rest } = Link::split(self.rest)?;
+        let offset = self.total.saturating_sub(self.rest.len()).saturating_add(GENERIC_HEADER_LEN);
         let next = PayloadType::from_next(next);
         self.next = next.filter(|_| !kind.ends_chain());
         self.rest = rest;
@@ -74,6 +72,28 @@ impl<'a> Iterator for Chain<'a> {
             (self.next, self.rest) = (None, &[]);
         }
         Some(result)
+    }
+}
+
+/// One payload cut off the front of a chain, of either version.
+pub(super) struct Link<'a> {
+    /// The Next Payload field.
+    pub(super) next: u8,
+    /// The byte after it: the critical bit in IKEv2, reserved in IKEv1.
+    pub(super) flags: u8,
+    /// What follows the generic header.
+    pub(super) body: &'a [u8],
+    /// What follows the payload.
+    pub(super) rest: &'a [u8],
+}
+
+impl<'a> Link<'a> {
+    /// Cuts the first payload off.
+    pub(super) fn split(chain: &'a [u8]) -> Result<Self, Malformed> {
+        let (after, (next, flags, length)) = generic_header(chain).map_err(|_| Malformed::PayloadHeader)?;
+        let body_len = usize::from(length).checked_sub(GENERIC_HEADER_LEN).ok_or(Malformed::PayloadLength)?;
+        let (rest, body) = body(after, body_len).map_err(|_| Malformed::PayloadLength)?;
+        Ok(Self { next, flags, body, rest })
     }
 }
 

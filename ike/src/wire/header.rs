@@ -1,9 +1,10 @@
 //! The IKE header, RFC 7296 section 3.1.
 //!
-//! The 28 bytes in front of every message, for both versions. The Length field is compared with the datagram and not
+//! The 28 bytes in front of every message. They look alike in both versions; [`v1::Header`](super::v1::Header) reads the
+//! fields whose meaning is different in IKEv1. The Length field is compared with the datagram and not
 //! kept; [`MessageBuilder`](super::v2::MessageBuilder) fills it in on the way out.
 //!
-//! Does not: strip the non-ESP marker of port 4500 (RFC 3948), or keep the flag bits of IKEv1.
+//! Does not: strip the non-ESP marker of port 4500 (RFC 3948), or read the flag bits of IKEv1.
 
 use nom::Parser;
 use nom::bytes::complete::take;
@@ -21,6 +22,9 @@ pub const HEADER_LEN: usize = 28;
 
 /// Offset of the Next Payload field in bytes.
 pub(super) const NEXT_PAYLOAD_AT: usize = 16;
+
+/// Offset of the version in bytes.
+const VERSION_AT: usize = 17;
 
 /// Offset of the Length field in bytes.
 pub(super) const LENGTH_AT: usize = 24;
@@ -117,7 +121,7 @@ impl Header {
         out.bytes(&self.initiator_spi.0);
         out.bytes(&self.responder_spi.map_or([0; 8], |spi| spi.0));
         out.u8(PayloadType::to_next(self.next_payload));
-        out.u8(self.version.major.wrapping_shl(4) | (self.version.minor & 0x0f));
+        out.u8(self.version.to_byte());
         out.u8(self.exchange.0);
         out.u8(self.flags.to_bits());
         out.u32(self.message_id);
@@ -131,6 +135,19 @@ impl Version {
 
     /// IKEv1, RFC 2409.
     pub const V1: Self = Self { major: 1, minor: 0 };
+
+    /// The version that a message claims, read without any other check; `None` if the message is too short to say.
+    pub fn peek(message: &[u8]) -> Option<Self> {
+        message.get(VERSION_AT).copied().map(Self::from_byte)
+    }
+
+    pub(super) const fn from_byte(byte: u8) -> Self {
+        Self { major: byte.wrapping_shr(4), minor: byte & 0x0f }
+    }
+
+    pub(super) const fn to_byte(self) -> u8 {
+        self.major.wrapping_shl(4) | (self.minor & 0x0f)
+    }
 }
 
 impl Flags {
@@ -152,7 +169,7 @@ fn fields(message: &[u8]) -> Parsed<'_, (Header, u32)> {
         initiator_spi,
         responder_spi: Some(responder_spi).filter(|spi| spi.0 != [0; 8]),
         next_payload: PayloadType::from_next(next),
-        version: Version { major: version.wrapping_shr(4), minor: version & 0x0f },
+        version: Version::from_byte(version),
         exchange: ExchangeType(exchange),
         flags: Flags::from_bits(flags),
         message_id,
@@ -160,7 +177,7 @@ fn fields(message: &[u8]) -> Parsed<'_, (Header, u32)> {
     Ok((rest, (header, length)))
 }
 
-fn spi(input: &[u8]) -> Parsed<'_, IkeSpi> {
+pub(super) fn spi(input: &[u8]) -> Parsed<'_, IkeSpi> {
     take(8_usize).map_res(<[u8; 8]>::try_from).map(IkeSpi).parse(input)
 }
 

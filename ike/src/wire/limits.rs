@@ -36,3 +36,18 @@ pub const MAX_FRAGMENTS: u16 = 64;
 
 /// Nonce length in bytes, RFC 7296 section 2.10. Unlike the others a limit of the RFC itself.
 pub const NONCE: std::ops::RangeInclusive<usize> = 16..=256;
+
+/// Transforms in one proposal of IKEv1: what their count can say. strongSwan spells out more than 100 combinations.
+pub const MAX_V1_TRANSFORMS: usize = 255;
+
+/// Data attributes of one transform or one Mode Config message of IKEv1. Windows sends 10, Android asks for 10.
+pub const MAX_V1_ATTRIBUTES: usize = 32;
+
+/// SPIs in one Delete payload of IKEv1.
+pub const MAX_V1_DELETED_SPIS: usize = 64;
+
+/// Nonce length in bytes, RFC 2409 section 5. A limit of the RFC itself.
+pub const V1_NONCE: std::ops::RangeInclusive<usize> = 8..=256;
+
+/// Fragments of one IKEv1 message: a message with certificates has about 4.
+pub const MAX_V1_FRAGMENTS: u8 = 16;

@@ -100,4 +100,28 @@ pub enum Malformed {
     /// The encrypted fragment payload: number or total out of range.
     #[error("invalid encrypted fragment payload")]
     EncryptedFragment,
+    /// The data attributes of a transform or of a Mode Config message.
+    #[error("invalid data attribute")]
+    Attribute,
+    /// More than [`limits::MAX_V1_ATTRIBUTES`](super::limits::MAX_V1_ATTRIBUTES).
+    #[error("too many data attributes")]
+    TooManyAttributes,
+    /// The domain of interpretation is not IPsec, or the situation is not SIT_IDENTITY_ONLY.
+    #[error("unsupported domain of interpretation or situation")]
+    Doi,
+    /// The HASH payload is empty.
+    #[error("empty HASH payload")]
+    Hash,
+    /// The SIG payload is empty.
+    #[error("empty SIG payload")]
+    Signature,
+    /// The NAT-D payload is empty or longer than any hash.
+    #[error("invalid NAT-D payload")]
+    NatDetection,
+    /// The NAT-OA payload.
+    #[error("invalid NAT-OA payload")]
+    NatOriginalAddress,
+    /// The vendors' fragment payload: no data, or the number is out of range.
+    #[error("invalid fragment payload")]
+    Fragment,
 }

@@ -1,5 +1,8 @@
 //! Wire formats of IKE: bytes become typed values, and typed values become bytes.
 //!
+//! [`v2`] and [`v1`] have a namespace of payloads each; header fields, generic payload headers, the writer and the list of
+//! reasons are shared. [`Version::peek`](header::Version::peek) tells which of them a datagram belongs to.
+//!
 //! A value that exists is well formed: lengths, counts and fixed fields were checked by its `parse`. Numbers of the
 //! IANA registries survive even if we do not know them (see [`num`]). Parsed values borrow from the datagram. Every
 //! parser has its `emit` beside it; `parse(emit(x)) == x`.
@@ -27,6 +30,7 @@ mod spi;
 #[cfg(test)]
 #[allow(clippy::expect_used, clippy::indexing_slicing)]
 mod testing;
+pub mod v1;
 pub mod v2;
 mod writer;
 

@@ -43,6 +43,8 @@ macro_rules! registry {
     };
 }
 
+pub(super) use registry;
+
 registry! {
     /// Exchange types of both versions, RFC 7296 section 3.1 and RFC 2408 section 3.1.
     ExchangeType(u8) {

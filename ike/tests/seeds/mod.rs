@@ -1,5 +1,7 @@
 //! Messages like those of real peers, made by our own emitters.
 
+mod v1;
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use cygnet_ike::wire::header::{ExchangeType, Flags, Header, Version};
@@ -22,7 +24,7 @@ pub(crate) fn all() -> Vec<Seed> {
     let seeds = |target| move |(name, bytes)| Seed { target, name, bytes };
     let inners = inners().map(|(name, payloads)| (name, inner(&payloads)));
     let wire = headers().map(seeds("header")).chain(messages().map(seeds("message"))).chain(inners.map(seeds("inner")));
-    wire.chain(stories().map(seeds("engine"))).collect()
+    wire.chain(stories().map(seeds("engine"))).chain(v1::all()).collect()
 }
 
 /// Scripts of `cygnet_ike::fuzzing::engine`: options of the server, then operations.

@@ -118,6 +118,23 @@ pub enum Proof {
 }
 
 impl Credentials {
+    /// Those of an MS-CHAPv2 Response; `name` as it is in the packet.
+    #[must_use]
+    pub fn ms_chap_v2(
+        name: &[u8],
+        authenticator_challenge: &[u8; 16],
+        peer_challenge: &[u8; 16],
+        nt_response: &[u8; 24],
+    ) -> Self {
+        Self::MsChapV2 {
+            user: name_text(name),
+            hashed_name: mschapv2::after_domain(name).to_vec(),
+            authenticator_challenge: *authenticator_challenge,
+            peer_challenge: *peer_challenge,
+            nt_response: *nt_response,
+        }
+    }
+
     /// The name the client gives: unproven.
     #[must_use]
     pub fn user(&self) -> &str {
@@ -159,13 +176,19 @@ impl Credentials {
     }
 }
 
+/// A name for lookups: what isn't UTF-8 becomes a name that nobody has.
+#[must_use]
+pub fn name_text(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
 fn right_if(right: bool) -> Proof {
     if right { Proof::Right(None) } else { Proof::Wrong }
 }
 
 /// The Response Value of CHAP with MD5, RFC 1994 section 4.1.
 #[must_use]
-pub(crate) fn chap_md5(identifier: u8, secret: &[u8], challenge: &[u8]) -> [u8; 16] {
+pub fn chap_md5(identifier: u8, secret: &[u8], challenge: &[u8]) -> [u8; 16] {
     Md5::new().chain_update([identifier]).chain_update(secret).chain_update(challenge).finalize().into()
 }
 

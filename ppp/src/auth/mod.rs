@@ -14,16 +14,22 @@
 //! Does not: hold accounts, slow guessing down, log, or keep time.
 
 mod authenticator;
+mod chap;
 mod credentials;
 pub mod eap;
+mod eap_link;
 mod failure;
 mod method;
 pub mod mschapv2;
 pub mod nt_hash;
+mod pap;
+mod step;
+#[doc(hidden)]
+pub mod testing;
 mod verdict;
 
 pub use authenticator::{AuthEvent, AuthSeed, Authenticator};
-pub use credentials::{Credentials, Password, Proof, Verifier};
+pub use credentials::{Credentials, Password, Proof, Verifier, chap_md5, name_text};
 pub use failure::AuthFailure;
 pub use method::Method;
 pub use verdict::{Msk, MutualProof, Verdict};

@@ -95,6 +95,29 @@ impl MasterKeys {
     }
 }
 
+/// The message of a Failure packet: authentication failure, no retry (RFC 2759 section 6). `challenge` is for the retry
+/// that never comes; RFC 2759 wants one nevertheless.
+#[must_use]
+pub fn failure_message(challenge: &[u8; 16]) -> String {
+    format!("E=691 R=0 C={} V=3 M=Authentication failed", upper_hex(challenge))
+}
+
+/// The message of a Success packet, RFC 2759 section 5, with an authenticator response.
+#[must_use]
+pub fn success_message(authenticator_response: &[u8; 20]) -> String {
+    format!("S={} M=Welcome", upper_hex(authenticator_response))
+}
+
+fn upper_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+/// The bytes of a user name that are hashed: what follows the domain, as the client wrote it (RFC 2759 section 4).
+#[must_use]
+pub fn after_domain(name: &[u8]) -> &[u8] {
+    name.rsplit(|&byte| byte == b'\\').next().unwrap_or(name)
+}
+
 /// HashNtPasswordHash, RFC 2759 section 8.4.
 fn hash_of_hash(nt_hash: &NtHash) -> Zeroizing<[u8; 16]> {
     Zeroizing::new(Md4::digest(nt_hash.expose()).into())
@@ -152,8 +175,7 @@ mod tests {
     #[test]
     fn computes_the_authenticator_response_of_rfc_2759() {
         let response = authenticator_response(&password(), &CHALLENGES, &NT_RESPONSE);
-        let hex: String = response.iter().map(|byte| format!("{byte:02X}")).collect();
-        assert_eq!(hex, "407A5589115FD0D6209F510FE9C04566932CDA56");
+        assert_eq!(success_message(&response), "S=407A5589115FD0D6209F510FE9C04566932CDA56 M=Welcome");
     }
 
     #[test]
@@ -171,6 +193,21 @@ mod tests {
             keys.receive, // not in the RFC; the value that the RADIUS library layeh/radius tests for this exchange
             [0xd5, 0xf0, 0xe9, 0x52, 0x1e, 0x3e, 0xa9, 0x58, 0x96, 0x45, 0xe8, 0x60, 0x51, 0xc8, 0x22, 0x26]
         );
+    }
+
+    #[test]
+    fn a_failure_forbids_the_retry() {
+        let message = failure_message(&[0xab; 16]);
+        assert_eq!(message, "E=691 R=0 C=ABABABABABABABABABABABABABABABAB V=3 M=Authentication failed");
+    }
+
+    #[test]
+    fn the_domain_is_not_hashed() {
+        for name in [&b"User"[..], br"CORP\User", br"corp.example\User", br"a\b\User"] {
+            assert_eq!(after_domain(name), b"User");
+        }
+        assert_eq!(after_domain(b"CORP\\"), b"");
+        assert_eq!(after_domain(b"user@corp.example"), b"user@corp.example");
     }
 
     #[test]

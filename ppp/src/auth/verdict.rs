@@ -4,6 +4,8 @@ use std::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::mschapv2::success_message;
+
 /// Whether somebody is let in.
 pub enum Verdict {
     /// The password is right and the account may log in.
@@ -32,6 +34,14 @@ pub struct MutualProof {
     pub authenticator_response: [u8; 20],
     /// For IKEv2's AUTH payloads; a PPP link has no use for it.
     pub msk: Msk,
+}
+
+impl MutualProof {
+    /// The message of a Success packet, RFC 2759 section 5.
+    #[must_use]
+    pub fn success_message(&self) -> String {
+        success_message(&self.authenticator_response)
+    }
 }
 
 /// Master session key, RFC 3748 section 7.10: wiped on drop.

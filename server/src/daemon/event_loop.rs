@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cygnet_esp::DropReason;
-use cygnet_ike::{ChildSa, EspSpi, SessionId, Transmit};
+use cygnet_ike::{ChildMode, ChildSa, EspSpi, SessionId, Transmit};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
@@ -15,10 +15,10 @@ use tokio::time::timeout;
 
 use super::host;
 use crate::config::{self, Settings, Surroundings};
-use crate::control::model::{Counter, Failure, Reloaded, Status};
+use crate::control::model::{Counter, Failure, Kicked, Reloaded, Status};
 use crate::control::{ControlCommand, api};
 use crate::dataplane::userspace::{
-    self, DataPlaneConfig, IkeDatagram, IkeSender, L2tpDatagram, Started, ToControl, UserspaceDataPlane,
+    self, DataPlaneConfig, Datagrams, IkeDatagram, IkeSender, L2tpDatagram, Started, ToControl, UserspaceDataPlane,
 };
 use crate::dataplane::{DataPlane, DataPlaneEvent, SaPair};
 use crate::gateway::{Effect, Gateway, Now};
@@ -44,7 +44,7 @@ pub(super) struct EventLoop {
     clock: Clock,
     gateway: Gateway,
     plane: UserspaceDataPlane,
-    datagrams: mpsc::Receiver<ToControl>,
+    datagrams: Datagrams,
     ike: IkeSender,
     events: Arc<Notify>,
     host: HostNetwork,
@@ -85,10 +85,9 @@ impl EventLoop {
         let signals = Signals::listen()?;
         let clock = Clock::start();
         let Started { plane, datagrams, ike, features } = userspace::start(data_plane_config(&settings, clock))?;
-        let gateway = Gateway::new(
+        let mut gateway = Gateway::new(
             Arc::clone(&settings),
-            Box::new(SystemRandom),
-            Box::new(SystemRandom),
+            [Box::new(SystemRandom), Box::new(SystemRandom), Box::new(SystemRandom)],
             Box::new(plane.meter()),
             workers(&settings),
             Now { instant: clock.now(), wall: clock.wall() },
@@ -97,6 +96,7 @@ impl EventLoop {
         let listener = api::bind(socket).with_context(|| format!("cannot open {}", socket.display()))?;
         let wanted = host::settings(&settings).await?;
         let mtu = wanted.tun.mtu;
+        gateway.set_tunnel_mtu(u16::try_from(mtu).unwrap_or(u16::MAX));
         let (host, _) = HostNetwork::start(wanted).await?;
         let (sender, commands) = mpsc::channel(COMMAND_QUEUE);
         let (admitted, admissions) = mpsc::channel(ADMISSION_QUEUE);
@@ -196,7 +196,7 @@ impl EventLoop {
                 }
                 None => break,
             }
-            next = self.datagrams.try_recv().ok();
+            next = self.datagrams.try_recv();
         }
     }
 
@@ -227,7 +227,7 @@ impl EventLoop {
                         tracing::debug!(peer = %path.peer, "cannot send: {error}");
                     }
                 }
-                Effect::Admit { session, addresses, mtu: _ } => self.admit(session, addresses),
+                Effect::Admit { session, addresses, mtu } => self.admit(session, addresses, mtu),
                 Effect::Expel { addresses } => self.expel(addresses),
                 Effect::Install { session, child, replaces } => self.install(session, &child, replaces),
                 Effect::Remove { inbound_spi } => self.plane.remove(inbound_spi),
@@ -243,10 +243,10 @@ impl EventLoop {
     }
 
     /// The host is prepared beside the loop; the outcome comes back as [`Wake::Admission`].
-    fn admit(&self, session: SessionId, addresses: Vec<IpAddr>) {
+    fn admit(&self, session: SessionId, addresses: Vec<IpAddr>, mtu: Option<u16>) {
         let (host, done) = (self.host.clone(), self.admitted.clone());
         tokio::spawn(async move {
-            let outcome = host.admit(addresses).await.map_err(|error| error.to_string());
+            let outcome = host.admit(addresses, mtu).await.map_err(|error| error.to_string());
             // Nobody listens any more when the gateway has stopped.
             let _ = done.send(Admission { session, outcome }).await;
         });
@@ -262,7 +262,10 @@ impl EventLoop {
     }
 
     fn install(&mut self, session: SessionId, child: &ChildSa, replaces: Option<EspSpi>) {
+        let cuts = child.mode == ChildMode::Transport
+            && self.settings.remote.as_ref().is_some_and(|remote| remote.legacy.sha256_96);
         let pair = SaPair::from_child(child, self.replay_window());
+        let pair = if cuts { pair.map(SaPair::with_truncated_sha256) } else { pair };
         if let Err(error) = pair.and_then(|pair| self.plane.install(pair, replaces)) {
             tracing::error!(session = session.0, spi = %child.inbound_spi, "cannot install an SA pair: {error}");
             self.gateway.install_failed(self.now(), session);
@@ -274,6 +277,10 @@ impl EventLoop {
         match command {
             ControlCommand::Status { reply } => drop(reply.send(self.status().await)),
             ControlCommand::Explain { filter, reply } => drop(reply.send(self.gateway.explain(&filter))),
+            ControlCommand::Kick { who, reply } => {
+                let disconnected = self.gateway.kick(self.now(), &who);
+                drop(reply.send(Kicked { disconnected }));
+            }
             ControlCommand::Reload { reply } | ControlCommand::UsersChanged { reply } => {
                 drop(reply.send(self.reload().await));
             }
@@ -365,7 +372,8 @@ fn data_plane_config(settings: &Settings, clock: Clock) -> DataPlaneConfig {
         interface: settings.daemon.interface.clone(),
         workers: workers(settings),
         listen: settings.remote.as_ref().map(|remote| remote.listen.clone()).unwrap_or_default(),
-        raw_esp: settings.remote.as_ref().is_none_or(|remote| !remote.force_udp_encap),
+        // `force_udp_encap` is about IKEv2; with IKEv1 the client has the last word.
+        raw_esp: settings.remote.as_ref().is_none_or(|remote| !remote.force_udp_encap || remote.speaks_ikev1()),
         copy_dscp: false,
         clock,
     }

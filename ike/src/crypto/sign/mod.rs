@@ -1,9 +1,10 @@
-//! Signatures of the AUTH payload, RFC 7296 section 3.8.
+//! Signatures of the AUTH payload, RFC 7296 section 3.8, and of the SIG payload of IKEv1.
 //!
 //! | method | what | source |
 //! |---|---|---|
 //! | 1 | RSASSA-PKCS1-v1_5, with SHA-1 for peers that know nothing else | RFC 7296 |
 //! | 9, 10, 11 | ECDSA on P-256, P-384, P-521, `r | s` | RFC 4754 |
+//! | IKEv1 | RSA and ECDSA over the hash as it is | RFC 2409, RFC 4754 |
 //! | 14 | RSA (PKCS #1 v1.5, PSS) and ECDSA with SHA-2, Ed25519 | RFC 7427, RFC 8420 |
 //!
 //! Rules: RSA keys have 2048 to 8192 bits and an exponent of at least 65537. SHA-1 exists within
@@ -17,6 +18,7 @@ mod algorithm;
 mod key_file;
 mod private_key;
 mod public_key;
+mod v1;
 mod verify;
 
 pub use algorithm::{Algorithm, Scheme, Sha2};

@@ -20,6 +20,7 @@ use super::{
     algorithm::{self, Algorithm, Scheme, Sha2},
     key_file::{self, EcKey, KeyFile},
     public_key::{Kind, P256, P384, P521, PublicKey, UnsupportedKey},
+    v1::PrehashKey,
     verify::{by_ring, p521_digest},
 };
 use crate::{
@@ -38,16 +39,17 @@ pub struct SigningKey {
     public: PublicKey,
 }
 
-enum SecretKey {
-    /// Two forms of one key: the second is for SHA-1.
+pub(super) enum SecretKey {
+    /// Two forms of one key: the second is for SHA-1, and for IKEv1.
     Rsa {
         key: Box<RsaKeyPair>,
         for_sha1: Box<RsaPrivateKey>,
     },
-    /// Two forms of one key: `r | s` for methods 9 and 10, DER for method 14.
+    /// Three forms of one key: `r | s` for methods 9 and 10, DER for method 14, and one for IKEv1.
     Ecdsa {
         fixed: Box<EcdsaKeyPair>,
         asn1: Box<EcdsaKeyPair>,
+        prehash: PrehashKey,
         curve: RingCurve,
     },
     P521(Box<ecdsa::SigningKey>),
@@ -55,7 +57,7 @@ enum SecretKey {
 }
 
 #[derive(Clone, Copy)]
-enum RingCurve {
+pub(super) enum RingCurve {
     P256,
     P384,
 }
@@ -81,6 +83,10 @@ impl SigningKey {
     #[must_use]
     pub fn public_key(&self) -> &PublicKey {
         &self.public
+    }
+
+    pub(super) fn secret(&self) -> &SecretKey {
+        &self.secret
     }
 
     /// The scheme for a peer that announced `peer_hashes` (RFC 7427 section 4), or announced nothing.
@@ -181,11 +187,15 @@ impl SigningKey {
         match key.curve {
             P256 => {
                 let algorithms = [&ECDSA_P256_SHA256_FIXED_SIGNING, &ECDSA_P256_SHA256_ASN1_SIGNING];
-                Self::load_ring_ec(key, RingCurve::P256, algorithms)
+                let prehash = p256::ecdsa::SigningKey::from_slice(key.secret.expose());
+                let prehash = PrehashKey::P256(Box::new(prehash.map_err(|_| KeyError::Malformed)?));
+                Self::load_ring_ec(key, RingCurve::P256, algorithms, prehash)
             }
             P384 => {
                 let algorithms = [&ECDSA_P384_SHA384_FIXED_SIGNING, &ECDSA_P384_SHA384_ASN1_SIGNING];
-                Self::load_ring_ec(key, RingCurve::P384, algorithms)
+                let prehash = p384::ecdsa::SigningKey::from_slice(key.secret.expose());
+                let prehash = PrehashKey::P384(Box::new(prehash.map_err(|_| KeyError::Malformed)?));
+                Self::load_ring_ec(key, RingCurve::P384, algorithms, prehash)
             }
             P521 => {
                 let secret = ecdsa::SigningKey::from_slice(key.secret.expose()).map_err(|_| KeyError::Malformed)?;
@@ -203,6 +213,7 @@ impl SigningKey {
         key: &EcKey,
         curve: RingCurve,
         algorithms: [&'static EcdsaSigningAlgorithm; 2],
+        prehash: PrehashKey,
     ) -> Result<Self, KeyError> {
         let point = key.public.as_ref().ok_or(KeyError::NoPublicKey)?;
         let load = |algorithm| {
@@ -211,7 +222,7 @@ impl SigningKey {
                 .map_err(|error| KeyError::Rejected(error.to_string()))
         };
         let [fixed, asn1] = algorithms.map(load);
-        let secret = SecretKey::Ecdsa { fixed: fixed?, asn1: asn1?, curve };
+        let secret = SecretKey::Ecdsa { fixed: fixed?, asn1: asn1?, prehash, curve };
         Ok(Self { secret, public: PublicKey::ec(key.curve, point)? })
     }
 }

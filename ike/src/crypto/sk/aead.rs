@@ -43,7 +43,9 @@ impl Key {
             }
             Encr::AesGcm16 { bits: AesBits::B128 } => ring_cipher(&aead::AES_128_GCM, key),
             Encr::AesGcm16 { bits: AesBits::B256 } => ring_cipher(&aead::AES_256_GCM, key),
-            Encr::ChaCha20Poly1305 | Encr::AesCbc { .. } => ring_cipher(&aead::CHACHA20_POLY1305, key),
+            Encr::ChaCha20Poly1305 | Encr::AesCbc { .. } | Encr::TripleDesCbc => {
+                ring_cipher(&aead::CHACHA20_POLY1305, key)
+            }
         };
         Self { cipher, salt: salt.try_into().expect("the salt has four bytes"), next_iv: 0 }
     }

@@ -14,10 +14,14 @@
 
 mod checksum;
 mod counters;
+mod datagrams;
 mod gro;
 mod gso;
 mod ike_sender;
 mod inbound;
+mod l2tp_payload;
+mod l2tp_sender;
+mod link_header;
 mod meter;
 mod outbox;
 mod plane;
@@ -44,16 +48,10 @@ use super::DataPlaneEvent;
 use crate::io::clock::Clock;
 use crate::io::wake::Wake;
 
+pub use datagrams::Datagrams;
 pub use ike_sender::IkeSender;
 pub use plane::{UsageMeter, UserspaceDataPlane, start, start_with};
 pub use tun::TunFeatures;
-
-/// IKE messages that wait for the control plane. Beyond, they are dropped and counted; IKE retransmits.
-const IKE_QUEUE: usize = 512;
-
-/// Longest IKE message that is passed on, octets: some chains of certificates. With [`IKE_QUEUE`] it bounds what strangers can
-/// make us keep to 16 MiB.
-const MAX_IKE_MESSAGE: usize = 32 << 10;
 
 /// Events that wait for the control plane. Lost ones are either repeated or only told for the log.
 const EVENT_QUEUE: usize = 1024;
@@ -90,7 +88,7 @@ pub struct Started {
     /// The data plane itself. Dropping it stops the threads and takes the interface away.
     pub plane: UserspaceDataPlane,
     /// What the control plane has to answer.
-    pub datagrams: mpsc::Receiver<ToControl>,
+    pub datagrams: Datagrams,
     /// Sends IKE messages.
     pub ike: IkeSender,
     /// What the kernel granted, for log and diagnosis.
