@@ -241,6 +241,9 @@ impl Established {
             }
             (Err(invalid), None) => return self.invalid(session, ctx, ExchangeType::INFORMATIONAL, invalid),
         };
+        if deletes.contains(&Delete::IkeSa) && self.goes_on_with_rival(session, ctx) {
+            return State::Established(self);
+        }
         if deletes.contains(&Delete::IkeSa) {
             session.answer(ctx, &mut self.sa, ChainBuilder::new());
             self.take_down_all(session.id, ctx);

@@ -346,6 +346,17 @@ impl Established {
         self.leave(ctx, old, deleter);
     }
 
+    /// Both sides rekey the IKE SA, and the client deletes the old one before its answer to us arrives: it knows already that
+    /// its own new SA is the one that is left.
+    pub(super) fn goes_on_with_rival(&mut self, session: &Session, ctx: &mut Context<'_>) -> bool {
+        let Some(Rekeying::Ike(rekey)) = &mut self.rekeying else { return false };
+        let Some((_, rival)) = rekey.rival.take() else { return false };
+        self.rekeying = None;
+        session.answer(ctx, &mut self.sa, ChainBuilder::new());
+        self.switch_to(session, ctx, rival, Who::Client);
+        true
+    }
+
     /// Keeps an IKE SA that is not used any more until `deleter` has deleted it.
     fn leave(&mut self, ctx: &mut Context<'_>, mut sa: IkeSa, deleter: Who) {
         sa.forget_own_requests();

@@ -13,7 +13,7 @@ use crate::wire::v2::{
 };
 use crate::wire::{EspSpi, IkeSpi};
 
-use super::{Client, ClientChild, End, Waiting};
+use super::{Client, ClientChild, End, Outstanding, Waiting};
 use crate::testing::client_sa::{ClientSa, Opened};
 
 /// What CREATE_CHILD_SA of the server asks for.
@@ -47,6 +47,7 @@ impl Client {
             self.old_sa = self.sa.replace(new);
         }
         match (ends, old) {
+            (true, false) if self.goes_on_with_rival() => self.next_task(now),
             (true, false) => self.finish(End::DeletedByServer),
             (true, true) => {
                 self.lost.extend(self.old_sa.take());
@@ -54,6 +55,18 @@ impl Client {
             }
             (false, _) => {}
         }
+    }
+
+    /// The server deletes the IKE SA that both sides are rekeying: its own new one is left.
+    fn goes_on_with_rival(&mut self) -> bool {
+        let is_rekeying = |o: &mut Outstanding| matches!(o.waiting, Waiting::Ike { rival: Some(_), .. });
+        let Some(Outstanding { waiting: Waiting::Ike { rival: Some((_, rival)), .. }, .. }) =
+            self.outstanding.take_if(is_rekeying)
+        else {
+            return false;
+        };
+        self.lost.extend(self.sa.replace(*rival));
+        true
     }
 
     /// IKE SAs that are not used any more only answer.
@@ -112,6 +125,7 @@ impl Client {
                 self.children.iter().any(|child| child.inbound == *gone && child.outbound == spi)
             }
             (Some(Waiting::Close), _) => true,
+            (_, None) => old || self.old_sa.is_some(),
             _ => old,
         };
         let knows = |spi: EspSpi| self.children.iter().any(|child| child.outbound == spi);
