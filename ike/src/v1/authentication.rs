@@ -268,12 +268,13 @@ fn with_proof(identity: Identity, certificates: &[Vec<u8>], proof: &Payload<'_>)
     chain.finish().expect("our certificates are bounded")
 }
 
-/// Who we are to a client. Nobody asks for a name in IKEv1, and clients with a pre-shared key expect the address that they
-/// use, if anything, so a host name is for certificates only.
+/// Who we are to a client. Nobody asks for a name in IKEv1. L2TP clients with a pre-shared key expect the address that they
+/// use, if anything; those with XAUTH are told our name, as those with certificates.
 pub(crate) fn own_identity(config: &Config, auth: IsakmpAuth, path: Path) -> Identity {
     match (&config.identity, &config.credential) {
         (Identity::Ipv4(_) | Identity::Ipv6(_), _) if is_psk(auth) => config.identity.clone(),
-        _ if is_psk(auth) => Identity::from(path.local.ip().to_canonical()),
+        _ if auth == IsakmpAuth::PRE_SHARED_KEY => Identity::from(path.local.ip().to_canonical()),
+        _ if is_psk(auth) => config.identity.clone(),
         (identity, Some(credential)) if !credential.speaks_for(identity) => {
             Identity::DerAsn1Dn(credential.certificate().subject().to_vec())
         }
