@@ -93,7 +93,7 @@ pub mod wire;
 
 pub use cert::UnixTime;
 pub use child_sa::{ChildKeys, ChildMode, ChildSa, ChildSuite, DirectionKeys};
-pub use config::{Config, Limits, Timing};
+pub use config::{Config, Lifetime, Limits, Timing};
 pub use credential::{Authorities, Credential, CredentialError};
 pub use endpoint::Endpoint;
 pub use event::{

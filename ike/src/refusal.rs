@@ -10,7 +10,7 @@ use crate::event::{Path, SessionId};
 use crate::identity::Identity;
 use crate::proposal::{Mismatch, PolicyName, V1Mismatch};
 use crate::wire::Malformed;
-use crate::wire::num::{AuthMethod, ExchangeType, GroupId, PayloadType};
+use crate::wire::num::{AuthMethod, ExchangeType, GroupId, NotifyType, PayloadType};
 use crate::wire::v2::TrafficSelector;
 
 /// Something that was refused.
@@ -140,6 +140,11 @@ pub enum RefusalReason {
     TooManyRequests,
     /// A Child SA that does not exist was to be rekeyed.
     UnknownChild,
+    /// The client refused to renew keys.
+    RekeyRefused {
+        /// What it said.
+        notify: NotifyType,
+    },
     /// The client did not go on.
     TimedOut {
         /// With what it did not go on.
@@ -190,6 +195,7 @@ impl RefusalReason {
             Self::TooManyChildren => "too_many_children",
             Self::TooManyRequests => "too_many_requests",
             Self::UnknownChild => "unknown_child",
+            Self::RekeyRefused { .. } => "rekey_refused",
             Self::TimedOut { .. } => "timed_out",
         }
     }
@@ -320,6 +326,7 @@ impl fmt::Display for RefusalReason {
             Self::TooManyChildren => write!(f, "the client wants too many Child SAs"),
             Self::TooManyRequests => write!(f, "the client sends requests too fast"),
             Self::UnknownChild => write!(f, "the client rekeys a Child SA that does not exist"),
+            Self::RekeyRefused { notify } => write!(f, "the client refused to renew keys: {notify}"),
             Self::TimedOut { waiting_for } => write!(f, "the client did not go on with {waiting_for}"),
         }
     }
