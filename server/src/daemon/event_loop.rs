@@ -308,6 +308,7 @@ impl EventLoop {
             add("filter/inbound".to_owned(), drops.inbound);
             add("filter/gateway_access".to_owned(), drops.gateway_access);
             add("filter/unrouted".to_owned(), drops.unrouted);
+            add("filter/clear_l2tp".to_owned(), drops.clear_l2tp);
         }
         status.counters.sort_by(|a, b| a.name.cmp(&b.name));
         status
