@@ -6,6 +6,7 @@ use crate::crypto::sign::{KeyError, NoScheme, SignError, SigningKey};
 use crate::identity::Identity;
 use crate::wire::limits::MAX_CERTIFICATES;
 use crate::wire::num::{AuthMethod, HashAlgId};
+use crate::wire::v1::num::IsakmpAuth;
 
 /// Most bytes of our whole chain: it has to fit into one message.
 const MAX_CHAIN_BYTES: usize = 32 * 1024;
@@ -77,6 +78,16 @@ impl Credential {
     ) -> Result<(AuthMethod, Vec<u8>), SigningFailed> {
         let scheme = self.key.choose(peer_hashes, allow_sha1)?;
         Ok((scheme.method(), self.key.sign(scheme, octets, random)?))
+    }
+
+    /// The authentication method of IKEv1 that fits our key, if there is one.
+    pub(crate) fn isakmp_method(&self) -> Option<IsakmpAuth> {
+        self.key.isakmp_method()
+    }
+
+    /// SIG data of IKEv1 over `HASH_R`.
+    pub(crate) fn sign_hash(&self, hash: &[u8], random: &mut dyn Random) -> Result<Vec<u8>, SignError> {
+        self.key.sign_hash(hash, random)
     }
 }
 

@@ -38,18 +38,16 @@ impl PskTable {
     }
 
     /// Keys that a peer at `address` may have whose name is not known yet, as in main mode of IKEv1 (RFC 2409 section
-    /// 5.4): those for addresses, the most specific first, then those for names. At most `limit` of them.
+    /// 5.4): the one for its address, then those for names. At most `limit` of them.
     pub(crate) fn candidates(&self, address: IpAddr, limit: usize) -> impl Iterator<Item = &Secret> {
-        let address = address.to_canonical();
-        let rank = |selector: &PskSelector| match selector {
-            PskSelector::Any => Some(0),
-            PskSelector::Network(prefix) => prefix.contains(address).then_some(1 + i32::from(prefix.len)),
-            PskSelector::Identity(_) => Some(-1),
-        };
-        let mut ranked: Vec<(i32, &Secret)> =
-            self.0.iter().filter_map(|(selector, key)| Some((rank(selector)?, key))).collect();
-        ranked.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
-        ranked.into_iter().take(limit).map(|(_, key)| key)
+        let named = self.0.iter().filter(|(selector, _)| matches!(selector, PskSelector::Identity(_)));
+        self.find_unnamed(address).into_iter().chain(named.map(|(_, key)| key)).take(limit)
+    }
+
+    /// The key that is for this name and nobody else.
+    pub(crate) fn find_named(&self, identity: &Identity) -> Option<&Secret> {
+        let is_it = |selector: &PskSelector| matches!(selector, PskSelector::Identity(wanted) if wanted == identity);
+        self.0.iter().find(|(selector, _)| is_it(selector)).map(|(_, key)| key)
     }
 
     /// The key for a peer at `address` without a name that could select one.
@@ -136,18 +134,17 @@ mod tests {
     }
 
     #[test]
-    fn keys_for_a_peer_without_a_name_are_tried_from_the_most_specific_on() {
+    fn a_peer_without_a_name_may_have_the_key_for_its_address_or_one_for_a_name() {
         let keys = |address: &str, limit| -> Vec<Vec<u8>> {
             let address = address.parse().expect("an address");
             table().candidates(address, limit).map(|key| key.expose().to_vec()).collect()
         };
-        assert_eq!(keys("192.0.2.7", 8), [&b"host"[..], b"net", b"any", b"name", b"second"]);
-        assert_eq!(keys("203.0.113.1", 2), [&b"any"[..], b"name"]);
-        let unnamed = |address: &str| {
-            let address = address.parse().expect("an address");
-            table().find_unnamed(address).map(|key| key.expose().to_vec())
-        };
-        assert_eq!(unnamed("192.0.2.1").as_deref(), Some(&b"net"[..]));
+        assert_eq!(keys("192.0.2.7", 8), [&b"host"[..], b"name", b"second"]);
+        assert_eq!(keys("192.0.2.1", 2), [&b"net"[..], b"name"]);
+        assert_eq!(keys("203.0.113.1", 1), [&b"any"[..]]);
+        let table = table();
+        assert!(table.find_named(&Identity::Fqdn("laptop".into())).is_some_and(|key| key.ct_eq(b"name")));
+        assert!(table.find_named(&Identity::Fqdn("x".into())).is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 : "${IKE:=aes256-sha256-modp2048}" ; : "${ESP:=aes128-sha1}"
 PPP_OPTIONS='mtu 1400;mru 1400;+ipv6;ipv6cp-accept-local'
-ROLE=l2tp AUTH=psk STACK=guest
+ROLE=l2tp AUTH=psk STACK=guest SRV_ROUTES=all   # without a default route to announce, Linux would have to be told to take single ones
 lab_main
 l2tp_needs
 server_load

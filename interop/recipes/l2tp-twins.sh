@@ -46,5 +46,6 @@ done
 
 step "disconnect"
 for client in c1 c2; do l2tp_disconnect $client; done
-wire_check udp $((4 * PACKETS))
+# A capture shows several packets of the gateway as one where it leaves the cutting to the kernel.
+wire_check udp $((2 * PACKETS))
 finish

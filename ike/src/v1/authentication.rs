@@ -1,9 +1,11 @@
 //! The last two messages of main mode: the client proves who it is, and so do we (RFC 2409 sections 5.1 and 5.4).
 //!
 //! With a pre-shared key the fifth message can only be decrypted with the right one, before its sender has a name: the
-//! keys for its address are tried, then a few of those for names, which the name inside has to match.
+//! key for its address is tried, then a few of those for names. With certificates
+//! the key does not depend on who the client is; it signs its hash, and so do we.
 
 use crate::config::Config;
+use crate::credential::Credential;
 use crate::crypto::cbc::Iv;
 use crate::crypto::secret::Secret;
 use crate::event::{AuthenticatedBy, Path};
@@ -11,9 +13,9 @@ use crate::identity::Identity;
 use crate::refusal::RefusalReason;
 use crate::v2::Context;
 use crate::wire::header::ExchangeType;
-use crate::wire::num::IdType;
+use crate::wire::num::{CertEncoding, IdType};
 use crate::wire::v1::num::{IsakmpAuth, NotifyType, PayloadType};
-use crate::wire::v1::{Chain, ChainBuilder, Hash, Identification, Payload, Payloads};
+use crate::wire::v1::{Certificate, Chain, ChainBuilder, Hash, Identification, Payload, Payloads, Signature};
 
 use super::choice::is_psk;
 use super::config::V1Config;
@@ -31,7 +33,6 @@ pub(crate) struct Proof<'a> {
     pub(crate) transcript: &'a Transcript,
     /// `g^xy`.
     pub(crate) shared: &'a Secret,
-    pub(crate) wants_certificate: bool,
 }
 
 /// A client that has proven who it is.
@@ -45,25 +46,54 @@ pub(crate) struct Authenticated {
     pub(crate) keys: Keys,
     /// The last block of phase 1.
     pub(crate) iv: Iv,
-    pub(crate) answer: bytes::Bytes,
+    /// The last message of phase 1, if it is ours; perhaps in fragments.
+    pub(crate) answer: Vec<bytes::Bytes>,
 }
 
 /// Whether an authentication method is acceptable, or why not.
 pub(crate) fn accepts(config: &Config, v1: &V1Config, auth: IsakmpAuth) -> Result<(), &'static str> {
-    match auth {
-        IsakmpAuth::PRE_SHARED_KEY if !v1.l2tp => Err("L2TP is switched off"),
-        IsakmpAuth::XAUTH_INIT_PRE_SHARED if !v1.xauth => Err("XAUTH is switched off"),
-        IsakmpAuth::PRE_SHARED_KEY | IsakmpAuth::XAUTH_INIT_PRE_SHARED if config.psks.is_empty() => {
-            Err("there is no pre-shared key")
+    let is_xauth = super::choice::is_xauth(auth);
+    let method = match auth {
+        IsakmpAuth::PRE_SHARED_KEY | IsakmpAuth::XAUTH_INIT_PRE_SHARED => None,
+        IsakmpAuth::XAUTH_INIT_RSA | IsakmpAuth::HYBRID_INIT_RSA => Some(IsakmpAuth::RSA_SIGNATURES),
+        IsakmpAuth::RSA_SIGNATURES
+        | IsakmpAuth::ECDSA_SHA256_P256
+        | IsakmpAuth::ECDSA_SHA384_P384
+        | IsakmpAuth::ECDSA_SHA512_P521 => Some(auth),
+        _ => return Err("this authentication method is not accepted"),
+    };
+    let (credential, authorities) = (&config.credential, &config.client_authorities);
+    match method {
+        _ if is_xauth && !v1.xauth => Err("XAUTH is switched off"),
+        _ if !is_xauth && !v1.l2tp => Err("L2TP is switched off"),
+        None if config.psks.is_empty() => Err("there is no pre-shared key"),
+        Some(_) if credential.is_none() => Err("the gateway has no certificate"),
+        Some(_) if credential.as_ref().and_then(Credential::isakmp_method) != method => {
+            Err("the key of the gateway's certificate is of another kind")
         }
-        IsakmpAuth::PRE_SHARED_KEY | IsakmpAuth::XAUTH_INIT_PRE_SHARED => Ok(()),
-        _ => Err("this authentication method is not accepted"),
+        Some(_) if authorities.is_none() && auth != IsakmpAuth::HYBRID_INIT_RSA => {
+            Err("no certificates of clients are accepted")
+        }
+        None | Some(_) => Ok(()),
     }
 }
 
 /// Takes the body of the fifth message.
 pub(crate) fn fifth(
     ctx: &mut Context<'_>,
+    proof: &Proof<'_>,
+    path: Path,
+    (first, body): (Option<PayloadType>, &[u8]),
+) -> Result<Authenticated, RefusalReason> {
+    if is_psk(proof.suite.auth) {
+        psk(ctx, proof, path, (first, body))
+    } else {
+        signed(ctx, proof, path, (first, body))
+    }
+}
+
+fn psk(
+    ctx: &Context<'_>,
     proof: &Proof<'_>,
     path: Path,
     (first, body): (Option<PayloadType>, &[u8]),
@@ -76,44 +106,100 @@ pub(crate) fn fifth(
         let iv = keys.first_iv(proof.transcript.public());
         let Ok((plain, next_iv)) = keys.cipher.decrypt(&iv, body) else { return Err(RefusalReason::WrongPsk) };
         // What was encrypted with another key is noise: no payloads, or not the right hash.
-        let Some(claim) = Payloads::parse(first, &plain).ok().and_then(|payloads| Claim::read(&payloads)) else {
-            continue;
-        };
-        let Claim { identity, id, hash, initial_contact } = claim;
-        if !keys.hash_i(proof.transcript.public(), proof.cookies, &proof.transcript.sa, &id).ct_eq(&hash) {
+        let Ok(payloads) = Payloads::parse(first, &plain) else { continue };
+        let Some(claim) = Claim::read(&payloads) else { continue };
+        if !claim.is_hashed(proof, &keys) {
             continue;
         }
-        let of_name = match &identity {
-            Some(identity) => ctx.config.psks.find(identity, path.peer.ip()),
-            None => ctx.config.psks.find_unnamed(path.peer.ip()),
-        };
-        if !of_name.is_some_and(|key| key.ct_eq(psk.expose())) {
+        if !is_key_of(ctx.config, claim.identity.as_ref(), psk) {
             return Err(RefusalReason::WrongPsk);
         }
-        let chain = sixth(ctx.config, proof, &keys, path);
-        let exchange = ExchangeType::IDENTITY_PROTECTION;
-        let (answer, iv) = phase1::seal(&keys.cipher, &next_iv, proof.cookies, exchange, 0, chain);
-        let by = AuthenticatedBy::Psk;
-        return Ok(Authenticated { identity, id, by, initial_contact, keys, iv, answer });
+        let (own, hash) = own_identification(ctx.config, proof, &keys, path);
+        let chain = with_proof(&own, &[], &Payload::Hash(Hash(hash.expose())));
+        return Ok(claim.authenticated(proof, AuthenticatedBy::Psk, keys, (&next_iv, chain)));
     }
     Err(if tried { RefusalReason::WrongPsk } else { RefusalReason::NoPsk })
 }
 
-/// What the fifth message says with a pre-shared key.
-struct Claim {
+/// Whether a peer that has `psk` may call itself so: not by a name that has a key of its own. Clients call themselves by an
+/// address that means nothing, so the key for a name is as good without that name.
+fn is_key_of(config: &Config, identity: Option<&Identity>, psk: &Secret) -> bool {
+    let own = identity.and_then(|identity| config.psks.find_named(identity));
+    own.is_none_or(|own| own.ct_eq(psk.expose()))
+}
+
+fn signed(
+    ctx: &mut Context<'_>,
+    proof: &Proof<'_>,
+    path: Path,
+    (first, body): (Option<PayloadType>, &[u8]),
+) -> Result<Authenticated, RefusalReason> {
+    let config = ctx.config;
+    let skeyid = keys::skeyid_signature(proof.suite.prf(), proof.shared, proof.transcript.nonces());
+    let keys = Keys::derive(&proof.suite, skeyid, proof.shared, proof.cookies);
+    let iv = keys.first_iv(proof.transcript.public());
+    let problem = |problem| RefusalReason::Payloads { problem };
+    let (plain, next_iv) = keys.cipher.decrypt(&iv, body).map_err(|_| problem("it is not encrypted as agreed"))?;
+    let payloads = Payloads::parse(first, &plain).map_err(RefusalReason::Malformed)?;
+    let claim = Claim::read(&payloads).ok_or_else(|| problem("ID or its proof is missing or there twice"))?;
+    if proof.suite.auth == IsakmpAuth::HYBRID_INIT_RSA {
+        // The client has no certificate; name and password follow.
+        if !claim.is_hashed(proof, &keys) {
+            return Err(problem("HASH is wrong"));
+        }
+    } else {
+        verify(ctx, proof, &keys, &claim, &payloads)?;
+    }
+    let credential = config.credential.as_ref().ok_or(RefusalReason::NoServerCertificate)?;
+    let (own, hash) = own_identification(config, proof, &keys, path);
+    let signature = credential
+        .sign_hash(hash.expose(), &mut *ctx.shared.random)
+        .map_err(|error| RefusalReason::NoSignatureScheme { problem: error.to_string() })?;
+    let chain = with_proof(&own, credential.chain(), &Payload::Signature(Signature(&signature)));
+    Ok(claim.authenticated(proof, AuthenticatedBy::Certificate, keys, (&next_iv, chain)))
+}
+
+/// Verifies the client's certificate, its name and its signature.
+fn verify(
+    ctx: &Context<'_>,
+    proof: &Proof<'_>,
+    keys: &Keys,
+    claim: &Claim<'_>,
+    payloads: &Payloads<'_>,
+) -> Result<(), RefusalReason> {
+    let authorities = ctx.config.client_authorities.as_ref().ok_or(RefusalReason::CertificatesUnavailable)?;
+    let is_x509 = |certificate: &Certificate<'_>| certificate.encoding == CertEncoding::X509_SIGNATURE;
+    let certificates: Vec<&[u8]> = payloads.certificates().filter(is_x509).map(|found| found.data).collect();
+    let verified = authorities.verify(&certificates, ctx.shared.wall).map_err(RefusalReason::Certificate)?;
+    let identity = claim.identity.as_ref().ok_or(RefusalReason::Identity)?;
+    verified.require(identity).map_err(RefusalReason::Certificate)?;
+    let signature = claim.signature.ok_or(RefusalReason::Payloads { problem: "SIG is missing" })?;
+    let method = match proof.suite.auth {
+        IsakmpAuth::XAUTH_INIT_RSA => IsakmpAuth::RSA_SIGNATURES,
+        method => method,
+    };
+    let hash = keys.hash_i(proof.transcript.public(), proof.cookies, &proof.transcript.sa, claim.id);
+    verified.verify_hash(method, hash.expose(), signature).map_err(RefusalReason::Signature)
+}
+
+/// What the fifth message says.
+struct Claim<'a> {
     identity: Option<Identity>,
-    id: Vec<u8>,
-    hash: Vec<u8>,
+    id: &'a [u8],
+    hash: Option<&'a [u8]>,
+    signature: Option<&'a [u8]>,
     initial_contact: bool,
 }
 
-impl Claim {
-    fn read(payloads: &Payloads<'_>) -> Option<Self> {
-        let (mut id, mut hash) = (None, None);
+impl<'a> Claim<'a> {
+    /// An identification with one proof; with anything else it is no claim.
+    fn read(payloads: &Payloads<'a>) -> Option<Self> {
+        let (mut id, mut hash, mut signature) = (None, None, None);
         for entry in payloads.entries() {
             let twice = match &entry.payload {
                 Payload::Identification(value) => id.replace((*value, entry.body)).is_some(),
-                Payload::Hash(value) => hash.replace(value.0.to_vec()).is_some(),
+                Payload::Hash(value) => hash.replace(value.0).is_some(),
+                Payload::Signature(value) => signature.replace(value.0).is_some(),
                 _ => false,
             };
             if twice {
@@ -121,9 +207,37 @@ impl Claim {
             }
         }
         let (value, body) = id?;
-        let initial_contact = payloads.notifies().any(|notify| notify.kind == NotifyType::INITIAL_CONTACT);
-        Some(Self { identity: identity(&value), id: body.to_vec(), hash: hash?, initial_contact })
+        if hash.is_some() == signature.is_some() {
+            return None;
+        }
+        let initial_contact = has_initial_contact(payloads);
+        Some(Self { identity: identity(&value), id: body, hash, signature, initial_contact })
     }
+
+    /// Whether its HASH is the one that the keys give.
+    fn is_hashed(&self, proof: &Proof<'_>, keys: &Keys) -> bool {
+        let Proof { cookies, transcript, .. } = proof;
+        let expected = keys.hash_i(transcript.public(), *cookies, &transcript.sa, self.id);
+        self.hash.is_some_and(|hash| expected.ct_eq(hash))
+    }
+
+    fn authenticated(
+        self,
+        proof: &Proof<'_>,
+        by: AuthenticatedBy,
+        keys: Keys,
+        (iv, chain): (&Iv, Chain),
+    ) -> Authenticated {
+        let exchange = ExchangeType::IDENTITY_PROTECTION;
+        let (answer, iv) = phase1::seal(&keys.cipher, iv, proof.cookies, exchange, 0, chain);
+        let Self { identity, id, initial_contact, .. } = self;
+        Authenticated { identity, id: id.to_vec(), by, initial_contact, keys, iv, answer: vec![answer] }
+    }
+}
+
+/// Whether INITIAL-CONTACT is among the notifications.
+pub(crate) fn has_initial_contact(payloads: &Payloads<'_>) -> bool {
+    payloads.notifies().any(|notify| notify.kind == NotifyType::INITIAL_CONTACT)
 }
 
 /// The name in an identification payload of phase 1, if it is one.
@@ -131,24 +245,35 @@ pub(crate) fn identity(id: &Identification<'_>) -> Option<Identity> {
     Identity::parse(IdType(id.id_type.0), id.data).ok()
 }
 
-/// The payloads of the sixth message with a pre-shared key.
-fn sixth(config: &Config, proof: &Proof<'_>, keys: &Keys, path: Path) -> Chain {
-    let (id_type, data) = own_id(&own_identity(config, proof.suite.auth, path));
-    let id = Identification::new(id_type, &data);
+/// Our identification, and `HASH_R` about it.
+fn own_identification(config: &Config, proof: &Proof<'_>, keys: &Keys, path: Path) -> (Identity, Secret) {
+    let identity = own_identity(config, proof.suite.auth, path);
+    let (id_type, data) = own_id(&identity);
     let Proof { cookies, transcript, .. } = proof;
-    let hash = keys.hash_r(transcript.public(), *cookies, &transcript.sa, &id.to_body());
-    let mut chain = ChainBuilder::new();
-    chain.push(&Payload::Identification(id));
-    chain.push(&Payload::Hash(Hash(hash.expose())));
-    chain.finish().expect("the sixth message is bounded")
+    let body = Identification::new(id_type, &data).to_body();
+    let hash = keys.hash_r(transcript.public(), *cookies, &transcript.sa, &body);
+    (identity, hash)
 }
 
-/// Who we are to a client. Nobody asks for a name in IKEv1, and clients with a pre-shared key expect the address that they
-/// use, if anything, so a host name is for certificates only.
+/// The payloads of the sixth message.
+fn with_proof(identity: &Identity, certificates: &[Vec<u8>], proof: &Payload<'_>) -> Chain {
+    let (id_type, data) = own_id(identity);
+    let mut chain = ChainBuilder::new();
+    chain.push(&Payload::Identification(Identification::new(id_type, &data)));
+    for data in certificates {
+        chain.push(&Payload::Certificate(Certificate { encoding: CertEncoding::X509_SIGNATURE, data }));
+    }
+    chain.push(proof);
+    chain.finish().expect("our certificates are bounded")
+}
+
+/// Who we are to a client. Nobody asks for a name in IKEv1. L2TP clients with a pre-shared key expect the address that they
+/// use, if anything; those with XAUTH are told our name, as those with certificates.
 pub(crate) fn own_identity(config: &Config, auth: IsakmpAuth, path: Path) -> Identity {
     match (&config.identity, &config.credential) {
-        (Identity::Ipv4(_) | Identity::Ipv6(_), _) => config.identity.clone(),
-        _ if is_psk(auth) => Identity::from(path.local.ip().to_canonical()),
+        (Identity::Ipv4(_) | Identity::Ipv6(_), _) if is_psk(auth) => config.identity.clone(),
+        _ if auth == IsakmpAuth::PRE_SHARED_KEY => Identity::from(path.local.ip().to_canonical()),
+        _ if is_psk(auth) => config.identity.clone(),
         (identity, Some(credential)) if !credential.speaks_for(identity) => {
             Identity::DerAsn1Dn(credential.certificate().subject().to_vec())
         }

@@ -16,6 +16,7 @@ pub(crate) struct Child {
     pub(crate) suite: ChildSuite,
     /// The bodies of `IDci` and `IDcr`: what it is for.
     pub(crate) ids: (Vec<u8>, Vec<u8>),
+    pub(crate) since: Instant,
     pub(crate) expires: Instant,
     /// A newer one with the same purpose is there.
     pub(crate) is_replaced: bool,
@@ -47,6 +48,11 @@ impl Children {
     /// Takes out the oldest that was replaced.
     pub(crate) fn take_replaced(&mut self) -> Option<Child> {
         self.take(|child| child.is_replaced)
+    }
+
+    /// Takes out one that was made before `instant`.
+    pub(crate) fn take_older(&mut self, instant: Instant) -> Option<Child> {
+        self.take(|child| child.since < instant)
     }
 
     /// Takes out one whose lifetime is over.

@@ -3,12 +3,16 @@
 //! A fragment says nothing about who sent it, so only an exchange that has got as far as an answer collects any, and what
 //! all of them hold together is bounded.
 //!
-//! Does not: fragment what we send.
+//! What we send is cut only if the client has announced that it can put it together, and only if it is long, which means
+//! certificates: Windows accepts fragments nowhere else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use crate::wire::limits::MAX_V1_FRAGMENTS;
+use crate::wire::v1::{Flags, Fragment, Header, MessageBuilder, Payload};
 
 use super::keys::Cookies;
 
@@ -18,6 +22,15 @@ const MAX_MESSAGE: usize = 16 << 10;
 /// Most bytes of all messages that are incomplete.
 const MAX_BYTES: usize = 4 << 20;
 
+/// Longest message that is sent in one piece: it fits into 1280 bytes with IP, UDP and the non-ESP marker.
+const MAX_WHOLE: usize = 1228;
+
+/// Bytes in a fragment of ours.
+const FRAGMENT_LEN: usize = 1192;
+
+/// What identifies the fragments of one message of ours: there is one that is long in each ISAKMP SA.
+const OWN_ID: u16 = 1;
+
 /// How long the last fragment may take.
 const LIFETIME: Duration = Duration::from_secs(10);
 
@@ -25,6 +38,8 @@ const LIFETIME: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(crate) struct Reassembly {
     messages: BTreeMap<Cookies, Pieces>,
+    /// In the order in which they began.
+    order: BTreeSet<(Instant, Cookies)>,
     bytes: usize,
 }
 
@@ -59,6 +74,24 @@ impl Pieces {
     }
 }
 
+/// Cuts a message of ours into fragments if it is long. Each has the header of the message without its flags.
+pub(crate) fn split(message: &Bytes) -> Vec<Bytes> {
+    let header = Header::parse(message).ok().filter(|_| message.len() > MAX_WHOLE);
+    let Some(header) = header else { return vec![message.clone()] };
+    let parts: Vec<&[u8]> = message.chunks(FRAGMENT_LEN).collect();
+    let last = parts.len();
+    if last > usize::from(MAX_V1_FRAGMENTS) {
+        return vec![message.clone()];
+    }
+    let cut = |(number, data): (u8, &&[u8])| {
+        let is_last = usize::from(number) == last;
+        let mut fragment = MessageBuilder::new(&Header { flags: Flags::NONE, ..header });
+        fragment.push(&Payload::Fragment(Fragment { id: OWN_ID, number, is_last, data }));
+        Bytes::from(fragment.finish().expect("fragments are short"))
+    };
+    (1..).zip(&parts).map(cut).collect()
+}
+
 impl Reassembly {
     /// Takes a fragment, and gives back the message if it was the last one missing.
     pub(crate) fn push(&mut self, now: Instant, cookies: Cookies, part: &Part<'_>) -> Option<Vec<u8>> {
@@ -70,8 +103,11 @@ impl Reassembly {
         if self.messages.get(&cookies).is_some_and(|pieces| pieces.id != part.id) {
             self.forget(cookies);
         }
-        let new = || Pieces { id: part.id, since: now, parts: BTreeMap::new(), last: None };
-        let pieces = self.messages.entry(cookies).or_insert_with(new);
+        let order = &mut self.order;
+        let pieces = self.messages.entry(cookies).or_insert_with(|| {
+            order.insert((now, cookies));
+            Pieces { id: part.id, since: now, parts: BTreeMap::new(), last: None }
+        });
         let beyond = pieces.last.is_some_and(|last| part.number > last)
             || (part.is_last && pieces.parts.keys().next_back().is_some_and(|highest| *highest > part.number));
         if beyond || pieces.parts.contains_key(&part.number) || pieces.len() + part.data.len() > MAX_MESSAGE {
@@ -92,25 +128,24 @@ impl Reassembly {
     /// Drops what was collected for these cookies.
     pub(crate) fn forget(&mut self, cookies: Cookies) {
         if let Some(pieces) = self.messages.remove(&cookies) {
+            self.order.remove(&(pieces.since, cookies));
             self.bytes = self.bytes.saturating_sub(pieces.len());
         }
     }
 
     /// Drops what has waited too long.
     pub(crate) fn expire(&mut self, now: Instant) {
-        let bytes = &mut self.bytes;
-        self.messages.retain(|_, pieces| {
-            let keep = pieces.since + LIFETIME > now;
-            if !keep {
-                *bytes = bytes.saturating_sub(pieces.len());
+        while let Some((since, cookies)) = self.order.first().copied() {
+            if since + LIFETIME > now {
+                break;
             }
-            keep
-        });
+            self.forget(cookies);
+        }
     }
 
     /// When [`Reassembly::expire`] is due.
     pub(crate) fn timeout(&self) -> Option<Instant> {
-        self.messages.values().map(|pieces| pieces.since + LIFETIME).min()
+        self.order.first().map(|(since, _)| *since + LIFETIME)
     }
 }
 
@@ -150,6 +185,29 @@ mod tests {
     }
 
     #[test]
+    fn what_we_cut_can_be_put_together() {
+        let header =
+            super::super::phase1::plain_header(COOKIES, crate::wire::header::ExchangeType::IDENTITY_PROTECTION);
+        let message: Bytes = header.message(&[7; 5000]).expect("short").into();
+        let fragments = split(&message);
+        assert!(fragments.len() == 5 && fragments.iter().all(|fragment| fragment.len() <= MAX_WHOLE));
+        let mut reassembly = Reassembly::default();
+        let mut whole = None;
+        for bytes in &fragments {
+            let header = Header::parse(bytes).expect("a message");
+            let payloads = super::super::main_mode::plain_payloads(&header, bytes).expect("payloads");
+            let Some(Payload::Fragment(Fragment { id, number, is_last, data })) = payloads.iter().next() else {
+                panic!("a fragment");
+            };
+            let part = Part { id: *id, number: *number, is_last: *is_last, data };
+            whole = whole.or(reassembly.push(crate::testing::epoch(), COOKIES, &part));
+        }
+        assert_eq!(whole.as_deref(), Some(&message[..]));
+        let short: Bytes = header.message(&[7; 100]).expect("short").into();
+        assert_eq!(split(&short), [short]);
+    }
+
+    #[test]
     fn what_cannot_be_is_not_kept() {
         let mut reassembly = Reassembly::default();
         let now = crate::testing::epoch();
@@ -184,6 +242,6 @@ mod tests {
         }
         assert!(reassembly.bytes <= MAX_BYTES);
         reassembly.expire(now + LIFETIME);
-        assert_eq!((reassembly.bytes, reassembly.messages.len()), (0, 0));
+        assert_eq!((reassembly.bytes, reassembly.messages.len(), reassembly.order.len()), (0, 0, 0));
     }
 }

@@ -24,7 +24,7 @@ impl Peer {
         (header, message): (&Header, &[u8]),
     ) -> Incoming {
         let phase1 = &self.phase1s[at];
-        let id = header.message_id;
+        let (id, cookies) = (header.message_id, phase1.cookies);
         let iv: Iv = phase1.exchange_iv(id);
         let Some(decrypted) = phase1.open(&iv, header, message) else { return Incoming::Unexpected };
         let Some(payloads) = decrypted.verify(|rest| phase1.keys.message_hash(id, &[rest])) else {
@@ -38,8 +38,11 @@ impl Peer {
         self.phase1s[at].finish(id);
         self.heard(ctx);
         self.answer_liveness(ctx, at, path, &payloads);
-        self.notifies(ctx, at, path, &payloads);
         self.deletes(ctx, at, &payloads);
+        // Deletions and INITIAL-CONTACT may have taken ISAKMP SAs away, this one included.
+        if let Some(at) = self.phase1s.iter().position(|phase1| phase1.cookies == cookies) {
+            self.notifies(ctx, at, path, &payloads);
+        }
         Incoming::Done
     }
 
@@ -59,6 +62,7 @@ impl Peer {
     }
 
     fn notifies(&mut self, ctx: &mut Context<'_>, at: usize, path: Path, payloads: &Payloads<'_>) {
+        let mut has_initial_contact = false;
         for notify in payloads.notifies() {
             match notify.kind {
                 NotifyType::R_U_THERE_ACK => {
@@ -67,10 +71,27 @@ impl Peer {
                         self.follow(ctx, path);
                     }
                 }
-                NotifyType::INITIAL_CONTACT => self.has_initial_contact = true,
+                NotifyType::INITIAL_CONTACT => has_initial_contact = true,
                 NotifyType::R_U_THERE => {}
                 kind => debug!(session = %self.id, peer = %self.path.peer, %kind, "notification"),
             }
+        }
+        if has_initial_contact {
+            self.initial_contact(ctx, at);
+        }
+    }
+
+    /// INITIAL-CONTACT, RFC 2407 section 4.6.3.3: the client has nothing that is older than this ISAKMP SA.
+    fn initial_contact(&mut self, ctx: &mut Context<'_>, at: usize) {
+        self.has_initial_contact = true;
+        let Some(since) = self.phase1s.get(at).map(|phase1| phase1.since) else { return };
+        while let Some(child) = self.children.take_older(since) {
+            self.child_down(ctx, &child);
+        }
+        let is_older = |phase1: &&super::phase1::Phase1| phase1.since < since;
+        let older: Vec<Cookies> = self.phase1s.iter().filter(is_older).map(|phase1| phase1.cookies).collect();
+        for cookies in older {
+            self.drop_phase1(ctx, cookies);
         }
     }
 

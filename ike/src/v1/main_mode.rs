@@ -33,6 +33,7 @@ use crate::wire::v1::{
 use super::authentication::{self, Authenticated, Proof};
 use super::choice::{self, Phase1Choice, Rules, is_psk};
 use super::config::V1Config;
+use super::fragments;
 use super::keys::{Cookies, Nonces, PublicValues, Suite};
 use super::natt::{Detection, Nat};
 use super::phase1::plain_header;
@@ -61,8 +62,6 @@ pub(crate) struct Handshake {
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
     pub(crate) lifetime: std::time::Duration,
-    /// The client wants to see certificates.
-    pub(crate) wants_certificate: bool,
     /// The digest of the third message, and the fourth.
     third: (Vec<u8>, Bytes),
     pub(crate) exchange: Exchange,
@@ -156,13 +155,12 @@ impl<'a> Wish<'a> {
         let rules = Rules::new(&ctx.config.policy, config.legacy);
         let accepts = |auth| authentication::accepts(ctx.config, config, auth);
         choice::phase1(rules, accepts, &self.sa).map_err(|mismatch| {
-            let helps = |rules| choice::phase1(rules, accepts, &self.sa).is_ok();
             let switch = |l2tp, xauth| {
                 let config = V1Config { l2tp, xauth, ..config.clone() };
                 choice::phase1(rules, |auth| authentication::accepts(ctx.config, &config, auth), &self.sa).is_ok()
             };
             let reason = match () {
-                () if helps(rules.with_legacy()) => {
+                () if rules.lacks_legacy_only(|rules| choice::phase1(rules, accepts, &self.sa).is_ok()) => {
                     let policy = crate::proposal::PolicyName::LegacyAndroid;
                     RefusalReason::LegacyOnly { policy, mismatch }
                 }
@@ -211,21 +209,16 @@ struct Third {
     public: Vec<u8>,
     nonce: Vec<u8>,
     nat_d: Vec<Vec<u8>>,
-    wants_certificate: bool,
 }
 
 impl Third {
     fn read(payloads: &Payloads<'_>) -> Result<Self, RefusalReason> {
         let problem = |problem| RefusalReason::Payloads { problem };
-        let (mut public, mut nonce, mut wants_certificate) = (None, None, false);
+        let (mut public, mut nonce) = (None, None);
         for payload in payloads.iter() {
             let twice = match payload {
                 Payload::KeyExchange(ke) => public.replace(ke.0.to_vec()).is_some(),
                 Payload::Nonce(value) => nonce.replace(value.0.to_vec()).is_some(),
-                Payload::CertificateRequest(_) => {
-                    wants_certificate = true;
-                    false
-                }
                 _ => false,
             };
             if twice {
@@ -236,7 +229,6 @@ impl Third {
             public: public.ok_or_else(|| problem("KE is missing"))?,
             nonce: nonce.ok_or_else(|| problem("NONCE is missing"))?,
             nat_d: payloads.nat_detections().map(|nat_d| nat_d.hash.to_vec()).collect(),
-            wants_certificate,
         })
     }
 }
@@ -286,7 +278,6 @@ impl Handshake {
             since: first.since,
             deadline: ctx.now + ctx.config.timing.half_open,
             lifetime: first.lifetime,
-            wants_certificate: third.wants_certificate,
             third: (Hash::Sha256.digest(&[message]), answer),
             exchange: Exchange::new(transcript, pair),
             failed: None,
@@ -327,13 +318,7 @@ impl Handshake {
         }
         let body = message.get(HEADER_LEN..).unwrap_or_default();
         let result = self.exchange.secret().and_then(|(transcript, shared)| {
-            let proof = Proof {
-                cookies: self.cookies,
-                suite: self.suite,
-                transcript,
-                shared,
-                wants_certificate: self.wants_certificate,
-            };
+            let proof = Proof { cookies: self.cookies, suite: self.suite, transcript, shared };
             authentication::fifth(ctx, &proof, path, (header.next_payload, body))
         });
         result.map(Some).inspect_err(|_| {
@@ -341,6 +326,32 @@ impl Handshake {
             self.failures += 1;
         })
     }
+}
+
+impl Handshake {
+    /// The handshake is over.
+    pub(crate) fn done(self, mut authenticated: Authenticated, path: Path, message: &[u8]) -> Done {
+        let Self { cookies, suite, announced, nat, since, lifetime, .. } = self;
+        if announced.fragments() {
+            authenticated.answer = authenticated.answer.iter().flat_map(fragments::split).collect();
+        }
+        let digest = Hash::Sha256.digest(&[message]);
+        Done { cookies, path, suite, announced, nat, since, lifetime, digest, authenticated }
+    }
+}
+
+/// A handshake of main or aggressive mode that has come to its end.
+pub(crate) struct Done {
+    pub(crate) cookies: Cookies,
+    pub(crate) path: Path,
+    pub(crate) suite: Suite,
+    pub(crate) announced: Announced,
+    pub(crate) nat: Nat,
+    pub(crate) since: Instant,
+    pub(crate) lifetime: std::time::Duration,
+    /// The digest of the client's last message.
+    pub(crate) digest: Vec<u8>,
+    pub(crate) authenticated: Authenticated,
 }
 
 /// A nonce of ours.

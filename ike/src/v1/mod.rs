@@ -13,6 +13,7 @@
 //!
 //! Does not: begin an exchange except DELETE, dead peer detection and XAUTH; new group mode; RSA encryption.
 
+mod aggressive;
 mod authentication;
 mod children;
 mod choice;
@@ -41,6 +42,7 @@ use std::time::Instant;
 pub use config::V1Config;
 pub(crate) use peer::Peer;
 
+use crate::config::Config;
 use crate::event::{CloseReason, Path, SessionId, SessionInfo};
 use crate::refusal::{Refusal, RefusalReason};
 use crate::v2::Context;
@@ -49,13 +51,15 @@ use crate::wire::v1::num::{NotifyType, PayloadType};
 use crate::wire::v1::{Header, Payload};
 use crate::wire::{IkeSpi, Malformed};
 
+use aggressive::Aggressive;
 use authentication::Authenticated;
 use fragments::{Part, Reassembly};
 use keys::Cookies;
-use main_mode::{Handshake, Unacceptable};
+use main_mode::{Done, Handshake, Unacceptable};
 use peer::Joining;
 use phase1::{Established, Phase1};
 use ring::Ring;
+use vendor_ids::Announced;
 
 /// Handshakes of all clients that have got as far as Diffie-Hellman.
 const MAX_HANDSHAKES: usize = 4096;
@@ -66,11 +70,69 @@ const MAX_REMEMBERED: usize = 1024;
 /// Longest lifetime of an ISAKMP SA beyond what the client proposes: it is the client that renews it.
 const LIFETIME_MARGIN: std::time::Duration = std::time::Duration::from_secs(90);
 
+/// A handshake that has got as far as Diffie-Hellman.
+enum Begun {
+    Main(Box<Handshake>),
+    Aggressive(Box<Aggressive>),
+}
+
+impl Begun {
+    fn cookies(&self) -> Cookies {
+        match self {
+            Self::Main(handshake) => handshake.cookies,
+            Self::Aggressive(aggressive) => aggressive.cookies,
+        }
+    }
+
+    fn path(&self) -> Path {
+        match self {
+            Self::Main(handshake) => handshake.path,
+            Self::Aggressive(aggressive) => aggressive.path,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        match self {
+            Self::Main(handshake) => handshake.deadline,
+            Self::Aggressive(aggressive) => aggressive.deadline,
+        }
+    }
+
+    fn announced(&self) -> &Announced {
+        match self {
+            Self::Main(handshake) => &handshake.announced,
+            Self::Aggressive(aggressive) => &aggressive.announced,
+        }
+    }
+
+    fn exchange(&self) -> ExchangeType {
+        match self {
+            Self::Main(_) => ExchangeType::IDENTITY_PROTECTION,
+            Self::Aggressive(_) => ExchangeType::AGGRESSIVE,
+        }
+    }
+
+    /// What to say when its time is over; nothing if it was refused before.
+    fn overdue(&self) -> Option<RefusalReason> {
+        match self {
+            Self::Main(handshake) if handshake.has_failed() => None,
+            Self::Main(handshake) if handshake.looks_like_windows_behind_nat() => Some(RefusalReason::GatewayBehindNat),
+            Self::Main(_) => Some(RefusalReason::TimedOut { waiting_for: "the fifth message of main mode" }),
+            Self::Aggressive(aggressive) if aggressive.has_failed() => None,
+            Self::Aggressive(_) => {
+                Some(RefusalReason::TimedOut { waiting_for: "the third message of aggressive mode" })
+            }
+        }
+    }
+}
+
 /// All IKEv1 clients of one endpoint.
 #[derive(Default)]
 pub(crate) struct Responder {
     ring: Ring,
-    handshakes: BTreeMap<Cookies, Handshake>,
+    handshakes: BTreeMap<Cookies, Begun>,
+    /// What finds a handshake of aggressive mode whose first message is sent again.
+    initiators: BTreeMap<(IkeSpi, SocketAddr), Cookies>,
     /// When each of them runs out of time.
     deadlines: BTreeSet<(Instant, Cookies)>,
     /// Handshakes of each address.
@@ -125,11 +187,11 @@ impl Responder {
         let announced = match self.owners.get(&cookies).and_then(|id| self.peers.get(id)) {
             Some(peer) => peer.phase1s.iter().find(|phase1| phase1.cookies == cookies).map(|phase1| &phase1.announced),
             None => match self.handshakes.get(&cookies) {
-                Some(handshake) => Some(&handshake.announced),
+                Some(begun) => Some(begun.announced()),
                 None => self.ring.of(cookies).map(|first| &first.announced),
             },
         };
-        if !announced.is_some_and(vendor_ids::Announced::fragments) {
+        if !announced.is_some_and(Announced::fragments) {
             return ctx.shared.counters.unexpected += 1;
         }
         let Ok(payloads) = main_mode::plain_payloads(header, message) else {
@@ -173,7 +235,7 @@ impl Responder {
         }
         let result = match header.exchange {
             ExchangeType::IDENTITY_PROTECTION => main_mode::first(ctx, &config, path, (header, message)),
-            ExchangeType::AGGRESSIVE => Err(Unacceptable { reason: RefusalReason::AggressiveDisabled, notify: None }),
+            ExchangeType::AGGRESSIVE => return self.aggressive_first(ctx, &config, path, (header, message)),
             _ => return ctx.shared.counters.unexpected += 1,
         };
         match result {
@@ -181,24 +243,50 @@ impl Responder {
                 ctx.transmit(path, first.answer.clone());
                 self.ring.insert(first);
             }
-            Err(Unacceptable { reason, notify }) => {
-                self.remember_refused(sender);
-                if let Some(kind) = notify {
-                    let responder = ctx.new_ike_spi();
-                    let cookies = Cookies { initiator: header.initiator_cookie, responder };
-                    let notify = main_mode::unprotected(cookies, kind, &mut *ctx.shared.random);
-                    ctx.transmit(path, notify);
-                }
-                refuse_stranger(ctx, path, header.exchange, reason);
-            }
+            Err(unacceptable) => self.refuse_first(ctx, path, header, unacceptable),
         }
     }
 
-    fn remember_refused(&mut self, sender: (IkeSpi, SocketAddr)) {
+    /// Takes the first message of aggressive mode.
+    fn aggressive_first(
+        &mut self,
+        ctx: &mut Context<'_>,
+        config: &V1Config,
+        path: Path,
+        (header, message): (&Header, &[u8]),
+    ) {
+        if !config.xauth || !config.aggressive {
+            let reason = RefusalReason::AggressiveDisabled;
+            return self.refuse_first(ctx, path, header, Unacceptable { reason, notify: None });
+        }
+        let known = self.initiators.get(&(header.initiator_cookie, path.peer));
+        if let Some(Begun::Aggressive(aggressive)) = known.and_then(|cookies| self.handshakes.get(cookies)) {
+            return answer_again(ctx, path, aggressive.again(message));
+        }
+        if self.is_full(ctx.config, path.peer.ip()) {
+            return ctx.shared.counters.overload_dropped += 1;
+        }
+        match Aggressive::begin(ctx, config, path, (header, message)) {
+            Ok(aggressive) => {
+                ctx.transmit(path, aggressive.answer());
+                self.put_handshake(Begun::Aggressive(Box::new(aggressive)));
+            }
+            Err(unacceptable) => self.refuse_first(ctx, path, header, unacceptable),
+        }
+    }
+
+    /// Refuses a first message, once.
+    fn refuse_first(&mut self, ctx: &mut Context<'_>, path: Path, header: &Header, unacceptable: Unacceptable) {
         if self.refused.len() == MAX_REMEMBERED {
             self.refused.pop_front();
         }
-        self.refused.push_back(sender);
+        self.refused.push_back((header.initiator_cookie, path.peer));
+        if let Some(kind) = unacceptable.notify {
+            let cookies = Cookies { initiator: header.initiator_cookie, responder: ctx.new_ike_spi() };
+            let notify = main_mode::unprotected(cookies, kind, &mut *ctx.shared.random);
+            ctx.transmit(path, notify);
+        }
+        refuse_stranger(ctx, path, header.exchange, unacceptable.reason);
     }
 
     /// Takes the third message, from the address that has sent the first.
@@ -209,88 +297,128 @@ impl Responder {
         if !is_same || !is_plain || header.message_id != 0 {
             return ctx.shared.counters.unexpected += 1;
         }
-        let of_source = self.sources.get(&path.peer.ip()).copied().unwrap_or(0);
-        let limits = &ctx.config.limits;
-        if self.handshakes.len() >= MAX_HANDSHAKES || of_source >= limits.cookie_threshold_per_source {
+        if self.is_full(ctx.config, path.peer.ip()) {
             return ctx.shared.counters.overload_dropped += 1;
         }
         let (Some(first), Some(config)) = (self.ring.take(cookies), ctx.config.ikev1.clone()) else { return };
         match Handshake::third(ctx, &config, first, path, message) {
             Ok(handshake) => {
                 ctx.transmit(path, handshake.answer());
-                *self.sources.entry(handshake.path.peer.ip()).or_default() += 1;
-                self.deadlines.insert((handshake.deadline, cookies));
-                self.handshakes.insert(cookies, handshake);
+                self.put_handshake(Begun::Main(Box::new(handshake)));
             }
             Err(reason) => refuse_stranger(ctx, path, header.exchange, reason),
         }
     }
 
-    /// Takes a message of a handshake: the third again, or the fifth.
+    /// Takes a message of a handshake.
     fn handshake(&mut self, ctx: &mut Context<'_>, cookies: Cookies, path: Path, message: (&Header, &[u8])) {
-        let (header, bytes) = message;
-        let Some(handshake) = self.handshakes.get_mut(&cookies) else { return };
-        if header.exchange != ExchangeType::IDENTITY_PROTECTION || header.message_id != 0 {
-            return ctx.shared.counters.unexpected += 1;
+        let (header, _) = message;
+        match self.handshakes.get(&cookies) {
+            Some(begun) if begun.exchange() == header.exchange && header.message_id == 0 => {}
+            _ => return ctx.shared.counters.unexpected += 1,
         }
+        match self.handshakes.get_mut(&cookies) {
+            Some(Begun::Main(_)) => self.main_mode(ctx, cookies, path, message),
+            Some(Begun::Aggressive(_)) => self.aggressive_third(ctx, cookies, path, message),
+            None => {}
+        }
+    }
+
+    /// Takes a message of main mode: the third again, or the fifth.
+    fn main_mode(&mut self, ctx: &mut Context<'_>, cookies: Cookies, path: Path, message: (&Header, &[u8])) {
+        let (header, bytes) = message;
+        let Some(Begun::Main(handshake)) = self.handshakes.get_mut(&cookies) else { return };
         if !header.flags.encryption {
-            return match handshake.again(bytes) {
-                Some(answer) => {
-                    ctx.shared.counters.retransmissions_answered += 1;
-                    ctx.transmit(path, answer);
-                }
-                None => ctx.shared.counters.unexpected += 1,
-            };
+            return answer_again(ctx, path, handshake.again(bytes));
         }
         let is_first_try = !handshake.has_failed();
         match handshake.fifth(ctx, path, message) {
             Ok(Some(authenticated)) => {
-                if let Some(handshake) = self.take_handshake(cookies) {
-                    self.established(ctx, handshake, path, bytes, authenticated);
+                if let Some(Begun::Main(handshake)) = self.take_handshake(cookies) {
+                    self.established(ctx, handshake.done(authenticated, path, bytes));
                 }
             }
             Ok(None) => ctx.shared.counters.unexpected += 1,
-            Err(reason) if is_first_try => {
-                // Both sides have no key in common, so there is no other way to say it than this.
-                let notify = main_mode::unprotected(cookies, NotifyType::PAYLOAD_MALFORMED, &mut *ctx.shared.random);
-                ctx.transmit(path, notify);
-                refuse_stranger(ctx, path, header.exchange, reason);
-            }
-            Err(_) => ctx.shared.counters.forged += 1,
+            Err(reason) => self.failed(ctx, cookies, path, header.exchange, reason, is_first_try),
         }
     }
 
-    fn take_handshake(&mut self, cookies: Cookies) -> Option<Handshake> {
-        let handshake = self.handshakes.remove(&cookies)?;
-        self.deadlines.remove(&(handshake.deadline, cookies));
+    /// Takes a message of aggressive mode: the first again (which has our cookie by mistake) or the third.
+    fn aggressive_third(&mut self, ctx: &mut Context<'_>, cookies: Cookies, path: Path, message: (&Header, &[u8])) {
+        let (header, bytes) = message;
+        let Some(Begun::Aggressive(aggressive)) = self.handshakes.get_mut(&cookies) else { return };
+        let is_first_try = !aggressive.has_failed();
+        match aggressive.third(path, header, bytes) {
+            Ok(verified) => {
+                if let Some(Begun::Aggressive(aggressive)) = self.take_handshake(cookies) {
+                    self.established(ctx, aggressive.done(verified, path, bytes));
+                }
+            }
+            Err(reason) => self.failed(ctx, cookies, path, header.exchange, reason, is_first_try),
+        }
+    }
+
+    /// The client did not prove who it is. The right message may still come: this one may be forged.
+    fn failed(
+        &self,
+        ctx: &mut Context<'_>,
+        cookies: Cookies,
+        path: Path,
+        exchange: ExchangeType,
+        reason: RefusalReason,
+        is_first_try: bool,
+    ) {
+        if !is_first_try {
+            return ctx.shared.counters.forged += 1;
+        }
+        // Both sides have no key in common, so there is no other way to say it than this.
+        let kind = NotifyType::PAYLOAD_MALFORMED;
+        let notify = main_mode::unprotected(cookies, kind, &mut *ctx.shared.random);
+        ctx.transmit(path, notify);
+        refuse_stranger(ctx, path, exchange, reason);
+    }
+
+    fn take_handshake(&mut self, cookies: Cookies) -> Option<Begun> {
+        let begun = self.handshakes.remove(&cookies)?;
+        self.deadlines.remove(&(begun.deadline(), cookies));
         self.reassembly.forget(cookies);
-        let source = handshake.path.peer.ip();
+        self.initiators.remove(&(cookies.initiator, begun.path().peer));
+        let source = begun.path().peer.ip();
         if let Some(count) = self.sources.get_mut(&source) {
             *count = count.saturating_sub(1);
             if *count == 0 {
                 self.sources.remove(&source);
             }
         }
-        Some(handshake)
+        Some(begun)
+    }
+
+    fn put_handshake(&mut self, begun: Begun) {
+        let cookies = begun.cookies();
+        *self.sources.entry(begun.path().peer.ip()).or_default() += 1;
+        self.deadlines.insert((begun.deadline(), cookies));
+        if matches!(begun, Begun::Aggressive(_)) {
+            self.initiators.insert((cookies.initiator, begun.path().peer), cookies);
+        }
+        self.handshakes.insert(cookies, begun);
+    }
+
+    /// Whether there is no room for one more handshake of this address.
+    fn is_full(&self, config: &Config, source: IpAddr) -> bool {
+        let of_source = self.sources.get(&source).copied().unwrap_or(0);
+        self.handshakes.len() >= MAX_HANDSHAKES || of_source >= config.limits.cookie_threshold_per_source
     }
 
     /// Phase 1 is done: a new session, or a new ISAKMP SA of one that is there.
-    fn established(
-        &mut self,
-        ctx: &mut Context<'_>,
-        handshake: Handshake,
-        path: Path,
-        message: &[u8],
-        authenticated: Authenticated,
-    ) {
-        let Handshake { cookies, suite, announced, nat, since, lifetime, .. } = handshake;
+    fn established(&mut self, ctx: &mut Context<'_>, done: Done) {
+        let Done { cookies, path, suite, announced, nat, since, lifetime, digest, authenticated } = done;
         let Authenticated { identity, id, by, initial_contact, keys, iv, answer } = authenticated;
-        let initial_contact = initial_contact || announced.initial_contact;
         let max = ctx.config.ikev1.as_ref().map_or(lifetime, |config| config.max_lifetime);
-        ctx.transmit(path, answer.clone());
-        let digest = crate::crypto::hash::Hash::Sha256.digest(&[message]);
+        for part in answer.clone() {
+            ctx.transmit(path, part);
+        }
         let expires = ctx.now + lifetime.min(max) + LIFETIME_MARGIN;
-        let last = (digest, Some(answer));
+        let last = (digest, answer);
         let established = Established { cookies, suite, keys, iv, announced, nat, since, expires, last };
         let phase1 = Phase1::new(established, &mut *ctx.shared.random);
         let is_xauth = choice::is_xauth(suite.auth);
@@ -365,14 +493,10 @@ impl Responder {
             if due > ctx.now {
                 break;
             }
-            let Some(handshake) = self.take_handshake(cookies) else { break };
+            let Some(begun) = self.take_handshake(cookies) else { break };
             ctx.shared.counters.half_open_expired += 1;
-            if !handshake.has_failed() {
-                let reason = match handshake.looks_like_windows_behind_nat() {
-                    true => RefusalReason::GatewayBehindNat,
-                    false => RefusalReason::TimedOut { waiting_for: "the fifth message of main mode" },
-                };
-                refuse_stranger(ctx, handshake.path, ExchangeType::IDENTITY_PROTECTION, reason);
+            if let Some(waiting_for) = begun.overdue() {
+                refuse_stranger(ctx, begun.path(), begun.exchange(), waiting_for);
             }
         }
         while let Some((due, id)) = self.timers.first().copied() {
@@ -381,7 +505,7 @@ impl Responder {
             }
             self.timers.pop_first();
             self.armed.remove(&id);
-            self.with_peer(ctx, id, |peer, ctx| peer.handle_timeout(ctx));
+            self.with_peer(ctx, id, Peer::handle_timeout);
         }
     }
 
@@ -437,13 +561,24 @@ impl Responder {
             peer.fingerprint(hasher);
         }
         for (cookies, handshake) in &self.handshakes {
-            (cookies, handshake.deadline, handshake.path).hash(hasher);
+            (cookies, handshake.deadline(), handshake.path()).hash(hasher);
         }
         for cookies in self.ring.cookies() {
             cookies.hash(hasher);
         }
         hasher.write_usize(self.owners.len());
         hasher.write_usize(self.timers.len());
+    }
+}
+
+/// Answers a message that came before, if this is that message.
+fn answer_again(ctx: &mut Context<'_>, path: Path, answer: Option<bytes::Bytes>) {
+    match answer {
+        Some(answer) => {
+            ctx.shared.counters.retransmissions_answered += 1;
+            ctx.transmit(path, answer);
+        }
+        None => ctx.shared.counters.unexpected += 1,
     }
 }
 

@@ -40,8 +40,8 @@ pub(crate) struct Phase1 {
     pub(crate) nat: Nat,
     pub(crate) since: Instant,
     pub(crate) expires: Instant,
-    /// The digest of the client's last message of phase 1, and the answer to it, if there is one.
-    last: (Vec<u8>, Option<Bytes>),
+    /// The digest of the client's last message of phase 1, and the answer to it, if that is due to us.
+    last: (Vec<u8>, Vec<Bytes>),
     /// Message IDs of exchanges that are over.
     finished: VecDeque<u32>,
     pub(crate) quick_modes: Vec<QuickMode>,
@@ -62,7 +62,7 @@ pub(crate) struct Established {
     pub(crate) nat: Nat,
     pub(crate) since: Instant,
     pub(crate) expires: Instant,
-    pub(crate) last: (Vec<u8>, Option<Bytes>),
+    pub(crate) last: (Vec<u8>, Vec<Bytes>),
 }
 
 /// A decrypted body with the IV of the next message of its exchange.
@@ -104,9 +104,9 @@ impl Phase1 {
     }
 
     /// The answer to the last message of phase 1, if this is that message again.
-    pub(crate) fn again(&self, message: &[u8]) -> Option<Bytes> {
+    pub(crate) fn again(&self, message: &[u8]) -> Option<Vec<Bytes>> {
         let (digest, answer) = &self.last;
-        answer.as_ref().filter(|_| Hash::Sha256.digest(&[message]) == *digest).cloned()
+        (Hash::Sha256.digest(&[message]) == *digest).then(|| answer.clone())
     }
 
     /// The IV of the first message of an exchange.

@@ -286,9 +286,11 @@ impl Peer {
         let rules = Rules::new(&ctx.config.policy, legacy);
         let has_ke = wish.ke.is_some();
         choice::phase2(rules, mode, has_ke, &wish.sa).map_err(|mismatch| {
-            let reason = match choice::phase2(rules.with_legacy(), mode, has_ke, &wish.sa) {
-                Ok(_) => RefusalReason::LegacyOnly { policy: crate::proposal::PolicyName::LegacyAndroid, mismatch },
-                Err(_) => RefusalReason::V1Phase2Proposal(mismatch),
+            let is_old = rules.lacks_legacy_only(|rules| choice::phase2(rules, mode, has_ke, &wish.sa).is_ok());
+            let policy = crate::proposal::PolicyName::LegacyAndroid;
+            let reason = match is_old {
+                true => RefusalReason::LegacyOnly { policy, mismatch },
+                false => RefusalReason::V1Phase2Proposal(mismatch),
             };
             Refused::new(reason, NotifyType::NO_PROPOSAL_CHOSEN)
         })
@@ -334,7 +336,8 @@ impl Peer {
         let replaces = self.children.newest_of(&ids);
         let (inbound, outbound, suite) = (child.inbound_spi, child.outbound_spi, child.suite);
         debug!(session = %self.id, %inbound, %outbound, %suite, ?replaces, "Child SA is up");
-        self.children.push(Child { inbound, outbound, suite, ids, expires, is_replaced: false });
+        let since = ctx.now;
+        self.children.push(Child { inbound, outbound, suite, ids, since, expires, is_replaced: false });
         ctx.shared.events.push_back(Event::ChildUp { session: self.id, child, replaces });
         self.childless_since = None;
     }

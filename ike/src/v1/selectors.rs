@@ -38,7 +38,8 @@ pub(crate) fn of(
 
 fn transport(ids: Option<[Identification<'_>; 2]>, path: Path) -> Result<Selectors, RefusalReason> {
     let (theirs, ours) = ids.map_or((0, 0), |[theirs, ours]| (theirs.port, ours.port));
-    let is_udp = ids.is_none_or(|ids| ids.iter().all(|id| id.protocol == UDP));
+    // Old Windows gives a name for its own end, without protocol and port.
+    let is_udp = ids.is_none_or(|[theirs, ours]| matches!(theirs.protocol, 0 | UDP) && ours.protocol == UDP);
     if !is_udp || !matches!(ours, 0 | L2TP) {
         return Err(RefusalReason::Unsupported { what: "transport mode for something else than L2TP" });
     }
@@ -121,7 +122,7 @@ mod tests {
             id(IdType::IPV4_ADDR, 17, 1701, &[192, 168, 1, 10]),
             id(IdType::IPV4_ADDR, 17, 56322, &[192, 168, 2, 2]),
             id(IdType::IPV4_ADDR, 17, 0, &[10, 0, 0, 2]),
-            id(IdType::FQDN, 17, 1701, b"laptop"),
+            id(IdType::FQDN, 0, 0, b"laptop"),
         ] {
             let (local, remote) = of(ChildMode::Transport, None, Some([client, server]), path()).expect("L2TP");
             assert_eq!((local[0].start_port, local[0].end_port), (1701, 1701));

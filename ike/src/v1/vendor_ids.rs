@@ -2,6 +2,9 @@
 //!
 //! Only those that are needed are sent, and only to a client that sent them too: certain Windows updates broke on
 //! others, and an answer must not be longer than its request.
+//!
+//! Does not: believe the vendor ID that says INITIAL-CONTACT for Windows. It stands in a message that nobody protects, and
+//! is sent whenever there is no phase 1, which says nothing about Child SAs.
 
 use crate::wire::v1::num::IsakmpAuth;
 use crate::wire::v1::{NatNumbering, Payloads, VendorId, vid};
@@ -23,8 +26,6 @@ pub(crate) struct Announced {
     pub(crate) unity: bool,
     /// Windows.
     pub(crate) windows: bool,
-    /// Says that it has no other SA with us; to be believed once it is authenticated.
-    pub(crate) initial_contact: bool,
 }
 
 /// NAT traversal as we do it, best first. The numbers of later drafts differ from the RFC's without need.
@@ -45,7 +46,6 @@ impl Announced {
             xauth: has(vid::XAUTH),
             unity: has(vid::UNITY),
             windows: has(vid::MS_NT5),
-            initial_contact: has(vid::MS_INITIAL_CONTACT),
         }
     }
 

@@ -99,6 +99,7 @@ mod tests {
             dns: vec![ip("10.0.0.1"), ip("fd00::1"), ip("10.0.0.53")],
             domains: vec!["corp.example".into()],
             routes: vec![Prefix { address: ip("10.1.0.0"), len: 16 }, Prefix { address: ip("fd01::"), len: 64 }],
+            nbns: Vec::new(),
             application_version: None,
         }
     }

@@ -104,7 +104,7 @@ fn fragments_are_reassembled_with_either_form_of_the_vendor_id_and_with_the_flag
         for flagged in [false, true] {
             let mut config = pki.client(true);
             config.vendor_ids = vec![vid::NAT_T_RFC.to_vec(), [vid::FRAGMENTATION, capability].concat()];
-            config.fragment_size = Some(400);
+            config.fragment_size = Some(300);
             config.flags_fragments = flagged;
             let pair = login(pki.server(true), config);
             assert_up(&pair, 0);
@@ -116,7 +116,7 @@ fn fragments_are_reassembled_with_either_form_of_the_vendor_id_and_with_the_flag
 fn until_fragments(pki: &Pki) -> (V1Pair, Vec<(Path, Bytes)>) {
     let mut pair = V1Pair::new(pki.server(true), LinkQuality::PERFECT, 1);
     let mut config = pki.client(true);
-    config.fragment_size = Some(400);
+    config.fragment_size = Some(300);
     pair.connect(config, 2);
     for _ in 0..2 {
         deliver_to_server(&mut pair);

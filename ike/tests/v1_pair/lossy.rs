@@ -48,7 +48,9 @@ fn life(seed: u64, quality: LinkQuality) -> bool {
         return false;
     }
     for (step, task) in TASKS.into_iter().enumerate() {
-        if (seed >> step) & 1 == 0 && pair.clients[0].is_up() {
+        // A session without children is not worth keeping, so the last one stays.
+        let is_last = task == V1Task::DeleteChild && pair.clients[0].children.len() < 2;
+        if (seed >> step) & 1 == 0 && pair.clients[0].is_up() && !is_last {
             pair.run(0, task);
         }
         settle_third_messages(&mut pair);

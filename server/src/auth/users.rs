@@ -63,7 +63,7 @@ pub enum Rejection {
     },
     /// CHAP-MD5 cannot be checked against a hash.
     #[error(
-        "the client of user {user:?} uses CHAP-MD5, for which the gateway has to know the password itself: give the user \
+        "the client of user {user:?} uses CHAP-MD5, for which the gateway has to know the password itself; give the user \
          a `password` instead of `nt_hash`, or remove \"chap-md5\" from `ppp_auth` and allow MS-CHAPv2 on the device"
     )]
     NeedsClearPassword {

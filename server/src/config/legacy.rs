@@ -156,7 +156,8 @@ fn aggressive(source: &Source<'_>, remote: &RawRemote, xauth: bool) {
 
 fn logins(source: &Source<'_>, remote: &RawRemote, users: &RawUsers, name: &str) {
     let spot = remote.legacy.protocols;
-    if !remote.psk_given && !(remote.cert_given && remote.client_ca.is_some()) {
+    let by_certificate = remote.cert_given && remote.client_ca.is_some();
+    if !remote.psk_given && !by_certificate {
         let problem = Problem::error(format!("{name} needs a pre-shared key, or certificates on both sides"))
             .at(spot, format!("{name} is wanted here"))
             .help(

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::host;
 use crate::config::{self, Settings, Surroundings};
-use crate::control::model::{Counter, Failure, Reloaded, Status};
+use crate::control::model::{Counter, Failure, Kicked, Reloaded, Status};
 use crate::control::{ControlCommand, api};
 use crate::dataplane::userspace::{
     self, DataPlaneConfig, Datagrams, IkeDatagram, IkeSender, L2tpDatagram, Started, ToControl, UserspaceDataPlane,
@@ -211,7 +211,7 @@ impl EventLoop {
                 }
                 DataPlaneEvent::AllForged { spi } => self.gateway.all_forged(now, spi),
                 DataPlaneEvent::FirstInbound { spi } => tracing::debug!(%spi, "first packet"),
-                DataPlaneEvent::SoftLimit { spi } => tracing::debug!(%spi, "the client should rekey soon"),
+                DataPlaneEvent::SoftLimit { spi } => self.gateway.soft_limit(now, spi),
                 DataPlaneEvent::ThreadEnded => anyhow::bail!("a thread of the packet path has ended"),
             }
         }
@@ -277,6 +277,10 @@ impl EventLoop {
         match command {
             ControlCommand::Status { reply } => drop(reply.send(self.status().await)),
             ControlCommand::Explain { filter, reply } => drop(reply.send(self.gateway.explain(&filter))),
+            ControlCommand::Kick { who, reply } => {
+                let disconnected = self.gateway.kick(self.now(), &who);
+                drop(reply.send(Kicked { disconnected }));
+            }
             ControlCommand::Reload { reply } | ControlCommand::UsersChanged { reply } => {
                 drop(reply.send(self.reload().await));
             }

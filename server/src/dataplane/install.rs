@@ -80,7 +80,7 @@ fn inner_path(mode: ChildMode) -> InnerPath {
     }
 }
 
-fn suite(suite: ChildSuite) -> Result<Suite, InstallError> {
+pub(crate) fn suite(suite: ChildSuite) -> Result<Suite, InstallError> {
     let transform = match (suite.encr, suite.integ) {
         (ike::Encr::AesGcm16 { bits }, None) => Transform::AesGcm16(aes_bits(bits)),
         (ike::Encr::ChaCha20Poly1305, None) => Transform::ChaCha20Poly1305,

@@ -254,6 +254,17 @@ impl Gateway {
         }
     }
 
+    /// Ends the sessions that `who` names, see [`crate::control::model::Session::is_about`]; gives back how many.
+    pub fn kick(&mut self, now: Now, who: &str) -> u64 {
+        let named = self.status(now).sessions.into_iter().filter(|session| session.is_about(who));
+        let ids: Vec<SessionId> = named.map(|session| SessionId(session.id)).collect();
+        for &id in &ids {
+            self.disconnect(now, id);
+        }
+        self.settle(now);
+        ids.len() as u64
+    }
+
     /// Ends a session for good: the client is told in its own protocol.
     pub(super) fn disconnect(&mut self, now: Now, id: SessionId) {
         match self.sessions.get(&id).map(|session| session.via) {

@@ -34,8 +34,6 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const PROBE: [u8; 12] = [0xff, 0x03, 0xc0, 0x21, 9, 0, 0, 8, 0, 0, 0, 0];
 /// PPP clients that demand MPPE end the link right after CCP was rejected.
 const SOON: Duration = Duration::from_secs(10);
-/// What L2TP in transport mode puts before an IP packet, and tunnel mode does not: UDP 8, L2TP 8, PPP 4 octets.
-const LINK_OVERHEAD: u16 = 20;
 /// Our address on links of pools that have none for us (RFC 7600 section 4.8, IPv4 dummy address).
 const DUMMY_ADDRESS: std::net::Ipv4Addr = std::net::Ipv4Addr::new(192, 0, 0, 8);
 
@@ -100,7 +98,7 @@ impl Gateway {
         let peer = SessionId(key.channel.0);
         let Some(channel) = self.channels.get_mut(&peer) else { return };
         channel.reached(Progress::Session);
-        let mtu = self.link_mtu();
+        let mtu = channel.mtu;
         self.timers.set(Timer::Idle(peer), None);
         let former: Vec<SessionKey> = self.calls.range(calls_of(peer)).map(|(&key, _)| key).collect();
         for former in former {
@@ -238,8 +236,12 @@ impl Gateway {
         Some(on_the_path.map_or(call.heard, |at| at.max(call.heard)))
     }
 
-    fn let_in(&mut self, now: Now, key: SessionKey, session: Session) {
-        let Some(call) = self.calls.get(&key) else { return };
+    fn let_in(&mut self, now: Now, key: SessionKey, mut session: Session) {
+        let (Some(call), Some(channel)) = (self.calls.get(&key), self.channels.get(&SessionId(key.channel.0))) else {
+            return;
+        };
+        // It may have moved or rekeyed while it waited.
+        (session.path, session.children) = (channel.path, channel.children.clone());
         let (id, mtu) = (call.id, call.mtu.min(call.ppp.info().peer_mru));
         let any = LeaseRequest { v4: Some(None), v6: Some(None) };
         let refused = self.open(now, id, session, any, Some(mtu)).err();
@@ -353,11 +355,6 @@ impl Gateway {
 
     fn ppp_methods(&self) -> Vec<Method> {
         self.settings.remote.as_ref().map(|remote| remote.legacy.ppp_auth.clone()).unwrap_or_default()
-    }
-
-    /// Largest IP packet that a PPP link takes on a path of which tunnel mode leaves [`Gateway::set_tunnel_mtu`], octets.
-    fn link_mtu(&self) -> u16 {
-        self.tunnel_mtu.saturating_sub(LINK_OVERHEAD).clamp(cygnet_ppp::config::MIN_MRU, cygnet_ppp::config::MAX_MRU)
     }
 }
 

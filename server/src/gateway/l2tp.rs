@@ -12,13 +12,19 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use cygnet_esp::mtu::{Encapsulation, inner_mtu, outer_len};
 use cygnet_ike::{ChildSa, CloseReason, EspSpi, Path, SessionId, SessionInfo};
 use cygnet_l2tp::{self as l2tp, ChannelId, SessionKey};
+use cygnet_ppp::config::{MAX_MRU, MIN_MRU};
 
 use super::session::Child;
 use super::timers::Timer;
 use super::{Effect, Gateway, Now, report};
+use crate::daemon::mtu;
+use crate::dataplane::install;
 
+/// What L2TP in transport mode puts before an IP packet, and tunnel mode does not: UDP 8, L2TP 8, PPP 4 octets.
+const LINK_OVERHEAD: u16 = 20;
 /// How long an IPsec peer may be without L2TP session before it is closed.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -32,6 +38,8 @@ pub(super) struct Channel {
     pub(super) current: Option<EspSpi>,
     /// How far it ever came.
     pub(super) progress: Progress,
+    /// Largest IP packet that fits its links, octets.
+    pub(super) mtu: u16,
 }
 
 /// What an IPsec peer has achieved at least once.
@@ -56,6 +64,7 @@ impl Channel {
             children: Vec::new(),
             current: None,
             progress: Progress::Phase1,
+            mtu: MIN_MRU,
         }
     }
 
@@ -110,7 +119,9 @@ impl Gateway {
             let Some(info) = self.ike.session(id) else { return };
             self.phase1_up(now, id, &info);
         }
+        let link_mtu = link_mtu(&child, self.tunnel_mtu);
         let Some(channel) = self.channels.get_mut(&id) else { return };
+        channel.mtu = link_mtu;
         let inbound_spi = child.inbound_spi;
         let known = Child { inbound_spi, cipher: report::cipher_name(&child.suite), superseded: false };
         channel.reached(Progress::Ipsec);
@@ -179,8 +190,9 @@ impl Gateway {
 
     /// IKE has closed the session of an L2TP client: what is inside ends with it.
     pub(super) fn channel_closed(&mut self, now: Now, id: SessionId, reason: CloseReason) {
-        if self.channels.remove(&id).is_none() {
-            return;
+        let Some(channel) = self.channels.remove(&id) else { return };
+        if !matches!(reason, CloseReason::Shutdown | CloseReason::Administrative | CloseReason::Replaced) {
+            self.report_unfinished(now, &channel);
         }
         let calls: Vec<SessionKey> = self.calls.range(calls_of(id)).map(|(&key, _)| key).collect();
         for key in calls {
@@ -223,11 +235,19 @@ impl Gateway {
 
     /// The minute is over.
     pub(super) fn idle_timeout(&mut self, now: Now, id: SessionId) {
-        let Some(channel) = self.channels.get(&id) else { return };
-        let (path, identity, progress) = (channel.path, channel.identity.clone(), channel.progress);
-        self.report_idle(now, path, &identity, progress);
         self.ike.close(now.instant, id, CloseReason::Failed);
     }
+}
+
+/// The largest IP packet that fits a PPP link in this SA pair, where the TUN device takes `tunnel_mtu`, which is what tunnel
+/// mode leaves with the costliest suite; octets.
+fn link_mtu(child: &ChildSa, tunnel_mtu: u16) -> u16 {
+    let outer = outer_len(mtu::LARGEST, mtu::AROUND, tunnel_mtu.into());
+    let around = Encapsulation { ipv6: child.path.peer.is_ipv6(), udp: true };
+    let transform = install::suite(child.suite).ok().map(|suite| suite.transform);
+    let room = outer.zip(transform).and_then(|(outer, transform)| inner_mtu(transform, around, outer));
+    let fits = room.and_then(|octets| u16::try_from(octets).ok()).unwrap_or(MIN_MRU).saturating_sub(LINK_OVERHEAD);
+    fits.min(tunnel_mtu).clamp(MIN_MRU, MAX_MRU)
 }
 
 /// The calls of one IPsec peer.

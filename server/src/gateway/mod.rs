@@ -152,7 +152,7 @@ impl Gateway {
         })
     }
 
-    /// Says how large an IP packet may be that fits the way out in tunnel mode, in octets; links derive their MRU from it.
+    /// Says what the TUN device takes, octets: links derive their MRU from it.
     pub fn set_tunnel_mtu(&mut self, mtu: u16) {
         self.tunnel_mtu = mtu;
     }
@@ -184,6 +184,14 @@ impl Gateway {
             }
         }
         self.settle(now);
+    }
+
+    /// An SA pair has sent so much that its keys should be renewed.
+    pub fn soft_limit(&mut self, now: Now, inbound_spi: EspSpi) {
+        if let Some(&session) = self.owners.get(&inbound_spi) {
+            self.ike.rekey_child(now.instant, session, inbound_spi);
+            self.settle(now);
+        }
     }
 
     /// The data plane saw an authentic packet of this SA from another address: RFC 7296 section 2.23.

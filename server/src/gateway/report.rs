@@ -6,7 +6,7 @@ use cygnet_ike::crypto::suite::Encr;
 use cygnet_ike::{ChildSuite, EspSpi, Path, Refusal, RefusalReason, SessionId};
 use jiff::Unit;
 
-use super::l2tp::Progress;
+use super::l2tp::{Channel, Progress};
 use super::session::{Session, Stage};
 use super::{Gateway, Now};
 use crate::control::model;
@@ -95,7 +95,10 @@ impl Gateway {
             reason = refusal.reason.name(),
             "refused: {text}"
         );
-        if matches!(refusal.reason, RefusalReason::EapFailed | RefusalReason::Denied | RefusalReason::NoAddress) {
+        if matches!(
+            refusal.reason,
+            RefusalReason::EapFailed | RefusalReason::XAuthFailed | RefusalReason::Denied | RefusalReason::NoAddress
+        ) {
             return; // we decided that, and have told why
         }
         let (headline, details) = split_details(&text);
@@ -167,9 +170,9 @@ impl Gateway {
         });
     }
 
-    /// An IPsec peer has let a minute pass without L2TP session.
-    pub(super) fn report_idle(&mut self, now: Now, path: Path, identity: &str, progress: Progress) {
-        let (headline, fix) = match progress {
+    /// An IPsec peer is gone without ever having had an L2TP session.
+    pub(super) fn report_unfinished(&mut self, now: Now, channel: &Channel) {
+        let (headline, fix) = match channel.progress {
             Progress::Phase1 => (
                 "IKE phase 1 is done, but no phase 2 came",
                 Some("choose \"L2TP over IPsec\" on the client; its log says why it stopped"),
@@ -181,15 +184,15 @@ impl Gateway {
             Progress::L2tp => ("L2TP began, but no session came up", None),
             Progress::Session => return,
         };
-        *self.refused.entry("idle").or_default() += 1;
-        tracing::debug!(peer = %path.peer, identity, "{headline}");
+        *self.refused.entry("unfinished").or_default() += 1;
+        tracing::debug!(peer = %channel.path.peer, "{headline}");
         self.memory.record(Record {
             when: now.wall,
-            peer: path.peer,
+            peer: channel.path.peer,
             user: None,
             exchange: "L2TP".to_owned(),
             headline: headline.to_owned(),
-            details: vec![format!("the client calls itself {identity}")],
+            details: vec![format!("the client calls itself {}", channel.identity)],
             fix: fix.map(str::to_owned),
         });
     }

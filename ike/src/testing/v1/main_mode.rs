@@ -115,10 +115,12 @@ impl V1Client {
             let answer = answer.clone();
             return self.send(&answer);
         }
-        let Some(mut handshake) = self.handshake.take_if(|handshake| handshake.cookie == header.initiator_cookie)
-        else {
-            return;
+        // A copy of the first message may have got an answer with another cookie; that one leads nowhere.
+        let is_ours = |handshake: &mut Handshake| {
+            let responder = handshake.responder;
+            handshake.cookie == header.initiator_cookie && (responder.is_none() || responder == header.responder_cookie)
         };
+        let Some(mut handshake) = self.handshake.take_if(is_ours) else { return };
         let step = match (&handshake.chosen, &handshake.keyed, header.exchange) {
             (None, _, ExchangeType::AGGRESSIVE) => self.aggressive_answer(now, &mut handshake, header, message),
             (None, ..) => self.second(now, &mut handshake, header, message),

@@ -1,6 +1,11 @@
 //! Whole client sessions without a socket: the IKE engine's own test client against the gateway, the daemon played by hand.
 
+mod l2tp;
+mod world;
+mod xauth;
+
 use std::net::IpAddr;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use cygnet_ike::cert::TrustAnchors;
@@ -18,16 +23,19 @@ use crate::pki::{self, KeyKind, SubjectName};
 
 const KEY: &str = "a key of twenty characters";
 
-/// Counts what the data plane would have.
-struct Still;
+/// Counts what the data plane would have, and when it last heard whom.
+#[derive(Clone, Default)]
+struct Still {
+    heard: Arc<Mutex<BTreeMap<EspSpi, Instant>>>,
+}
 
 impl Meter for Still {
     fn traffic(&self, _: EspSpi) -> Traffic {
         Traffic { bytes_in: 10, bytes_out: 20, packets_in: 1, packets_out: 2 }
     }
 
-    fn last_heard(&self, _: EspSpi) -> Option<Instant> {
-        None
+    fn last_heard(&self, inbound_spi: EspSpi) -> Option<Instant> {
+        self.heard.lock().unwrap().get(&inbound_spi).copied()
     }
 }
 
@@ -36,6 +44,7 @@ struct Site {
     gateway: Gateway,
     folder: tempfile::TempDir,
     now: Now,
+    meter: Still,
     /// So far; seeds their randomness.
     clients: u64,
     /// What [`Effect::Admit`] comes to.
@@ -58,15 +67,16 @@ impl Site {
         }
         let now = Now { instant: testing::epoch(), wall: Timestamp::now() };
         let settings = settings(&folder, remote);
+        let meter = Still::default();
         let gateway = Gateway::new(
             settings,
             [1, 2, 3].map(|seed| Box::new(SeededRandom::new(seed)) as Box<dyn Random + Send>),
-            Box::new(Still),
+            Box::new(meter.clone()),
             2,
             now,
         );
         let (routed, installed, removed) = Default::default();
-        Self { gateway: gateway.unwrap(), folder, now, clients: 0, host: Ok(()), routed, installed, removed }
+        Self { gateway: gateway.unwrap(), folder, now, meter, clients: 0, host: Ok(()), routed, installed, removed }
     }
 
     fn ca(&self) -> TrustAnchors {
@@ -124,6 +134,17 @@ impl Site {
     fn do_task(&mut self, client: &mut Client, task: Task) {
         client.enqueue(self.now.instant, task);
         self.settle(client);
+    }
+
+    /// The data plane opened a packet of this pair.
+    fn hear(&self, inbound_spi: EspSpi) {
+        self.meter.heard.lock().unwrap().insert(inbound_spi, self.now.instant);
+    }
+
+    /// What `explain` says to do about the newest entry.
+    fn fix(&self, who: &str) -> String {
+        let filter = ExplainFilter { who: Some(who.to_owned()), limit: Some(1) };
+        self.gateway.explain(&filter).into_iter().find_map(|entry| entry.record.fix).unwrap_or_default()
     }
 
     fn headlines(&self, who: &str) -> Vec<String> {
