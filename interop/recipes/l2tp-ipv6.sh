@@ -1,11 +1,10 @@
 #!/bin/bash
-# IPv6 inside L2TP: IPV6CP gives the interface identifier, a router advertisement the prefix and, since the tunnel is for
-# everything, the default route. (With a split tunnel it has route information instead, which Linux ignores unless told.)
+# IPv6 inside L2TP: IPV6CP gives the interface identifier, a router advertisement the prefix and the default route.
 . "$(dirname "$0")/../lab/lab.sh"
 
 : "${IKE:=aes256-sha256-modp2048}" ; : "${ESP:=aes128-sha1}"
 PPP_OPTIONS='mtu 1400;mru 1400;+ipv6;ipv6cp-accept-local'
-ROLE=l2tp AUTH=psk STACK=guest SRV_ROUTES=all
+ROLE=l2tp AUTH=psk STACK=guest SRV_ROUTES=all   # without a default route to announce, Linux would have to be told to take single ones
 lab_main
 l2tp_needs
 server_load

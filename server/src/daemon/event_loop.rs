@@ -211,7 +211,7 @@ impl EventLoop {
                 }
                 DataPlaneEvent::AllForged { spi } => self.gateway.all_forged(now, spi),
                 DataPlaneEvent::FirstInbound { spi } => tracing::debug!(%spi, "first packet"),
-                DataPlaneEvent::SoftLimit { spi } => tracing::debug!(%spi, "the client should rekey soon"),
+                DataPlaneEvent::SoftLimit { spi } => self.gateway.soft_limit(now, spi),
                 DataPlaneEvent::ThreadEnded => anyhow::bail!("a thread of the packet path has ended"),
             }
         }
@@ -308,6 +308,7 @@ impl EventLoop {
             add("filter/inbound".to_owned(), drops.inbound);
             add("filter/gateway_access".to_owned(), drops.gateway_access);
             add("filter/unrouted".to_owned(), drops.unrouted);
+            add("filter/clear_l2tp".to_owned(), drops.clear_l2tp);
         }
         status.counters.sort_by(|a, b| a.name.cmp(&b.name));
         status

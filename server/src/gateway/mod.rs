@@ -186,6 +186,14 @@ impl Gateway {
         self.settle(now);
     }
 
+    /// An SA pair has sent so much that its keys should be renewed.
+    pub fn soft_limit(&mut self, now: Now, inbound_spi: EspSpi) {
+        if let Some(&session) = self.owners.get(&inbound_spi) {
+            self.ike.rekey_child(now.instant, session, inbound_spi);
+            self.settle(now);
+        }
+    }
+
     /// The data plane saw an authentic packet of this SA from another address: RFC 7296 section 2.23.
     pub fn peer_moved(&mut self, now: Now, inbound_spi: EspSpi, path: Path) {
         if let Some(&session) = self.owners.get(&inbound_spi) {
