@@ -1,6 +1,6 @@
 # make run      build the gateway, write a first configuration if there is none, run it (as root)
 # make test     all tests: cargo test, then real clients in network namespaces (as root)
-# make demo     a gateway, a private host and a client in network namespaces: connects, pings, ends (as root)
+# make demo     a gateway, a private host, an L2TP/IPsec and an IKEv2 client in network namespaces: connect, ping, end (as root)
 # make interop  the real clients only; ROWS="ikev2-nat uml" chooses rows, ARGS="--keep" passes options
 # make bench    inner loops, then tunnels side by side (as root)
 # make fuzz   every fuzz target for SECONDS=60

@@ -1,13 +1,17 @@
 #!/bin/bash
-# Installs what the interop suite needs from Debian or Ubuntu: strongSwan and a User-Mode Linux kernel as clients, tools to
-# watch them. No daemon is started or stays enabled because of it. Does nothing if all is there.
+# Installs what the interop suite needs from Debian or Ubuntu: strongSwan, libreswan, xl2tpd with pppd, vpnc and a User-Mode
+# Linux kernel as clients, tools to watch them. No daemon is started or stays enabled because of it. Does nothing if all is
+# there.
+#
+# libreswan conflicts with strongSwan: it is unpacked into a folder, LAYER, that only the nodes that ask for it see.
 set -euo pipefail
 
 PACKAGES=(
   user-mode-linux strongswan-swanctl strongswan-charon strongswan-pki libcharon-extra-plugins libcharon-extauth-plugins
   libstrongswan-extra-plugins libstrongswan-standard-plugins nftables conntrack iperf3 tcpdump tshark iputils-ping
-  iproute2 util-linux openssl kmod python3 procps
+  iproute2 util-linux openssl kmod python3 procps xl2tpd ppp vpnc ike-scan
 )
+: "${LAYER:=/var/cache/cygnet-interop/libreswan}"
 POLICY=/usr/sbin/policy-rc.d
 
 missing() {
@@ -30,14 +34,41 @@ restore_policy() {
   [ ! -e $POLICY.before-interop ] || mv $POLICY.before-interop $POLICY
 }
 
+install_packages() {
+  command -v apt-get >/dev/null || { echo "install by hand (no apt-get here): $*" >&2; exit 1; }
+  forbid_services
+  apt-get update -q
+  apt-get install -qy --no-install-recommends "$@"
+  for unit in strongswan.service strongswan-starter.service iperf3.service xl2tpd.service; do
+    if command -v systemctl >/dev/null; then systemctl disable "$unit" >/dev/null 2>&1 || true; fi
+  done
+}
+
+# with_dependencies PACKAGE: it and every package that installing it would bring along.
+with_dependencies() { apt-get install -qs --no-install-recommends "$1" | awk '/^Inst / { print $2 }'; }
+
+# unpack FOLDER PACKAGE: what the package and its dependencies would install, as files of a root to lay over another.
+unpack() {
+  local folder=$1 name new
+  new=$(mktemp -d "$1.XXXXXX")
+  chmod 755 "$new"
+  mkdir "$new/.packages"
+  (cd "$new/.packages" && with_dependencies "$2" | xargs apt-get -o APT::Sandbox::User=root download -qq)
+  for name in "$new"/.packages/*.deb; do dpkg-deb -x "$name" "$new"; done
+  rm -r "$new/.packages"
+  # A layer must not bring real folders /bin, /lib, /sbin that would hide the links to /usr.
+  for name in bin sbin lib lib64; do
+    [ -d "$new/$name" ] || continue
+    mkdir -p "$new/usr/$name"
+    cp -a "$new/$name/." "$new/usr/$name/"
+    rm -r "${new:?}/$name"
+  done
+  mv -T "$new" "$folder"
+}
+
 mapfile -t wanted < <(missing)
-[ ${#wanted[@]} -gt 0 ] || exit 0
-[ "$(id -u)" = 0 ] || { echo "must run as root to install: ${wanted[*]}" >&2; exit 1; }
-command -v apt-get >/dev/null || { echo "install by hand (no apt-get here): ${wanted[*]}" >&2; exit 1; }
+[ ${#wanted[@]} -gt 0 ] || [ ! -d "$LAYER" ] || exit 0
+[ "$(id -u)" = 0 ] || { echo "must run as root to install: ${wanted[*]} libreswan" >&2; exit 1; }
 export DEBIAN_FRONTEND=noninteractive
-forbid_services
-apt-get update -q
-apt-get install -qy --no-install-recommends "${wanted[@]}"
-for unit in strongswan.service strongswan-starter.service iperf3.service; do
-  if command -v systemctl >/dev/null; then systemctl disable "$unit" >/dev/null 2>&1 || true; fi
-done
+[ ${#wanted[@]} = 0 ] || install_packages "${wanted[@]}"
+[ -d "$LAYER" ] || { mkdir -p "$(dirname "$LAYER")"; unpack "$LAYER" libreswan; }

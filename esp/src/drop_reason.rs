@@ -25,7 +25,7 @@ pub enum DropReason {
     /// A dummy packet for traffic flow confidentiality (next header 59), RFC 4303 section 2.6. It was authentic.
     #[error("dummy packet")]
     Dummy,
-    /// The next header is not one that this SA carries (4 or 41 in tunnel mode). The packet was authentic.
+    /// The next header is not one that this SA carries (4 or 41 in tunnel mode, 17 for L2TP). The packet was authentic.
     #[error("next header not allowed")]
     NextHeader,
     /// The inner packet contradicts itself: version, header length or total length. The packet was authentic.
@@ -37,6 +37,12 @@ pub enum DropReason {
     /// The outer header says "congestion experienced", the inner flow does not know ECN, RFC 6040 section 4.2.
     #[error("congestion experienced on a flow without ECN")]
     Congestion,
+    /// The L2TP or PPP header contradicts itself. The packet was authentic.
+    #[error("malformed L2TP or PPP header")]
+    LinkHeader,
+    /// An L2TP data message is not of the session that the SA carries. The packet was authentic.
+    #[error("not of the L2TP session")]
+    Session,
     /// Outbound: the sequence numbers of the SA are used up, RFC 4303 section 3.3.3.
     #[error("sequence numbers used up")]
     Exhausted,
@@ -53,7 +59,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of their index.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Runt,
         Self::UnknownSpi,
         Self::Replayed,
@@ -64,6 +70,8 @@ impl DropReason {
         Self::Inner,
         Self::Selector,
         Self::Congestion,
+        Self::LinkHeader,
+        Self::Session,
         Self::Exhausted,
         Self::NoRoom,
         Self::TooBig,
@@ -91,6 +99,8 @@ impl DropReason {
             Self::Inner => "inner",
             Self::Selector => "selector",
             Self::Congestion => "congestion",
+            Self::LinkHeader => "link_header",
+            Self::Session => "session",
             Self::Exhausted => "exhausted",
             Self::NoRoom => "no_room",
             Self::TooBig => "too_big",
@@ -100,7 +110,16 @@ impl DropReason {
 
     /// Whether the packet had passed its integrity check: it proves that the peer is alive although it was dropped.
     pub const fn is_authentic(self) -> bool {
-        matches!(self, Self::Dummy | Self::NextHeader | Self::Inner | Self::Selector | Self::Congestion)
+        matches!(
+            self,
+            Self::Dummy
+                | Self::NextHeader
+                | Self::Inner
+                | Self::Selector
+                | Self::Congestion
+                | Self::LinkHeader
+                | Self::Session
+        )
     }
 }
 

@@ -62,15 +62,15 @@ pub fn addresses(packet: &[u8]) -> Result<(IpAddr, IpAddr), DropReason> {
 
 /// What follows the IP header and its extension headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NextLayer<'a> {
+pub struct NextLayer<'a> {
     /// Protocol number.
-    pub(crate) protocol: u8,
+    pub protocol: u8,
     /// Its first octets; `None` in a fragment that is not the first, or behind too many extension headers.
-    pub(crate) header: Option<&'a [u8]>,
+    pub header: Option<&'a [u8]>,
 }
 
 /// Finds the next layer protocol, RFC 4301 section 4.4.1.1; [`DropReason::Inner`] if the headers are malformed.
-pub(crate) fn next_layer(packet: &[u8]) -> Result<NextLayer<'_>, DropReason> {
+pub fn next_layer(packet: &[u8]) -> Result<NextLayer<'_>, DropReason> {
     let found = match version_of(packet) {
         Some(4) => ipv4_next_layer(packet),
         Some(6) => ipv6_next_layer(packet),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! in:   datagram -> udp_encap::classify -> table::SpiTable -> InboundSa::open -> inner::tunnel_payload
-//!                -> SelectorSet::check_inbound -> ecn::decapsulate -> TUN
+//!                (or udp_transport::parse) -> SelectorSet::check_inbound -> ecn::decapsulate -> TUN
 //! out:  TUN -> SelectorSet::check_outbound (or selector::lookup) -> OutboundSa::reserve
 //!           -> OutboundSa::seal (or seal_batch, into one buffer for UDP GSO) -> datagram
 //! ```
@@ -54,6 +54,7 @@ pub mod suite;
 pub mod table;
 mod transform;
 pub mod udp_encap;
+pub mod udp_transport;
 
 pub use drop_reason::DropReason;
 pub use sa::{

@@ -1,7 +1,7 @@
 //! Suites: which transforms protect an SA, and the sizes that follow from them.
 //!
 //! A cipher without integrity protection cannot be expressed (RFC 8221 section 4: ESP without authentication must not be
-//! used): AES-CBC carries its [`Integ`], the AEAD transforms need none.
+//! used): the ciphers in CBC mode carry their [`Integ`], the AEAD transforms need none.
 //!
 //! Does not: negotiate. The numbers of RFC 7296 section 3.3.2 stay in the IKE engine.
 
@@ -71,13 +71,16 @@ impl AesBits {
     }
 }
 
-/// Integrity algorithm beside AES-CBC.
+/// Integrity algorithm beside a cipher in CBC mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Integ {
     /// HMAC-SHA1-96, RFC 2404.
     HmacSha1_96,
     /// HMAC-SHA-256-128, RFC 4868.
     HmacSha256_128,
+    /// HMAC-SHA-256 cut to 96 bits, as a draft of RFC 4868 had it. Android 6 and 7 and old Linux kernels do that when
+    /// HMAC-SHA-256-128 was agreed on; it has no number of its own.
+    HmacSha256_96,
     /// HMAC-SHA-384-192, RFC 4868.
     HmacSha384_192,
     /// HMAC-SHA-512-256, RFC 4868.
@@ -89,7 +92,7 @@ impl Integ {
     pub const fn key_len(self) -> usize {
         match self {
             Self::HmacSha1_96 => 20,
-            Self::HmacSha256_128 => 32,
+            Self::HmacSha256_128 | Self::HmacSha256_96 => 32,
             Self::HmacSha384_192 => 48,
             Self::HmacSha512_256 => 64,
         }
@@ -98,7 +101,7 @@ impl Integ {
     /// Length of the truncated code on the wire, in octets.
     pub const fn icv_len(self) -> usize {
         match self {
-            Self::HmacSha1_96 => 12,
+            Self::HmacSha1_96 | Self::HmacSha256_96 => 12,
             Self::HmacSha256_128 => 16,
             Self::HmacSha384_192 => 24,
             Self::HmacSha512_256 => 32,
@@ -115,6 +118,9 @@ pub enum Transform {
     ChaCha20Poly1305,
     /// AES-CBC, RFC 3602, then an HMAC over the ciphertext.
     AesCbc(AesBits, Integ),
+    /// 3DES-CBC with three keys, RFC 2451, then an HMAC over the ciphertext. For clients that have nothing better: RFC 8221
+    /// section 5 says that it should not be used.
+    TripleDesCbc(Integ),
 }
 
 impl Transform {
@@ -125,6 +131,7 @@ impl Transform {
             Self::AesGcm16(bits) => bits.key_len() + SALT_LEN,
             Self::ChaCha20Poly1305 => 32 + SALT_LEN,
             Self::AesCbc(bits, _) => bits.key_len(),
+            Self::TripleDesCbc(_) => 24,
         }
     }
 
@@ -132,14 +139,14 @@ impl Transform {
     pub const fn integ_key_len(self) -> usize {
         match self {
             Self::AesGcm16(_) | Self::ChaCha20Poly1305 => 0,
-            Self::AesCbc(_, integ) => integ.key_len(),
+            Self::AesCbc(_, integ) | Self::TripleDesCbc(integ) => integ.key_len(),
         }
     }
 
     /// Length of the IV in each packet, in octets.
     pub const fn iv_len(self) -> usize {
         match self {
-            Self::AesGcm16(_) | Self::ChaCha20Poly1305 => 8,
+            Self::AesGcm16(_) | Self::ChaCha20Poly1305 | Self::TripleDesCbc(_) => 8,
             Self::AesCbc(..) => 16,
         }
     }
@@ -148,7 +155,7 @@ impl Transform {
     pub const fn icv_len(self) -> usize {
         match self {
             Self::AesGcm16(_) | Self::ChaCha20Poly1305 => 16,
-            Self::AesCbc(_, integ) => integ.icv_len(),
+            Self::AesCbc(_, integ) | Self::TripleDesCbc(integ) => integ.icv_len(),
         }
     }
 
@@ -156,6 +163,7 @@ impl Transform {
     pub const fn alignment(self) -> usize {
         match self {
             Self::AesGcm16(_) | Self::ChaCha20Poly1305 => 4,
+            Self::TripleDesCbc(_) => 8,
             Self::AesCbc(..) => 16,
         }
     }
@@ -191,6 +199,7 @@ impl fmt::Display for Transform {
             Self::AesGcm16(bits) => write!(f, "AES-GCM-{}", bits.bits()),
             Self::ChaCha20Poly1305 => write!(f, "ChaCha20-Poly1305"),
             Self::AesCbc(bits, integ) => write!(f, "AES-CBC-{} with {integ}", bits.bits()),
+            Self::TripleDesCbc(integ) => write!(f, "3DES-CBC with {integ}"),
         }
     }
 }
@@ -200,6 +209,7 @@ impl fmt::Display for Integ {
         f.write_str(match self {
             Self::HmacSha1_96 => "HMAC-SHA1-96",
             Self::HmacSha256_128 => "HMAC-SHA2-256-128",
+            Self::HmacSha256_96 => "HMAC-SHA2-256-96",
             Self::HmacSha384_192 => "HMAC-SHA2-384-192",
             Self::HmacSha512_256 => "HMAC-SHA2-512-256",
         })

@@ -7,6 +7,7 @@
 //! | AES-GCM-128, AES-GCM-256, ChaCha20-Poly1305 | ring |
 //! | AES-GCM-192, which ring lacks | aes-gcm |
 //! | AES-CBC | aes, cbc; several packets side by side: [`cbc`] |
+//! | 3DES-CBC | des, cbc: [`triple_des`] |
 //! | HMAC-SHA1 | hmac with sha1, which uses the SHA instructions where ring does not |
 //! | HMAC-SHA2 | ring; HMAC-SHA-256 of two packets of a batch at once: [`sha256_pair`] |
 //!
@@ -16,12 +17,14 @@ mod aead;
 mod cbc;
 mod mac;
 mod sha256_pair;
+mod triple_des;
 
 use std::ops::Range;
 
 use self::aead::Aead;
 pub(crate) use self::cbc::LANES;
 use self::cbc::{CbcOpener, CbcSealer};
+use self::triple_des::{TripleDesOpener, TripleDesSealer};
 use crate::drop_reason::DropReason;
 use crate::sa::{SaKeys, Segment};
 use crate::suite::{Suite, Transform};
@@ -45,6 +48,7 @@ impl SequenceInput {
 pub(crate) enum Sealer {
     Aead(Box<Aead>),
     Cbc(Box<CbcSealer>),
+    TripleDes(Box<TripleDesSealer>),
 }
 
 impl Sealer {
@@ -54,6 +58,7 @@ impl Sealer {
             Transform::AesGcm16(bits) => Self::Aead(Box::new(Aead::aes_gcm(bits, keys.encr.expose()))),
             Transform::ChaCha20Poly1305 => Self::Aead(Box::new(Aead::chacha20_poly1305(keys.encr.expose()))),
             Transform::AesCbc(bits, integ) => Self::Cbc(Box::new(CbcSealer::new(bits, integ, keys))),
+            Transform::TripleDesCbc(integ) => Self::TripleDes(Box::new(TripleDesSealer::new(integ, keys))),
         }
     }
 
@@ -62,6 +67,7 @@ impl Sealer {
         match self {
             Self::Aead(aead) => aead.seal(sequence, packet),
             Self::Cbc(cbc) => cbc.seal(sequence, packet),
+            Self::TripleDes(des) => des.seal(sequence, packet),
         }
     }
 
@@ -86,6 +92,7 @@ impl Sealer {
 pub(crate) enum Opener {
     Aead(Box<Aead>),
     Cbc(Box<CbcOpener>),
+    TripleDes(Box<TripleDesOpener>),
 }
 
 impl Opener {
@@ -95,6 +102,7 @@ impl Opener {
             Transform::AesGcm16(bits) => Self::Aead(Box::new(Aead::aes_gcm(bits, keys.encr.expose()))),
             Transform::ChaCha20Poly1305 => Self::Aead(Box::new(Aead::chacha20_poly1305(keys.encr.expose()))),
             Transform::AesCbc(bits, integ) => Self::Cbc(Box::new(CbcOpener::new(bits, integ, keys))),
+            Transform::TripleDesCbc(integ) => Self::TripleDes(Box::new(TripleDesOpener::new(integ, keys))),
         }
     }
 
@@ -105,6 +113,7 @@ impl Opener {
         match self {
             Self::Aead(aead) => aead.open(sequence, packet),
             Self::Cbc(cbc) => cbc.open(sequence, packet),
+            Self::TripleDes(des) => des.open(sequence, packet),
         }
     }
 }

@@ -11,9 +11,12 @@ const SPI: Spi = Spi(0x0100_c0de);
 
 fn every_transform() -> Vec<Transform> {
     let lengths = [AesBits::Aes128, AesBits::Aes192, AesBits::Aes256];
-    let integs = [Integ::HmacSha1_96, Integ::HmacSha256_128, Integ::HmacSha384_192, Integ::HmacSha512_256];
+    let integs =
+        [Integ::HmacSha1_96, Integ::HmacSha256_128, Integ::HmacSha256_96, Integ::HmacSha384_192, Integ::HmacSha512_256];
     let cbc = lengths.into_iter().flat_map(|bits| integs.map(|integ| Transform::AesCbc(bits, integ)));
-    lengths.map(Transform::AesGcm16).into_iter().chain([Transform::ChaCha20Poly1305]).chain(cbc).collect()
+    let triple_des = integs.map(Transform::TripleDesCbc);
+    let aead = lengths.map(Transform::AesGcm16).into_iter().chain([Transform::ChaCha20Poly1305]);
+    aead.chain(cbc).chain(triple_des).collect()
 }
 
 fn every_suite() -> impl Iterator<Item = Suite> {

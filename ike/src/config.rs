@@ -115,10 +115,31 @@ pub struct Timing {
     pub transmissions: u32,
     /// A Child SA or IKE SA that was replaced by rekeying is removed after this long if the client does not delete it.
     pub replaced: Duration,
+    /// How long a Child SA is used; `None`: until the client replaces it.
+    pub child_lifetime: Option<Lifetime>,
+    /// How long an IKE SA is used; `None`: until the client replaces it.
+    pub ike_lifetime: Option<Lifetime>,
+    /// A rekey that the client could not do at the moment is tried again after this long.
+    pub rekey_retry: Duration,
     /// The cookie secret lives this long; the one before it is still accepted.
     pub cookie_secret: Duration,
     /// DELETE is sent this many times when the gateway closes a session.
     pub delete_transmissions: u32,
+}
+
+/// The limits of an SA's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// We replace it after this long, or up to an eighth earlier.
+    pub soft: Duration,
+    /// It ends after this long if it could not be replaced.
+    pub hard: Duration,
+}
+
+impl Lifetime {
+    const fn hours(soft: u64, hard: u64) -> Self {
+        Self { soft: Duration::from_secs(soft * 3600), hard: Duration::from_secs(hard * 3600) }
+    }
 }
 
 impl Default for Timing {
@@ -131,6 +152,9 @@ impl Default for Timing {
             retransmit: Duration::from_secs(2),
             transmissions: 5,
             replaced: Duration::from_secs(120),
+            child_lifetime: Some(Lifetime::hours(8, 9)),
+            ike_lifetime: Some(Lifetime::hours(24, 27)),
+            rekey_retry: Duration::from_secs(10),
             cookie_secret: Duration::from_secs(90),
             delete_transmissions: 3,
         }

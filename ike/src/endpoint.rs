@@ -101,7 +101,9 @@ impl Endpoint {
             self.shared.counters.unexpected += 1;
             return;
         }
-        let Some(spi) = header.responder_spi else { return self.handle_init(now, path, header, message) };
+        // The peer is not the original initiator of an IKE SA that we have rekeyed: our SPI comes first there.
+        let own_spi = if header.flags.initiator { header.responder_spi } else { Some(header.initiator_spi) };
+        let Some(spi) = own_spi else { return self.handle_init(now, path, header, message) };
         match self.shared.ike_spis.get(&spi).copied() {
             Some(id) => self.with_session(now, id, |session, ctx| session.handle(ctx, path, header, message)),
             None => self.shared.counters.unknown_spi += 1,
@@ -244,6 +246,11 @@ impl Endpoint {
             return self.with_v1(now, session, |peer, ctx| peer.note_inbound(ctx.now));
         }
         self.with_session(now, session, |session, ctx| session.note_inbound(ctx.now));
+    }
+
+    /// Replaces a Child SA now: the packet path has nearly used it up, or somebody asks for it.
+    pub fn rekey_child(&mut self, now: Instant, session: SessionId, inbound_spi: crate::wire::EspSpi) {
+        self.with_session(now, session, |session, ctx| session.rekey_child(ctx, inbound_spi));
     }
 
     /// The packet path saw authentic ESP from a new address. No [`Event::Moved`] follows.

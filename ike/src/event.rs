@@ -251,6 +251,8 @@ pub enum CloseReason {
     Replaced,
     /// It never got a Child SA, or lost the last one and did not make another.
     NoChildSa,
+    /// It could not be rekeyed in time.
+    Expired,
     /// The operator or the configuration ended it.
     Administrative,
     /// The gateway stops.
@@ -268,6 +270,7 @@ impl fmt::Display for CloseReason {
             Self::PeerDead => "the client no longer answers",
             Self::Replaced => "the client connected again",
             Self::NoChildSa => "no traffic was ever agreed on",
+            Self::Expired => "its keys could not be renewed in time",
             Self::Administrative => "closed by the operator",
             Self::Shutdown => "the gateway stops",
             Self::Denied => "denied",

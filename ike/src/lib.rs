@@ -1,4 +1,4 @@
-//! Sans-IO IKEv2 (RFC 7296): the responder of a VPN gateway for remote clients.
+//! Sans-IO IKEv2 (RFC 7296) and IKEv1 (RFC 2409): the responder of a VPN gateway for remote clients.
 //!
 //! An [`Endpoint`] holds all IKE SAs of one shard. It opens no socket, reads no clock, starts no thread, and takes its
 //! randomness from outside: datagrams and answers go in, messages and events come out.
@@ -65,7 +65,10 @@
 //! What holds: a message changes nothing before its integrity was checked; what strangers can begin is bounded; only what
 //! can be computed can be chosen; a refusal says why. Runs are repeatable: the same inputs give the same outputs.
 //!
-//! Does not: IKEv1, the initiator's role, MOBIKE (RFC 4555), post-quantum key exchange (RFC 9370), ESP itself.
+//! IKEv1 is off unless [`Config::ikev1`] is set. Its clients come for L2TP (transport mode, [`ChildMode::Transport`]), or log in
+//! by XAUTH and get a tunnel like those of IKEv2.
+//!
+//! Does not: the initiator's role, MOBIKE (RFC 4555), post-quantum key exchange (RFC 9370), ESP itself.
 
 #![forbid(unsafe_code)]
 
@@ -93,7 +96,7 @@ pub mod wire;
 
 pub use cert::UnixTime;
 pub use child_sa::{ChildKeys, ChildMode, ChildSa, ChildSuite, DirectionKeys};
-pub use config::{Config, Limits, Timing};
+pub use config::{Config, Lifetime, Limits, Timing};
 pub use credential::{Authorities, Credential, CredentialError};
 pub use endpoint::Endpoint;
 pub use event::{

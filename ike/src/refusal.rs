@@ -10,7 +10,7 @@ use crate::event::{Path, SessionId};
 use crate::identity::Identity;
 use crate::proposal::{Mismatch, PolicyName, V1Mismatch};
 use crate::wire::Malformed;
-use crate::wire::num::{AuthMethod, ExchangeType, GroupId, PayloadType};
+use crate::wire::num::{AuthMethod, ExchangeType, GroupId, NotifyType, PayloadType};
 use crate::wire::v2::TrafficSelector;
 
 /// Something that was refused.
@@ -140,6 +140,11 @@ pub enum RefusalReason {
     TooManyRequests,
     /// A Child SA that does not exist was to be rekeyed.
     UnknownChild,
+    /// The client refused to renew keys.
+    RekeyRefused {
+        /// What it said.
+        notify: NotifyType,
+    },
     /// The client did not go on.
     TimedOut {
         /// With what it did not go on.
@@ -190,6 +195,7 @@ impl RefusalReason {
             Self::TooManyChildren => "too_many_children",
             Self::TooManyRequests => "too_many_requests",
             Self::UnknownChild => "unknown_child",
+            Self::RekeyRefused { .. } => "rekey_refused",
             Self::TimedOut { .. } => "timed_out",
         }
     }
@@ -217,7 +223,6 @@ impl RefusalReason {
             Self::GatewayBehindNat => "on this Windows client set AssumeUDPEncapsulationContextOnSendRule to 2 under \
                  HKLM\\SYSTEM\\CurrentControlSet\\Services\\PolicyAgent and restart it, and let UDP port 4500 through"
                 .into(),
-            Self::XAuthFailed => "check user name and password".into(),
             Self::NoPsk => "add a psk for this identity or address, or one for everybody".into(),
             Self::WrongPsk => "enter the same pre-shared key on both sides".into(),
             Self::EapUnavailable { certificate_missing: true } => {
@@ -232,7 +237,7 @@ impl RefusalReason {
             Self::NoSignatureScheme { .. } => {
                 "allow rsa_sha1, or use a certificate with another kind of key for this client".into()
             }
-            Self::EapFailed => "check user name and password".into(),
+            Self::EapFailed | Self::XAuthFailed => "check user name and password".into(),
             Self::TrafficSelectors { .. } => "set routes to networks that the client asks for".into(),
             Self::NoAddressRequested => "let the client ask for a virtual address".into(),
             Self::NoAddress => "enlarge the pool".into(),
@@ -284,7 +289,6 @@ impl fmt::Display for RefusalReason {
             Self::L2tpDisabled => write!(f, "the client wants L2TP, which is switched off"),
             Self::GatewayBehindNat => write!(f, "the client fell silent when it had to send from UDP port 4500"),
             Self::XAuthReply { problem } => write!(f, "the client's answer to the XAUTH question: {problem}"),
-            Self::XAuthFailed => write!(f, "user name or password is wrong"),
             Self::OtherGroup { wanted } => write!(f, "the client used another group than {wanted}, and may try again"),
             Self::KeyExchange => write!(f, "the client's Diffie-Hellman value is not acceptable"),
             Self::Identity => write!(f, "the client's identity is of an unknown kind or not valid"),
@@ -302,7 +306,7 @@ impl fmt::Display for RefusalReason {
             Self::Certificate(problem) => write!(f, "the client's certificate is not acceptable: {problem}"),
             Self::Signature(problem) => write!(f, "the client's signature is not acceptable: {problem}"),
             Self::NoSignatureScheme { problem } => write!(f, "no signature that the client can verify: {problem}"),
-            Self::EapFailed => write!(f, "user name or password is wrong"),
+            Self::EapFailed | Self::XAuthFailed => write!(f, "user name or password is wrong"),
             Self::EapKeyMismatch => write!(f, "the client derived another key from the password exchange"),
             Self::EapTooLong => write!(f, "the password exchange does not come to an end"),
             Self::TrafficSelectors { tsi, tsr, allowed_tsi, allowed_tsr } => write!(
@@ -320,6 +324,7 @@ impl fmt::Display for RefusalReason {
             Self::TooManyChildren => write!(f, "the client wants too many Child SAs"),
             Self::TooManyRequests => write!(f, "the client sends requests too fast"),
             Self::UnknownChild => write!(f, "the client rekeys a Child SA that does not exist"),
+            Self::RekeyRefused { notify } => write!(f, "the client refused to renew keys: {notify}"),
             Self::TimedOut { waiting_for } => write!(f, "the client did not go on with {waiting_for}"),
         }
     }
@@ -327,7 +332,7 @@ impl fmt::Display for RefusalReason {
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "client offered {}; accepted is {}", self.offered.join(", "), self.allowed.join(", "))
+        write!(f, "client offered {}; accepted is {}", self.offered.join(", "), self.allowed.join("; or "))
     }
 }
 

@@ -12,8 +12,8 @@ mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 hostname "$(cat /etc/hostname)"
 
-modprobe -qa ipv6 tun xfrm_user esp4 esp6 authenc gcm ccm ctr cbc hmac sha512_generic chacha20poly1305 echainiv seqiv \
-  xfrm4_tunnel tunnel4 udp_tunnel
+modprobe -qa ipv6 tun xfrm_user esp4 esp6 authenc gcm ccm ctr cbc hmac sha512_generic des_generic chacha20poly1305 echainiv \
+  seqiv xfrm4_tunnel tunnel4 udp_tunnel af_key ppp_generic ppp_async ppp_synctty l2tp_ppp
 sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv4.ping_group_range='0 2147483647'
 
 if bash -e "$NODE_DIR/net.sh" >"$NODE_DIR/net.log" 2>&1; then verdict=ok; else verdict=bad; fi

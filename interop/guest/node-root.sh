@@ -1,7 +1,7 @@
 #!/bin/bash
 # node-root.sh OUT NODE INTEROP MEMORY
 # Runs in a node's network namespace and a fresh mount namespace. Builds the node's private root (overlay: lower /,
-# upper tmpfs) and becomes the guest kernel, or for a plain node a process that holds the root. All of it vanishes with
+# upper tmpfs, which begins with the files of the node's layer, if it has one) and becomes the guest kernel, or for a plain node a process that holds the root. All of it vanishes with
 # that process: nothing a node writes reaches the machine, but for OUT.
 set -e
 OUT=$1 NODE=$2 INTEROP=$3 MEMORY=$4
@@ -14,6 +14,8 @@ make_root() {
   mount -t tmpfs -o size=256m,mode=755 tmpfs "$folder/mnt"
   cd "$folder/mnt"
   mkdir upper work root
+  # Copied: a second lower layer that lies inside the first is refused (ELOOP).
+  [ ! -s "$folder/layer" ] || cp -a "$(cat "$folder/layer")/." upper/
   mount -t overlay overlay -o "lowerdir=/,upperdir=$folder/mnt/upper,workdir=$folder/mnt/work" root
   mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
   for shared in "$OUT" "$INTEROP"; do

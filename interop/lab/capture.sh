@@ -46,6 +46,14 @@ wire_fields() {
     -e udp.srcport -e udp.dstport -e icmp.type -e icmpv6.type -e esp.spi -e esp.sequence
 }
 
+# no_answer_in_clear: the server sent no L2TP outside ESP, and no ICMP error about it either.
+no_answer_in_clear() {
+  local answers
+  answers=$(tshark -n -r "$OUT/wan.pcap" -Y "ip.src==$SERVER_ADDR && ((udp.port==1701 && !esp) || icmp.type==3)" 2>/dev/null)
+  echo "$answers"
+  [ -z "$answers" ]
+}
+
 # ike_fragments: IKE messages in fragments (payload type 53, RFC 7383 section 2.5) went in both directions.
 ike_fragments() {
   local server to from

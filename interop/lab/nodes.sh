@@ -1,10 +1,11 @@
 # Nodes: declaring, starting, running commands in them, giving them files.
 
-# node NAME bare|plain|guest
+# node NAME bare|plain|guest [LAYER]: a layer is a folder whose files that node alone sees, over /.
 node() {
   namespace "$1"
   mkdir -p "$OUT/$1/queue"
   echo "$2" >"$OUT/$1/kind"
+  printf '%s' "${3:-}" >"$OUT/$1/layer"
   : >"$OUT/$1/guest-nics"
   echo 'ip link set lo up' >"$OUT/$1/net.sh"
 }

@@ -13,13 +13,20 @@
 : "${PSK:=interop-psk-0123456789}"
 : "${USER1:=alice}" ; : "${PASS1:=Alice-Secret-1}"
 : "${USER2:=bob}"   ; : "${PASS2:=Bob-Secret-2}"
-: "${POOL:=10.99.0.0/24}" ; : "${POOL_FIRST:=10.99.0.10}" ; : "${POOL_LAST:=10.99.0.99}"
+: "${POOL:=10.99.0.0/24}" ; : "${POOL_FIRST:=10.99.0.10}" ; : "${POOL_LAST:=10.99.0.99}" ; : "${POOL_GW:=10.99.0.1}"
 : "${POOL6:=2001:db8:99::/112}"
 : "${DNS1:=10.77.0.53}" ; : "${DNS2:=10.77.0.54}"
 : "${SRV_ROUTES:=lan}"            # what clients may reach: lan (the networks below), all
 : "${SRV_NAT:=no}"                # yes: clients appear with the gateway's addresses
 : "${SRV_CLIENT_TO_CLIENT:=no}"   # yes: clients may reach each other
 : "${SRV_ESP:=}"                  # ESP proposals; empty: the driver's own list
+: "${SRV_POLICY:=}"               # names of policies; empty: the driver's own
+: "${SRV_REMOTE:=}" ; : "${SRV_USERS:=}"   # Cygnet only: more lines of [remote] and [users], separated by ;
+: "${SRV_DEVICES:=}"              # sessions that a user may have at the same time
+: "${SRV_PPP_AUTH:=mschap-v2}"    # how a user proves who they are inside L2TP: mschap-v2, chap, pap
+: "${GROUP:=iopgroup}"            # XAuth: the name of the group whose key PSK is
+: "${AGGRESSIVE:=no}"             # XAuth: aggressive mode
+: "${LAYER:=/var/cache/cygnet-interop/libreswan}"   # libreswan, see install-packages.sh
 : "${CA_KEY:=ecdsa}" ; : "${SERVER_KEY:=ecdsa}" ; : "${CLIENT_KEY:=ecdsa}"   # ecdsa, rsa2048, rsa3072, rsa4096
 
 # Addresses of the topology, see topology.sh.
@@ -27,8 +34,8 @@
 : "${WAN_GW:=203.0.113.254}"    ; : "${WAN_GW6:=2001:db8:113::fe}"
 : "${CLIENT_GW:=198.51.100.254}" ; : "${CLIENT_GW6:=2001:db8:100::fe}"
 : "${CLIENT_ADDR:=198.51.100.10}" ; : "${CLIENT_ADDR6:=2001:db8:100::10}"
-: "${NAT1_ADDR:=198.51.100.51}"   # a NAT router, outside
-: "${HOME_NET:=192.168.1}"        # the first three numbers of the network behind it
+: "${NAT1_ADDR:=198.51.100.51}" ; : "${NAT2_ADDR:=198.51.100.52}"   # NAT routers, outside
+: "${HOME_NET:=192.168.1}"        # the first three numbers of the network behind each
 : "${WAN_MTU:=1500}"
 : "${LAN_NET:=10.77.0.0/24}"  ; : "${LAN_GW:=10.77.0.1}"  ; : "${LAN_HOST:=10.77.0.10}"
 : "${LAN_NET2:=10.78.0.0/24}" ; : "${LAN_GW2:=10.78.0.1}" ; : "${LAN_HOST2:=10.78.0.10}"
@@ -40,5 +47,6 @@
 
 # Names of what goes into parameters.env.
 LAB_PARAMETERS='PREFIX|TIME_LIMIT|GUEST_MEMORY|SERVER|CYGNET|AUTH|ROLE|RECIPE|OUT|SERVER_[A-Z0-9]*|CLIENT[A-Z0-9_]*|PSK'
-LAB_PARAMETERS+='|USER[12]|PASS[12]|POOL[A-Z0-9_]*|DNS[12]|SRV_[A-Z0-9_]*|CA_KEY|WAN_[A-Z0-9]*|NAT|NAT1_ADDR|NAT_FLAGS'
-LAB_PARAMETERS+='|HOME_NET|LAN_[A-Z0-9]*|WEB_[A-Z]*|IPERF_SECONDS|MARK|STACK|FAMILY|TRIALS|IKE|ESP|[A-Z]*_REKEY|NCLIENTS'
+LAB_PARAMETERS+='|USER[12]|PASS[12]|POOL[A-Z0-9_]*|DNS[12]|SRV_[A-Z0-9_]*|CA_KEY|WAN_[A-Z0-9]*|NAT|NAT[12]_ADDR|NAT_FLAGS'
+LAB_PARAMETERS+='|HOME_NET|LAN_[A-Z0-9]*|WEB_[A-Z]*|IPERF_SECONDS|MARK|STACK|FAMILY|TRIALS|IKE|ESP|[A-Z]*_REKEY|NCLIENTS|IMPL|PPP_[A-Z]*|L2TP_[A-Z]*'
+LAB_PARAMETERS+='|GROUP|AGGRESSIVE|MODE|WIRE|NAT_TRAVERSAL'

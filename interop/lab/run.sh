@@ -68,6 +68,15 @@ must() { check "$@" || exit 1; }
 # not COMMAND...: succeeds when the command fails.
 not() { ! "$@"; }
 
+# prints PATTERN COMMAND...: what it prints matches.
+prints() {
+  local pattern=$1 output
+  shift
+  output=$("$@" 2>&1)
+  echo "$output"
+  grep -qE "$pattern" <<<"$output"
+}
+
 need() {
   local command
   for command; do

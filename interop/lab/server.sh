@@ -55,6 +55,18 @@ server_farewell() {
   server_stop
 }
 
+# explained WHO PATTERN...: the newest explanation about WHO matches each pattern.
+explained() {
+  local who=$1 pattern
+  shift
+  srv_explains || { info "$SERVER does not explain"; return 0; }
+  srv_explain "$who" >"$OUT/explain.txt" 2>&1
+  cat "$OUT/explain.txt" >>"$OUT/explanations.txt"
+  for pattern; do
+    check "explain $who: $pattern" grep -qE "$pattern" "$OUT/explain.txt"
+  done
+}
+
 # footprint: interfaces, routes, rules and nftables of node srv, as the kernel tells. Of a guest nothing: it ends anyway.
 footprint() {
   [ "$srv_kind" != guest ] || return 0

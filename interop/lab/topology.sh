@@ -3,11 +3,11 @@
 #                       wan: bridge and router, 203.0.113.254 / 198.51.100.254 / 192.0.2.254
 #   srv 203.0.113.1 ----+---- c1 198.51.100.10                  (direct client)
 #   |                   +---- nat1 198.51.100.51 -- home1 192.168.1.0/24 -- c1 .10
-#   lan0 10.77.0.0/24   +---- web 192.0.2.10                    (a host of the internet, on demand)
-#   |    10.78.0.0/24
+#   lan0 10.77.0.0/24   +---- nat2 198.51.100.52 -- home2 192.168.1.0/24      (on demand)
+#   |    10.78.0.0/24   +---- web 192.0.2.10                    (a host of the internet, on demand)
 #   lan 10.77.0.10, 10.78.0.10
 #
-# IPv6 everywhere but behind the NAT router and at `web`. Captures: wan.pcap at the server's WAN port, lan.pcap at the LAN host.
+# IPv6 everywhere but behind the NAT routers and at `web`. Captures: wan.pcap at the server's WAN port, lan.pcap at the LAN host.
 
 # topology: declares wan, srv, lan0 and lan. Then declare the clients, then call topology_start CLIENT...
 topology() {
@@ -42,15 +42,16 @@ topology_start() {
   capture lan lan0 lan-eth0
 }
 
-# nat_router: nat1 with the network home1 behind it.
+# nat_router [NUMBER]: nat1 with the network home1 behind it; every home has the same addresses.
 nat_router() {
-  segment home1
-  node nat1 bare
-  nic nat1 eth0 wan "$NAT1_ADDR/24" "$CLIENT_GW" "$WAN_MTU"
-  nic nat1 eth1 home1 "$HOME_NET.1/24"
-  node_start nat1
-  ns nat1 sysctl -qw net.ipv4.ip_forward=1
-  ns nat1 nft -f - <<RULES || die "translation in nat1"
+  local router=nat${1:-1} home=home${1:-1} outer=NAT${1:-1}_ADDR
+  segment "$home"
+  node "$router" bare
+  nic "$router" eth0 wan "${!outer}/24" "$CLIENT_GW" "$WAN_MTU"
+  nic "$router" eth1 "$home" "$HOME_NET.1/24"
+  node_start "$router"
+  ns "$router" sysctl -qw net.ipv4.ip_forward=1
+  ns "$router" nft -f - <<RULES || die "translation in $router"
 table ip nat {
   chain post {
     type nat hook postrouting priority 100

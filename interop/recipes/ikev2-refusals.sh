@@ -24,18 +24,6 @@ refused() {
   check "$text: no SA" not grep -q INSTALLED "$OUT/c1/sas.txt"
 }
 
-# explained WHO PATTERN...: the newest explanation about WHO matches each pattern.
-explained() {
-  local who=$1 pattern
-  shift
-  srv_explains || { info "$SERVER does not explain"; return 0; }
-  srv_explain "$who" >"$OUT/explain.txt" 2>&1
-  cat "$OUT/explain.txt" >>"$OUT/explanations.txt"
-  for pattern; do
-    check "explain $who: $pattern" grep -qE "$pattern" "$OUT/explain.txt"
-  done
-}
-
 step "topology"
 topology
 for number in 1 2; do

@@ -2,6 +2,8 @@
 # Its configuration, secrets and state are in OUT/srv. The control socket is in SOCKETS: a socket has a short name.
 
 srv_kind=bare srv_forwards=yes
+# IKEv1 peers are asked for UDP encapsulation also where there is no NAT.
+case $ROLE in l2tp | both | xauth) srv_wire=udp ;; esac
 
 srv_start() {
   [ -x "$CYGNET" ] || die "there is no $CYGNET; build it with: cargo build --release -p cygnet-server"
@@ -39,6 +41,18 @@ srv_idle() {
   cygnet status --json | python3 -c 'import json, sys; sys.exit(len(json.load(sys.stdin)["sessions"]) != 0)'
 }
 
+# srv_has_session USER ADDRESS VIA: a session of that user, from that address, by that protocol (ikev2, l2tp, xauth).
+srv_has_session() {
+  cygnet status --json | python3 -c '
+import json, sys
+user, address, via = sys.argv[1:]
+sessions = json.load(sys.stdin)["sessions"]
+print(json.dumps(sessions))
+sys.exit(not any(s["user"] == user and s["from"].startswith(address + ":") and s["via"] == via for s in sessions))' "$@"
+}
+
+srv_sessions() { cygnet status --json | python3 -c 'import json, sys; print(len(json.load(sys.stdin)["sessions"]))'; }
+
 srv_explains() { true; }
 srv_explain()  { cygnet explain "$1" --limit 1; }
 
@@ -70,7 +84,32 @@ cygnet_config() {
   echo "client_to_client = $([ "$SRV_CLIENT_TO_CLIENT" = yes ] && echo true || echo false)"
   [ "$SRV_ROUTES" = all ] || echo "routes = $(quoted "${networks[@]}")"
   [ -z "$SRV_ESP" ] || echo "esp = $(quoted ${SRV_ESP//,/ })"
+  [ -z "$SRV_POLICY" ] || echo "policy = $(quoted ${SRV_POLICY//,/ })"
+  cygnet_protocols
   cygnet_logins
+  [ -z "$SRV_REMOTE" ] || tr ';' '\n' <<<"$SRV_REMOTE"
+  cygnet_groups
+  cygnet_users
+}
+
+# What the clients of the run speak.
+cygnet_protocols() {
+  case $ROLE in
+    l2tp) echo 'protocols = ["l2tp"]' ;;
+    both) echo 'protocols = ["l2tp", "ikev2"]' ;;
+    xauth) echo 'protocols = ["xauth"]' ;;
+  esac
+  case $ROLE in l2tp | both) echo "ppp_auth = $(quoted "$(cygnet_ppp_auth)")" ;; esac
+  if [ "$AGGRESSIVE" = yes ]; then echo 'aggressive = true'; fi
+}
+
+cygnet_ppp_auth() {
+  case $SRV_PPP_AUTH in
+    mschap-v2) echo mschapv2 ;;
+    chap) echo chap-md5 ;;
+    pap) echo pap ;;
+    *) die "SRV_PPP_AUTH=$SRV_PPP_AUTH" ;;
+  esac
 }
 
 # Where state is: rows run side by side.
@@ -87,18 +126,28 @@ level = "info,cygnet_ike=debug,cygnet_server=debug"
 CONF
 }
 
-# Keys of [remote] for the AUTH of the run, then the users.
+# Keys of [remote] for the AUTH of the run. Aggressive mode is for the group alone.
 cygnet_logins() {
-  case $AUTH in
-    psk)
-      echo 'psk = "file:psk"'
-      return
-      ;;
-    cert) echo 'ca = "../pki/ca.pem"' ;;
-  esac
+  if [ "$AUTH" = psk ] || [ "$ROLE" = both ]; then
+    [ "$AGGRESSIVE" = yes ] || echo 'psk = "file:psk"'
+  fi
+  [ "$AUTH" != cert ] || echo 'ca = "../pki/ca.pem"'
+  [ "$AUTH" != psk ] || return 0
   echo 'cert = "../pki/server.pem"'
   echo 'key = "../pki/server.key"'
-  if [[ $AUTH == eap-* ]]; then
-    printf '\n[users]\n%s = "%s"\n%s = "%s"\n' "$USER1" "$PASS1" "$USER2" "$PASS2"
-  fi
+}
+
+cygnet_groups() {
+  [ "$AGGRESSIVE" = yes ] || return 0
+  printf '\n[psk]\n"keyid:%s" = "file:psk"\n' "$GROUP"
+}
+
+# Who has a password; SRV_USERS: more lines of that table, separated by ;
+cygnet_users() {
+  local devices=
+  [ "$ROLE" != roadwarrior ] || [[ $AUTH == eap-* ]] || return 0
+  [ -z "$SRV_DEVICES" ] || devices=", devices = $SRV_DEVICES"
+  printf '\n[users]\n'
+  printf '%s = { password = "%s"%s }\n' "$USER1" "$PASS1" "$devices" "$USER2" "$PASS2" "$devices"
+  [ -z "$SRV_USERS" ] || tr ';' '\n' <<<"$SRV_USERS"
 }

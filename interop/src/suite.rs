@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn filters_match_parts_of_names() {
         let rows = load(interop()).expect("valid");
-        let chosen = select(rows.clone(), &["uml-esn".into(), "probe".into()], None);
+        let chosen = select(rows.clone(), &["uml-esn".into(), "probe-v2".into()], None);
         assert_eq!(names(&chosen), ["probe-v2", "ikev2-uml-esn"]);
         let guests = select(rows.clone(), &[], Some(Group::Guest));
         assert!(!guests.is_empty() && guests.iter().all(|row| row.group == Group::Guest));

@@ -19,8 +19,8 @@ use cygnet_ike::crypto::secret::Secret;
 use cygnet_ike::identity::Identity;
 use cygnet_ike::psk::{PskSelector, PskTable};
 use cygnet_ike::testing::{Client, ClientChild, ClientConfig, End, LinkQuality, Pair, Task};
-use cygnet_ike::{ChildSa, Config, Path, UnixTime};
-use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Started};
+use cygnet_ike::{ChildMode, ChildSa, Config, Path, UnixTime};
+use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Started, ToControl};
 use cygnet_server::dataplane::{DataPlane, SaPair};
 use cygnet_server::io::clock::Clock;
 use cygnet_server::net::link::{InterfaceName, Netlink, TunSettings};
@@ -76,7 +76,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         let wait = client.poll_timeout().map_or(LONG, |due| due.saturating_duration_since(clock.now()));
         tokio::select! {
-            Some(datagram) = started.datagrams.recv() => client.handle_datagram(clock.now(), &datagram.message),
+            Some(ToControl::Ike(datagram)) = started.datagrams.recv() => client.handle_datagram(clock.now(), &datagram.message),
             _ = terminated.recv() => client.enqueue(clock.now(), Task::Close),
             () = tokio::time::sleep(wait) => client.handle_timeout(clock.now()),
         }
@@ -118,6 +118,7 @@ fn rehearse(seed: u64) -> Option<u32> {
 /// Lets the data plane carry the packets of a Child SA.
 fn carry(started: &mut Started, child: ClientChild, path: Path) -> Result<(), Box<dyn Error>> {
     let child = ChildSa {
+        mode: ChildMode::Tunnel,
         inbound_spi: child.inbound,
         outbound_spi: child.outbound,
         suite: child.suite,

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{SaError, SaKeys, check};
 use crate::drop_reason::DropReason;
 use crate::packet::{Header, Trailer};
-use crate::suite::{ESP_HEADER_LEN, Spi, Suite};
+use crate::suite::{ESP_HEADER_LEN, Spi, Suite, Transform};
 use crate::transform::{LANES, Sealer, SequenceInput};
 
 /// Last sequence number of an SA without ESN, RFC 4303 section 3.3.3: the counter must not cycle.
@@ -27,6 +27,10 @@ const SOFT_LIMIT: u64 = 1 << 31;
 /// bound of 2^64 blocks that limits AES-CBC.
 const SOFT_LIMIT_ESN: u64 = 1 << 40;
 
+/// Default soft limit of a cipher with blocks of 64 bits, in packets. Packets of 1.5 kB make about 2^31.5 blocks, where the
+/// birthday bound of 2^32 blocks (RFC 8221 section 5) is near.
+const SOFT_LIMIT_SMALL_BLOCKS: u64 = 1 << 24;
+
 /// What an [`OutboundSa`] is made of.
 pub struct OutboundConfig {
     /// SPI that the peer chose for its inbound SA.
@@ -36,7 +40,7 @@ pub struct OutboundConfig {
     /// Keys of this direction.
     pub keys: SaKeys,
     /// After this many packets [`SequenceRange::crossed_soft_limit`] tells, once, that a rekey is due. `None` takes 2^31,
-    /// or 2^40 with ESN.
+    /// or 2^40 with ESN, or 2^24 with 3DES.
     pub soft_limit: Option<u64>,
 }
 
@@ -97,7 +101,7 @@ pub struct Segment {
     pub offset: usize,
     /// Length of the plaintext in octets.
     pub payload_len: usize,
-    /// 4 for IPv4, 41 for IPv6, 59 for a dummy packet.
+    /// 4 for IPv4, 41 for IPv6, 17 for UDP in transport mode, 59 for a dummy packet.
     pub next_header: u8,
 }
 
@@ -119,6 +123,8 @@ impl OutboundSa {
         check(spi, suite.transform, &keys)?;
         let (last, default_soft) =
             if suite.esn { (LAST_SEQUENCE_ESN, SOFT_LIMIT_ESN) } else { (LAST_SEQUENCE, SOFT_LIMIT) };
+        let small_blocks = matches!(suite.transform, Transform::TripleDesCbc(_));
+        let default_soft = if small_blocks { SOFT_LIMIT_SMALL_BLOCKS } else { default_soft };
         Ok(Self {
             spi,
             suite,

@@ -31,10 +31,11 @@ enum MacKey {
 
 impl Mac {
     pub(super) fn new(integ: Integ, key: &[u8]) -> Self {
-        let paired = if integ == Integ::HmacSha256_128 { PairedHmac::new(key) } else { None };
+        let is_sha256 = matches!(integ, Integ::HmacSha256_128 | Integ::HmacSha256_96);
+        let paired = if is_sha256 { PairedHmac::new(key) } else { None };
         let key = match integ {
             Integ::HmacSha1_96 => MacKey::Sha1(Hmac::new_from_slice(key).expect("HMAC takes keys of any length")),
-            Integ::HmacSha256_128 => MacKey::Sha2(Key::new(HMAC_SHA256, key)),
+            Integ::HmacSha256_128 | Integ::HmacSha256_96 => MacKey::Sha2(Key::new(HMAC_SHA256, key)),
             Integ::HmacSha384_192 => MacKey::Sha2(Key::new(HMAC_SHA384, key)),
             Integ::HmacSha512_256 => MacKey::Sha2(Key::new(HMAC_SHA512, key)),
         };
@@ -166,6 +167,7 @@ mod tests {
                 assert_appends(Integ::HmacSha1_96, &key[..20], &data, hidden, sha1.as_ref());
                 let sha256 = slow_code::<Sha256>(&key[..32], &all);
                 assert_appends(Integ::HmacSha256_128, &key[..32], &data, hidden, &sha256);
+                assert_appends(Integ::HmacSha256_96, &key[..32], &data, hidden, &sha256);
                 let sha384 = slow_code::<Sha384>(&key[..48], &all);
                 assert_appends(Integ::HmacSha384_192, &key[..48], &data, hidden, &sha384);
                 let sha512 = slow_code::<Sha512>(&key, &all);

@@ -53,14 +53,28 @@ impl ChosenIke {
     /// The SA payload of the answer; `spi` is ours when an IKE SA is rekeyed.
     #[must_use]
     pub fn reply(&self, spi: Option<IkeSpi>) -> SecurityAssociation {
-        let IkeSuite { encr, integ, prf, group } = self.suite;
-        let mut transforms = vec![encr_transform(encr), Transform::Prf(prf.id())];
-        transforms.extend(integ.map(|integ| Transform::Integ(integ.id())));
-        transforms.push(Transform::Group(group.id()));
-        let spi = spi.map_or(Spi::EMPTY, Spi::from);
-        let proposal = Proposal { number: self.number, protocol: ProtocolId::IKE, spi, transforms };
-        SecurityAssociation { proposals: vec![proposal] }
+        ike_sa(&self.suite, self.number, spi.map_or(Spi::EMPTY, Spi::from))
     }
+}
+
+/// The SA payload that offers exactly one suite for an IKE SA.
+#[must_use]
+pub fn ike_offer(suite: &IkeSuite, spi: Spi) -> SecurityAssociation {
+    ike_sa(suite, 1, spi)
+}
+
+/// The SA payload that offers exactly one suite for a Child SA with our inbound SPI.
+#[must_use]
+pub fn child_offer(suite: &ChildSuite, group: Option<Group>, spi: EspSpi) -> SecurityAssociation {
+    ChosenChild { suite: *suite, group, spi, number: 1, names_esn: true }.reply(spi)
+}
+
+fn ike_sa(suite: &IkeSuite, number: u8, spi: Spi) -> SecurityAssociation {
+    let IkeSuite { encr, integ, prf, group } = *suite;
+    let mut transforms = vec![encr_transform(encr), Transform::Prf(prf.id())];
+    transforms.extend(integ.map(|integ| Transform::Integ(integ.id())));
+    transforms.push(Transform::Group(group.id()));
+    SecurityAssociation { proposals: vec![Proposal { number, protocol: ProtocolId::IKE, spi, transforms }] }
 }
 
 impl ChosenChild {

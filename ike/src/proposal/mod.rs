@@ -11,7 +11,9 @@ mod notation;
 mod suite;
 mod v1;
 
-pub use choose::{ChildKeyExchange, ChosenChild, ChosenIke, Mismatch, choose_child, choose_ike};
+pub use choose::{
+    ChildKeyExchange, ChosenChild, ChosenIke, Mismatch, child_offer, choose_child, choose_ike, ike_offer,
+};
 pub use notation::NotationError;
 pub(crate) use notation::{encr_name, group_name, prf_name};
 pub use suite::{ChildOffer, IkeOffer, IkeSuite};

@@ -220,7 +220,7 @@ mod tests {
         let offer = ike("aes128-aes256-sha256-sha1-modp2048-x25519").expect("valid");
         assert_eq!(offer.prfs, [Prf::HmacSha256, Prf::HmacSha1]);
         assert_eq!(offer.groups, [Group::Modp2048, Group::Curve25519]);
-        assert_eq!(offer.to_string(), "aes128-aes256-sha256-sha1-prfsha256-prfsha1-modp2048-x25519");
+        assert_eq!(offer.to_string(), "aes128, aes256; sha256, sha1; prfsha256, prfsha1; modp2048, x25519");
     }
 
     #[test]

@@ -70,20 +70,32 @@ impl fmt::Display for crate::child_sa::ChildSuite {
     }
 }
 
+/// The algorithms of each kind, separated by commas; the kinds by semicolons.
 impl fmt::Display for IkeOffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.encrs.iter().map(|encr| notation::encr_name(*encr));
-        let names = names.chain(self.integs.iter().map(|integ| notation::integ_name(*integ)));
-        let names = names.chain(self.prfs.iter().map(|prf| notation::prf_name(*prf)));
-        let names = names.chain(self.groups.iter().map(|group| notation::group_name(*group)));
-        f.write_str(&names.collect::<Vec<_>>().join("-"))
+        let prfs = list(self.prfs.iter().map(|prf| notation::prf_name(*prf)));
+        let groups = list(self.groups.iter().map(|group| notation::group_name(*group)));
+        let kinds = [encrs(&self.encrs), integs(&self.integs), prfs, groups];
+        f.write_str(&kinds.into_iter().filter(|kind| !kind.is_empty()).collect::<Vec<_>>().join("; "))
     }
 }
 
+/// The algorithms of each kind, separated by commas; the kinds by semicolons.
 impl fmt::Display for ChildOffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.encrs.iter().map(|encr| notation::encr_name(*encr));
-        let names = names.chain(self.integs.iter().map(|integ| notation::integ_name(*integ)));
-        f.write_str(&names.collect::<Vec<_>>().join("-"))
+        let kinds = [encrs(&self.encrs), integs(&self.integs)];
+        f.write_str(&kinds.into_iter().filter(|kind| !kind.is_empty()).collect::<Vec<_>>().join("; "))
     }
+}
+
+fn encrs(encrs: &[Encr]) -> String {
+    list(encrs.iter().map(|encr| notation::encr_name(*encr)))
+}
+
+fn integs(integs: &[Integ]) -> String {
+    list(integs.iter().map(|integ| notation::integ_name(*integ)))
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
 }

@@ -1,4 +1,4 @@
-//! The initiator's half of one IKE SA, written apart from the responder's so that each checks the other.
+//! The client's half of one IKE SA, written apart from the responder's so that each checks the other.
 
 use std::time::Instant;
 
@@ -16,6 +16,8 @@ use crate::wire::num::{ExchangeType, PayloadType};
 use crate::wire::v2::{ChainBuilder, Sealed};
 
 pub(super) struct ClientSa {
+    /// The server has asked for it, by rekeying.
+    is_responder: bool,
     pub(super) spis: SpiPair,
     pub(super) suite: IkeSuite,
     pub(super) derive: Secret,
@@ -40,6 +42,7 @@ pub(super) struct Opened {
 impl ClientSa {
     pub(super) fn new(spis: SpiPair, suite: IkeSuite, keys: SaKeys, fragmentation: bool, next_request: u32) -> Self {
         Self {
+            is_responder: false,
             spis,
             suite,
             derive: keys.derive,
@@ -51,6 +54,12 @@ impl ClientSa {
             last_answer: Vec::new(),
             reassembly: None,
         }
+    }
+
+    /// The half of the side that was asked.
+    pub(super) fn responder(spis: SpiPair, suite: IkeSuite, keys: SaKeys, fragmentation: bool) -> Self {
+        let turned = SaKeys { derive: keys.derive, from_initiator: keys.from_responder, from_responder: keys.from_initiator };
+        Self { is_responder: true, ..Self::new(spis, suite, turned, fragmentation, 0) }
     }
 
     /// Builds the next request and gives back its message ID.
@@ -66,9 +75,15 @@ impl ClientSa {
     }
 
     /// Answers the request `id`, or repeats the last answer.
-    pub(super) fn answer(&mut self, id: u32, chain: ChainBuilder, random: &mut dyn Random) -> Vec<Bytes> {
+    pub(super) fn answer(
+        &mut self,
+        exchange: ExchangeType,
+        id: u32,
+        chain: ChainBuilder,
+        random: &mut dyn Random,
+    ) -> Vec<Bytes> {
         if id == self.next_peer_request {
-            self.last_answer = self.message(ExchangeType::INFORMATIONAL, id, true, chain, random);
+            self.last_answer = self.message(exchange, id, true, chain, random);
             self.next_peer_request += 1;
         }
         if id + 1 == self.next_peer_request { self.last_answer.clone() } else { Vec::new() }
@@ -93,7 +108,7 @@ impl ClientSa {
             next_payload: None,
             version: Version::V2,
             exchange,
-            flags: Flags { initiator: true, version: false, response },
+            flags: Flags { initiator: !self.is_responder, version: false, response },
             message_id,
         };
         let (first, chain) = chain.finish().expect("tests send short messages");
@@ -102,7 +117,7 @@ impl ClientSa {
 
     /// Opens a message for this SA; `None` if it is not authentic or not complete yet.
     pub(super) fn open(&mut self, now: Instant, header: &Header, message: &[u8]) -> Option<Opened> {
-        if header.flags.initiator || header.initiator_spi != self.spis.initiator {
+        if header.flags.initiator != self.is_responder || header.initiator_spi != self.spis.initiator {
             return None;
         }
         let sealed = Sealed::find(header, message).ok()??;

@@ -67,7 +67,6 @@ pub(crate) fn accepts(config: &Config, v1: &V1Config, auth: IsakmpAuth) -> Resul
         _ if is_xauth && !v1.xauth => Err("XAUTH is switched off"),
         _ if !is_xauth && !v1.l2tp => Err("L2TP is switched off"),
         None if config.psks.is_empty() => Err("there is no pre-shared key"),
-        None => Ok(()),
         Some(_) if credential.is_none() => Err("the gateway has no certificate"),
         Some(_) if credential.as_ref().and_then(Credential::isakmp_method) != method => {
             Err("the key of the gateway's certificate is of another kind")
@@ -75,7 +74,7 @@ pub(crate) fn accepts(config: &Config, v1: &V1Config, auth: IsakmpAuth) -> Resul
         Some(_) if authorities.is_none() && auth != IsakmpAuth::HYBRID_INIT_RSA => {
             Err("no certificates of clients are accepted")
         }
-        Some(_) => Ok(()),
+        None | Some(_) => Ok(()),
     }
 }
 
@@ -115,8 +114,8 @@ fn psk(
         if !is_key_of(ctx.config, claim.identity.as_ref(), psk) {
             return Err(RefusalReason::WrongPsk);
         }
-        let (chain, hash) = own_identification(ctx.config, proof, &keys, path);
-        let chain = with_proof(chain, &[], &Payload::Hash(Hash(hash.expose())));
+        let (own, hash) = own_identification(ctx.config, proof, &keys, path);
+        let chain = with_proof(&own, &[], &Payload::Hash(Hash(hash.expose())));
         return Ok(claim.authenticated(proof, AuthenticatedBy::Psk, keys, (&next_iv, chain)));
     }
     Err(if tried { RefusalReason::WrongPsk } else { RefusalReason::NoPsk })
@@ -152,11 +151,11 @@ fn signed(
         verify(ctx, proof, &keys, &claim, &payloads)?;
     }
     let credential = config.credential.as_ref().ok_or(RefusalReason::NoServerCertificate)?;
-    let (chain, hash) = own_identification(config, proof, &keys, path);
+    let (own, hash) = own_identification(config, proof, &keys, path);
     let signature = credential
         .sign_hash(hash.expose(), &mut *ctx.shared.random)
         .map_err(|error| RefusalReason::NoSignatureScheme { problem: error.to_string() })?;
-    let chain = with_proof(chain, credential.chain(), &Payload::Signature(Signature(&signature)));
+    let chain = with_proof(&own, credential.chain(), &Payload::Signature(Signature(&signature)));
     Ok(claim.authenticated(proof, AuthenticatedBy::Certificate, keys, (&next_iv, chain)))
 }
 
@@ -257,8 +256,8 @@ fn own_identification(config: &Config, proof: &Proof<'_>, keys: &Keys, path: Pat
 }
 
 /// The payloads of the sixth message.
-fn with_proof(identity: Identity, certificates: &[Vec<u8>], proof: &Payload<'_>) -> Chain {
-    let (id_type, data) = own_id(&identity);
+fn with_proof(identity: &Identity, certificates: &[Vec<u8>], proof: &Payload<'_>) -> Chain {
+    let (id_type, data) = own_id(identity);
     let mut chain = ChainBuilder::new();
     chain.push(&Payload::Identification(Identification::new(id_type, &data)));
     for data in certificates {
@@ -268,12 +267,13 @@ fn with_proof(identity: Identity, certificates: &[Vec<u8>], proof: &Payload<'_>)
     chain.finish().expect("our certificates are bounded")
 }
 
-/// Who we are to a client. Nobody asks for a name in IKEv1, and clients with a pre-shared key expect the address that they
-/// use, if anything, so a host name is for certificates only.
+/// Who we are to a client. Nobody asks for a name in IKEv1. L2TP clients with a pre-shared key expect the address that they
+/// use, if anything; those with XAUTH are told our name, as those with certificates.
 pub(crate) fn own_identity(config: &Config, auth: IsakmpAuth, path: Path) -> Identity {
     match (&config.identity, &config.credential) {
         (Identity::Ipv4(_) | Identity::Ipv6(_), _) if is_psk(auth) => config.identity.clone(),
-        _ if is_psk(auth) => Identity::from(path.local.ip().to_canonical()),
+        _ if auth == IsakmpAuth::PRE_SHARED_KEY => Identity::from(path.local.ip().to_canonical()),
+        _ if is_psk(auth) => config.identity.clone(),
         (identity, Some(credential)) if !credential.speaks_for(identity) => {
             Identity::DerAsn1Dn(credential.certificate().subject().to_vec())
         }

@@ -17,7 +17,7 @@ use crate::wire::v1::num::{
     EncapsulationMode, EspTransformId, IpsecAttr, IpsecAuth, IsakmpAttr, IsakmpAuth, IsakmpEncr, IsakmpHash,
     IsakmpTransformId, LifeType, ProtocolId,
 };
-use crate::wire::v1::{Attributes, Proposal, SecurityAssociation, Transform};
+use crate::wire::v1::{Attribute, Attributes, Proposal, SecurityAssociation, Transform};
 
 use super::keys::Suite;
 
@@ -116,7 +116,7 @@ struct Phase1Offer {
 
 impl Phase1Offer {
     fn read(attributes: &Attributes<'_>) -> Self {
-        let number = |kind: IsakmpAttr| attributes.find(kind.0).and_then(|attribute| attribute.number_u16());
+        let number = |kind: IsakmpAttr| attributes.find(kind.0).and_then(Attribute::number_u16);
         let known = |kind: &IsakmpAttr| {
             matches!(
                 *kind,
@@ -295,7 +295,7 @@ struct Phase2Offer {
 impl Phase2Offer {
     fn read(transform: &Transform<'_>) -> Self {
         let attributes = &transform.attributes;
-        let number = |kind: IpsecAttr| attributes.find(kind.0).and_then(|attribute| attribute.number_u16());
+        let number = |kind: IpsecAttr| attributes.find(kind.0).and_then(Attribute::number_u16);
         Self {
             id: EspTransformId(transform.id),
             key_bits: number(IpsecAttr::KEY_LENGTH),
@@ -363,7 +363,7 @@ impl Phase2Offer {
                 let group = group(id).ok_or_else(|| format!("group {} is never accepted", id.0))?;
                 let listed = rules.policy.child().iter().any(|offer| offer.groups.contains(&group));
                 let is_old = matches!(group, Group::Modp1024 | Group::Modp1536);
-                let is_allowed = rules.legacy || (listed && !(is_old && !rules.policy.names().is_empty()));
+                let is_allowed = rules.legacy || (listed && (!is_old || rules.policy.names().is_empty()));
                 let problem = || format!("{} is not in the policy", proposal::group_name(group));
                 is_allowed.then_some(Some(group)).ok_or_else(problem)
             }
@@ -424,4 +424,153 @@ fn short(name: &str) -> String {
     let name = ["esp_", "hmac-"].iter().fold(name.as_str(), |name, prefix| name.strip_prefix(prefix).unwrap_or(name));
     let name = name.strip_suffix("-cbc").unwrap_or(name);
     name.strip_prefix("sha2-").map_or_else(|| name.to_owned(), |bits| format!("sha{bits}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Encryption, key length, hash and group of a transform of phase 1.
+    type Isakmp = (u16, Option<u16>, u16, u16);
+
+    fn isakmp(list: &[Isakmp]) -> SecurityAssociation<'static> {
+        let transforms = list.iter().zip(1..).map(|((encr, bits, hash, group), number)| {
+            let mut attributes = vec![Attribute::short(1, *encr)];
+            attributes.extend(bits.map(|bits| Attribute::short(14, bits)));
+            attributes.extend([Attribute::short(2, *hash), Attribute::short(4, *group), Attribute::short(3, 1)]);
+            attributes.extend([Attribute::short(11, 1), Attribute::long(12, 28_800_u32.to_be_bytes().to_vec())]);
+            Transform { number, id: 1, attributes: Attributes::new(attributes) }
+        });
+        let transforms = transforms.collect();
+        let proposal = Proposal { number: 1, protocol: ProtocolId::ISAKMP, spi: (&[]).into(), transforms };
+        SecurityAssociation { proposals: vec![proposal] }
+    }
+
+    /// Transform, key length, authentication and encapsulation mode of phase 2.
+    type Esp = (u8, Option<u16>, Option<u16>, u16);
+
+    fn esp(list: &[Esp]) -> SecurityAssociation<'static> {
+        let transforms = list.iter().zip(1..).map(|((id, bits, auth, mode), number)| {
+            let mut attributes = vec![Attribute::short(1, 1), Attribute::short(2, 3600), Attribute::short(4, *mode)];
+            attributes.extend(auth.map(|auth| Attribute::short(5, auth)));
+            attributes.extend(bits.map(|bits| Attribute::short(6, bits)));
+            Transform { number, id: *id, attributes: Attributes::new(attributes) }
+        });
+        let transforms = transforms.collect();
+        let proposal = Proposal { number: 1, protocol: ProtocolId::ESP, spi: vec![1, 2, 3, 4].into(), transforms };
+        SecurityAssociation { proposals: vec![proposal] }
+    }
+
+    fn chosen1(policy: &Policy, legacy: bool, list: &[Isakmp]) -> Result<String, Vec<String>> {
+        match phase1(Rules::new(policy, legacy), |_| Ok(()), &isakmp(list)) {
+            Ok(choice) => Ok(choice.suite.to_string()),
+            Err(mismatch) => Err(mismatch.refused.into_iter().map(|refused| refused.problem).collect()),
+        }
+    }
+
+    fn chosen2(policy: &Policy, legacy: bool, list: &[Esp]) -> Result<u8, Vec<String>> {
+        match phase2(Rules::new(policy, legacy), ChildMode::Transport, false, &esp(list)) {
+            Ok(choice) => Ok(choice.transform.number),
+            Err(mismatch) => Err(mismatch.refused.into_iter().map(|refused| refused.problem).collect()),
+        }
+    }
+
+    #[test]
+    fn phase_1_goes_by_the_order_of_the_client() {
+        let policy = Policy::default();
+        let list = [(5, None, 2, 2), (7, Some(128), 2, 19), (7, Some(256), 4, 20)];
+        assert_eq!(chosen1(&policy, false, &list).as_deref(), Ok("aes128-sha1-ecp256"));
+        assert_eq!(chosen1(&policy, true, &list).as_deref(), Ok("3des-sha1-modp1024"));
+    }
+
+    #[test]
+    fn every_transform_that_is_passed_over_has_a_reason() {
+        let list = [
+            (5, None, 2, 14),
+            (7, Some(256), 2, 2),
+            (7, Some(256), 1, 14),
+            (1, None, 2, 14),
+            (7, Some(256), 2, 1),
+            (7, Some(512), 2, 14),
+        ];
+        let problems = chosen1(&Policy::default(), false, &list).expect_err("all are old");
+        let wanted = [
+            "3des is too weak",
+            "modp1024 is too weak",
+            "md5 is never",
+            "des is never",
+            "group 1 is never",
+            "aes is never",
+        ];
+        for (problem, wanted) in problems.iter().zip(wanted) {
+            assert!(problem.contains(wanted), "{problem}: {wanted}");
+        }
+        assert_eq!(problems.len(), 6);
+    }
+
+    #[test]
+    fn a_list_of_the_operator_decides_alone() {
+        let policy = Policy::default().with_ike(&["aes256-sha256-ecp384", "aes128-sha1-modp1024"]).expect("valid");
+        assert_eq!(chosen1(&policy, false, &[(7, Some(256), 4, 20)]).as_deref(), Ok("aes256-sha256-ecp384"));
+        assert_eq!(chosen1(&policy, false, &[(7, Some(128), 2, 2)]).as_deref(), Ok("aes128-sha1-modp1024"));
+        let mixed = chosen1(&policy, false, &[(7, Some(128), 4, 20)]).expect_err("of two lines");
+        assert_eq!(mixed, ["this combination is not in the policy"]);
+        let names = [PolicyName::LegacyWindowsIkev2];
+        assert!(chosen1(&Policy::named(&names), false, &[(7, Some(256), 2, 2)]).is_err(), "that is about IKEv2");
+        assert!(chosen1(&Policy::named(&[PolicyName::LegacyAndroid]), false, &[(7, Some(256), 2, 2)]).is_ok());
+    }
+
+    #[test]
+    fn an_authentication_method_that_is_off_is_named() {
+        let refused =
+            phase1(Rules::new(&Policy::default(), false), |_| Err("it is off"), &isakmp(&[(7, Some(256), 2, 14)]));
+        assert_eq!(refused.err().expect("off").to_string(), "1: aes256-sha1-modp2048 by pre-shared key (it is off)");
+    }
+
+    #[test]
+    fn phase_2_prefers_what_is_better_and_then_the_order_of_the_client() {
+        let policy = Policy::default();
+        let aes256 = (12, Some(256), Some(2), 4);
+        assert_eq!(chosen2(&policy, false, &[aes256, (12, Some(128), Some(5), 4)]), Ok(2), "SHA-2");
+        assert_eq!(chosen2(&policy, false, &[(12, Some(128), Some(7), 4), (12, Some(256), Some(5), 4)]), Ok(1));
+        assert_eq!(chosen2(&policy, false, &[aes256, (20, Some(128), None, 4)]), Ok(2), "AES-GCM");
+        assert_eq!(chosen2(&policy, true, &[(3, None, Some(2), 4), aes256]), Ok(2), "3DES comes last");
+        assert_eq!(chosen2(&policy, false, &[(12, None, Some(2), 2)]), Ok(1), "AES without a size is AES-128");
+    }
+
+    #[test]
+    fn phase_2_never_takes_what_protects_nothing() {
+        let list =
+            [(11, None, Some(2), 4), (2, None, Some(2), 4), (12, Some(256), Some(1), 4), (12, Some(256), None, 4)];
+        assert_eq!(chosen2(&Policy::default(), true, &list).expect_err("none of them").len(), 4);
+        assert!(chosen2(&Policy::default(), false, &[(12, Some(256), Some(2), 1)]).is_err(), "tunnel mode");
+        assert!(chosen2(&Policy::default(), false, &[(3, None, Some(2), 4)]).is_err());
+    }
+
+    #[test]
+    fn only_who_offers_nothing_else_lacks_the_old_algorithms() {
+        let policy = Policy::default().with_ike(&["aes256-sha256-x25519"]).expect("valid");
+        let lacks = |list: &[Isakmp]| {
+            let offered = isakmp(list);
+            Rules::new(&policy, false).lacks_legacy_only(|rules| phase1(rules, |_| Ok(()), &offered).is_ok())
+        };
+        assert!(lacks(&[(7, Some(256), 2, 2), (5, None, 2, 2)]));
+        assert!(!lacks(&[(7, Some(256), 2, 20), (5, None, 2, 2)]), "it is the policy that is narrow");
+        assert!(!lacks(&[(1, None, 1, 1)]), "nothing helps");
+    }
+
+    #[test]
+    fn a_duration_belongs_to_the_type_in_front_of_it() {
+        let both = |first: u16, second: u16| {
+            Attributes::new(vec![
+                Attribute::short(1, first),
+                Attribute::long(2, 250_000_u32.to_be_bytes().to_vec()),
+                Attribute::short(1, second),
+                Attribute::long(2, 3600_u32.to_be_bytes().to_vec()),
+            ])
+        };
+        assert_eq!(seconds(&both(2, 1), (1, 2)), Duration::from_secs(3600));
+        assert_eq!(seconds(&both(1, 2), (1, 2)), Duration::from_secs(250_000));
+        assert_eq!(seconds(&both(2, 2), (1, 2)), DEFAULT_LIFETIME);
+    }
 }

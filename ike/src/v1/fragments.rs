@@ -6,7 +6,7 @@
 //! What we send is cut only if the client has announced that it can put it together, and only if it is long, which means
 //! certificates: Windows accepts fragments nowhere else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -38,6 +38,8 @@ const LIFETIME: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(crate) struct Reassembly {
     messages: BTreeMap<Cookies, Pieces>,
+    /// In the order in which they began.
+    order: BTreeSet<(Instant, Cookies)>,
     bytes: usize,
 }
 
@@ -101,8 +103,11 @@ impl Reassembly {
         if self.messages.get(&cookies).is_some_and(|pieces| pieces.id != part.id) {
             self.forget(cookies);
         }
-        let new = || Pieces { id: part.id, since: now, parts: BTreeMap::new(), last: None };
-        let pieces = self.messages.entry(cookies).or_insert_with(new);
+        let order = &mut self.order;
+        let pieces = self.messages.entry(cookies).or_insert_with(|| {
+            order.insert((now, cookies));
+            Pieces { id: part.id, since: now, parts: BTreeMap::new(), last: None }
+        });
         let beyond = pieces.last.is_some_and(|last| part.number > last)
             || (part.is_last && pieces.parts.keys().next_back().is_some_and(|highest| *highest > part.number));
         if beyond || pieces.parts.contains_key(&part.number) || pieces.len() + part.data.len() > MAX_MESSAGE {
@@ -123,25 +128,24 @@ impl Reassembly {
     /// Drops what was collected for these cookies.
     pub(crate) fn forget(&mut self, cookies: Cookies) {
         if let Some(pieces) = self.messages.remove(&cookies) {
+            self.order.remove(&(pieces.since, cookies));
             self.bytes = self.bytes.saturating_sub(pieces.len());
         }
     }
 
     /// Drops what has waited too long.
     pub(crate) fn expire(&mut self, now: Instant) {
-        let bytes = &mut self.bytes;
-        self.messages.retain(|_, pieces| {
-            let keep = pieces.since + LIFETIME > now;
-            if !keep {
-                *bytes = bytes.saturating_sub(pieces.len());
+        while let Some((since, cookies)) = self.order.first().copied() {
+            if since + LIFETIME > now {
+                break;
             }
-            keep
-        });
+            self.forget(cookies);
+        }
     }
 
     /// When [`Reassembly::expire`] is due.
     pub(crate) fn timeout(&self) -> Option<Instant> {
-        self.messages.values().map(|pieces| pieces.since + LIFETIME).min()
+        self.order.first().map(|(since, _)| *since + LIFETIME)
     }
 }
 
@@ -238,6 +242,6 @@ mod tests {
         }
         assert!(reassembly.bytes <= MAX_BYTES);
         reassembly.expire(now + LIFETIME);
-        assert_eq!((reassembly.bytes, reassembly.messages.len()), (0, 0));
+        assert_eq!((reassembly.bytes, reassembly.messages.len(), reassembly.order.len()), (0, 0, 0));
     }
 }

@@ -505,7 +505,7 @@ impl Responder {
             }
             self.timers.pop_first();
             self.armed.remove(&id);
-            self.with_peer(ctx, id, |peer, ctx| peer.handle_timeout(ctx));
+            self.with_peer(ctx, id, Peer::handle_timeout);
         }
     }
 

@@ -27,6 +27,7 @@ use super::informational::delete;
 use super::keys::Cookies;
 use super::natt::ENCAPSULATION_PORT;
 use super::phase1::Phase1;
+use super::quick_mode::QuickMode;
 
 /// ISAKMP SAs of one client: the newest, and some that it has yet to delete.
 const MAX_PHASE1S: usize = 4;
@@ -409,7 +410,7 @@ impl Peer {
 
     /// When [`Peer::handle_timeout`] is due.
     pub(crate) fn timeout(&self, config: &Config) -> Option<Instant> {
-        let open = self.phase1s.iter().flat_map(|phase1| phase1.quick_modes.iter().map(|open| open.timeout()));
+        let open = self.phase1s.iter().flat_map(|phase1| phase1.quick_modes.iter().map(QuickMode::timeout));
         let expiry = self.phase1s.iter().map(|phase1| phase1.expires);
         let liveness = self.silent_until(config).zip(self.phase1s.last()).map(|(due, phase1)| phase1.dpd.timeout(due));
         let others = [self.children.timeout(), self.childless_deadline(config), self.login_deadline(config), liveness];

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tracing::debug;
 
-use crate::child_sa::{ChildMode, ChildSa, ChildSuite};
+use crate::child_sa::{ChildKeys, ChildMode, ChildSa, ChildSuite};
 use crate::crypto::dh::{Group, KeyPair};
 use crate::crypto::prf::Prf;
 use crate::crypto::secret::Secret;
@@ -14,10 +14,13 @@ use crate::proposal::{ChildKeyExchange, ChosenChild, choose_child};
 use crate::refusal::RefusalReason;
 use crate::wire::EspSpi;
 use crate::wire::num::NotifyType;
-use crate::wire::v2::{ChainBuilder, KeyExchange, Nonce, Notify, Payload, SecurityAssociation, TrafficSelectors};
+use crate::wire::v2::{
+    ChainBuilder, KeyExchange, Nonce, Notify, Payload, SecurityAssociation, TrafficSelector, TrafficSelectors,
+};
 
 use super::init::NONCE_LEN;
 use super::keys::{self, Nonces};
+use super::life::Life;
 use super::request::ChildWish;
 use super::sa::IkeSa;
 use super::{Context, Session};
@@ -30,8 +33,25 @@ pub(crate) struct Child {
     pub(crate) inbound: EspSpi,
     pub(crate) outbound: EspSpi,
     pub(crate) suite: ChildSuite,
+    /// The group of its own key exchange; a rekey uses the same.
+    pub(crate) group: Option<Group>,
+    /// Traffic on our side.
+    pub(crate) local_ts: Vec<TrafficSelector>,
+    /// Traffic on the client's side.
+    pub(crate) remote_ts: Vec<TrafficSelector>,
     /// Set when another took its place: the client will delete it, or we do at that time.
     pub(crate) replaced_until: Option<Instant>,
+    /// Our DELETE is on its way.
+    pub(crate) is_leaving: bool,
+    /// When to rekey it, and when it ends if that fails.
+    pub(crate) life: Life,
+}
+
+impl Child {
+    /// Whether neither side has replaced or deleted it.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.replaced_until.is_none() && !self.is_leaving
+    }
 }
 
 /// What the keys of a Child SA are made of.
@@ -157,21 +177,44 @@ pub(crate) fn make(
     replaces: Option<EspSpi>,
 ) -> Made {
     let inbound = ctx.new_esp_spi(session.id);
-    let child = Child { inbound, outbound: chosen.spi, suite: chosen.suite, replaced_until: None };
-    debug!(session = %session.id, %inbound, outbound = %chosen.spi, suite = %chosen.suite, ?replaces, "Child SA is up");
+    let child = Child {
+        inbound,
+        outbound: chosen.spi,
+        suite: chosen.suite,
+        group: chosen.group,
+        local_ts: narrowed.tsr.clone(),
+        remote_ts: narrowed.tsi.clone(),
+        replaced_until: None,
+        is_leaving: false,
+        life: Life::begin(ctx, ctx.config.timing.child_lifetime),
+    };
+    let keys = keys::child(terms.prf, terms.derive, &chosen.suite, terms.shared, &terms.nonces);
+    bring_up(session, ctx, &child, keys, replaces);
+    Made { child, sa: chosen.reply(inbound), narrowed }
+}
+
+/// Tells the server of a Child SA.
+pub(crate) fn bring_up(
+    session: &Session,
+    ctx: &mut Context<'_>,
+    child: &Child,
+    keys: ChildKeys,
+    replaces: Option<EspSpi>,
+) {
+    let (inbound, outbound, suite) = (child.inbound, child.outbound, child.suite);
+    debug!(session = %session.id, %inbound, %outbound, %suite, ?replaces, "Child SA is up");
     let sa = ChildSa {
         mode: ChildMode::Tunnel,
         inbound_spi: inbound,
-        outbound_spi: chosen.spi,
-        suite: chosen.suite,
-        keys: keys::child(terms.prf, terms.derive, &chosen.suite, terms.shared, &terms.nonces),
-        local_ts: narrowed.tsr.clone(),
-        remote_ts: narrowed.tsi.clone(),
+        outbound_spi: outbound,
+        suite,
+        keys,
+        local_ts: child.local_ts.clone(),
+        remote_ts: child.remote_ts.clone(),
         udp_encap: uses_udp(session, ctx),
         path: session.path,
     };
     ctx.shared.events.push_back(Event::ChildUp { session: session.id, child: Box::new(sa), replaces });
-    Made { child, sa: chosen.reply(inbound), narrowed }
 }
 
 /// Whether ESP goes through UDP: on account of address translation, and to a peer that has moved to port 4500 for it.

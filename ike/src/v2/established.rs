@@ -18,9 +18,11 @@ use crate::wire::{EspSpi, IkeSpi};
 use super::child::{self, Child};
 use super::configuration;
 use super::keys::Nonces;
+use super::life::Life;
+use super::own_rekey::Rekeying;
 use super::request::{self, ChildWish, CreateChild, Invalid};
 use super::sa::{Due, IkeSa, Message, OwnRequest, Purpose};
-use super::{Closing, Context, LINGER, Session, State};
+use super::{Closing, Context, Session, State};
 
 /// A DELETE of ours has this long to be answered, requests before it included.
 const DELETE_LIFETIME: Duration = Duration::from_secs(60);
@@ -31,10 +33,13 @@ const BURST: u32 = 20;
 /// A client that is in.
 pub(crate) struct Established {
     pub(crate) sa: IkeSa,
-    /// The IKE SA before rekeying, until the client deletes it.
-    pub(super) replaced: Option<Replaced>,
+    /// IKE SAs that are not used any more, until one side deletes them.
+    pub(super) replaced: Vec<Replaced>,
     pub(super) grant: Grant,
-    children: Vec<Child>,
+    pub(super) children: Vec<Child>,
+    /// Our own rekey that is under way.
+    pub(super) rekeying: Option<Rekeying>,
+    pub(super) life: Life,
     /// Since when there is no Child SA.
     childless_since: Instant,
     bucket: TokenBucket,
@@ -56,7 +61,17 @@ impl Established {
         children: Vec<Child>,
     ) -> State {
         let bucket = TokenBucket { tokens: BURST, refilled: ctx.now };
-        let state = Self { sa, replaced: None, grant, children, childless_since: ctx.now, bucket };
+        let life = Life::begin(ctx, ctx.config.timing.ike_lifetime);
+        let state = Self {
+            sa,
+            replaced: Vec::new(),
+            grant,
+            children,
+            rekeying: None,
+            life,
+            childless_since: ctx.now,
+            bucket,
+        };
         ctx.shared.counters.established += 1;
         session.state = State::Established(Box::new(state));
         let info = Box::new(session.info());
@@ -65,16 +80,26 @@ impl Established {
         std::mem::replace(&mut session.state, State::Over)
     }
 
-    /// The IKE SA of a message; true if it is the one that was replaced.
-    pub(super) fn sa_of(&mut self, header: &Header) -> Option<(&mut IkeSa, bool)> {
-        let spi = header.responder_spi?;
-        if self.sa.spis.responder == spi {
-            return Some((&mut self.sa, false));
+    /// The IKE SA of a message; with its SPI if it is one that was replaced.
+    pub(super) fn sa_of(&mut self, header: &Header) -> Option<(&mut IkeSa, Option<IkeSpi>)> {
+        let is_of = |sa: &IkeSa| {
+            header.initiator_spi == sa.spis.initiator && header.responder_spi == Some(sa.spis.responder)
+        };
+        if is_of(&self.sa) {
+            return Some((&mut self.sa, None));
         }
-        self.replaced
-            .as_mut()
-            .filter(|replaced| replaced.sa.spis.responder == spi)
-            .map(|replaced| (&mut replaced.sa, true))
+        let replaced = self.replaced.iter_mut().map(|replaced| &mut replaced.sa);
+        let rival = self.rekeying.as_mut().and_then(Rekeying::rival);
+        let sa = replaced.chain(rival).find(|sa| is_of(sa))?;
+        let spi = sa.own_spi();
+        Some((sa, Some(spi)))
+    }
+
+    /// An IKE SA that is not the one in use.
+    fn other_sa(&mut self, spi: IkeSpi) -> Option<&mut IkeSa> {
+        let replaced = self.replaced.iter_mut().map(|replaced| &mut replaced.sa);
+        let rival = self.rekeying.as_mut().and_then(Rekeying::rival);
+        replaced.chain(rival).find(|sa| sa.own_spi() == spi)
     }
 
     /// Takes CREATE_CHILD_SA.
@@ -83,13 +108,26 @@ impl Established {
         session: &mut Session,
         ctx: &mut Context<'_>,
         request: &Message,
+        on_replaced: Option<IkeSpi>,
     ) -> State {
+        if let Some(spi) = on_replaced {
+            self.answer_on_other(session, ctx, spi, NotifyType::TEMPORARY_FAILURE, &[]);
+            return State::Established(self);
+        }
         if !self.bucket.take(ctx.now, ctx.config.limits.create_child_per_second) {
             session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, RefusalReason::TooManyRequests);
             session.answer_notify(ctx, &mut self.sa, NotifyType::TEMPORARY_FAILURE, &[]);
             return State::Established(self);
         }
         match CreateChild::read(request.first, &request.chain) {
+            Ok(CreateChild::Child { .. }) if matches!(self.rekeying, Some(Rekeying::Ike(_))) => {
+                session.answer_notify(ctx, &mut self.sa, NotifyType::TEMPORARY_FAILURE, &[]);
+                State::Established(self)
+            }
+            Ok(CreateChild::IkeSa { .. }) if self.is_busy_with_children() => {
+                session.answer_notify(ctx, &mut self.sa, NotifyType::TEMPORARY_FAILURE, &[]);
+                State::Established(self)
+            }
             Ok(CreateChild::Child { wish, nonce, ke, rekeys }) => {
                 self.make_child(session, ctx, &wish, nonce, ke.as_ref(), rekeys);
                 State::Established(self)
@@ -114,6 +152,9 @@ impl Established {
         let old = match rekeys {
             None => None,
             Some(spi) => match self.children.iter().position(|child| child.outbound == spi) {
+                Some(old) if self.children.get(old).is_some_and(|old| old.is_leaving) => {
+                    return session.answer_notify(ctx, &mut self.sa, NotifyType::TEMPORARY_FAILURE, &[]);
+                }
                 Some(old) => Some(old),
                 None => return self.unknown_child(session, ctx, spi),
             },
@@ -126,9 +167,12 @@ impl Established {
         }
         let mut chain = ChainBuilder::new();
         match self.try_child(session, ctx, wish, nonce, ke, old, &mut chain) {
-            Ok(child) => {
+            Ok((child, own_nonce)) => {
                 if let Some(old) = old.and_then(|old| self.children.get_mut(old)) {
                     old.replaced_until = Some(ctx.now + ctx.config.timing.replaced);
+                    old.life.forget_rekey();
+                    let old = old.inbound;
+                    self.note_child_rival(old, child.inbound, [nonce, &own_nonce]);
                 }
                 self.children.push(child);
             }
@@ -150,7 +194,7 @@ impl Established {
         ke: Option<&KeyExchange<'_>>,
         old: Option<usize>,
         chain: &mut ChainBuilder,
-    ) -> Result<Child, child::Refused> {
+    ) -> Result<(Child, Vec<u8>), child::Refused> {
         let (chosen, narrowed) = child::negotiate(ctx, &self.grant, wish, ke)?;
         let agreed = chosen.group.map(|group| child::agree(ctx, group, ke)).transpose()?;
         let own_nonce = child::new_nonce(ctx);
@@ -162,7 +206,7 @@ impl Established {
             chain.push(&Payload::Configuration(configuration::reply(wish, &self.grant)));
         }
         made.push_with(chain, &own_nonce, agreed.as_ref());
-        Ok(made.child)
+        Ok((made.child, own_nonce))
     }
 
     fn unknown_child(&mut self, session: &Session, ctx: &mut Context<'_>, spi: EspSpi) {
@@ -178,21 +222,26 @@ impl Established {
         session: &mut Session,
         ctx: &mut Context<'_>,
         request: &Message,
-        on_replaced: bool,
+        on_replaced: Option<IkeSpi>,
     ) -> State {
-        let deletes = match request::deletes(request.first, &request.chain) {
-            Ok(deletes) => deletes,
-            Err(invalid) if on_replaced => {
-                self.answer_on_replaced(session, ctx, &invalid);
+        let deletes = match (request::deletes(request.first, &request.chain), on_replaced) {
+            (Ok(deletes), None) => deletes,
+            (Ok(deletes), Some(spi)) => {
+                if let Some(sa) = self.other_sa(spi) {
+                    session.answer(ctx, sa, ChainBuilder::new());
+                }
+                if deletes.contains(&Delete::IkeSa) {
+                    self.other_sa_is_deleted(ctx.now, spi);
+                }
                 return State::Established(self);
             }
-            Err(invalid) => return self.invalid(session, ctx, ExchangeType::INFORMATIONAL, invalid),
-        };
-        if let (true, Some(replaced)) = (on_replaced, &mut self.replaced) {
-            session.answer(ctx, &mut replaced.sa, ChainBuilder::new());
-            if deletes.contains(&Delete::IkeSa) {
-                replaced.until = ctx.now + LINGER;
+            (Err(invalid), Some(spi)) => {
+                self.answer_on_other(session, ctx, spi, invalid.notify, &invalid.data);
+                return State::Established(self);
             }
+            (Err(invalid), None) => return self.invalid(session, ctx, ExchangeType::INFORMATIONAL, invalid),
+        };
+        if deletes.contains(&Delete::IkeSa) && self.goes_on_with_rival(session, ctx) {
             return State::Established(self);
         }
         if deletes.contains(&Delete::IkeSa) {
@@ -224,10 +273,22 @@ impl Established {
         session.answer(ctx, &mut self.sa, chain);
     }
 
-    fn answer_on_replaced(&mut self, session: &Session, ctx: &mut Context<'_>, invalid: &Invalid) {
-        if let Some(replaced) = &mut self.replaced {
-            session.answer_notify(ctx, &mut replaced.sa, invalid.notify, &invalid.data);
+    fn answer_on_other(
+        &mut self,
+        session: &Session,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        notify: NotifyType,
+        data: &[u8],
+    ) {
+        if let Some(sa) = self.other_sa(spi) {
+            session.answer_notify(ctx, sa, notify, data);
         }
+    }
+
+    /// Whether a Child SA is being rekeyed or deleted by us (RFC 7296 section 2.25.2).
+    fn is_busy_with_children(&self) -> bool {
+        matches!(self.rekeying, Some(Rekeying::Child(_))) || self.sa.has_own_request_for(Purpose::DeleteChild)
     }
 
     /// An authentic request that makes no sense. A syntax error is the end of the IKE SA (section 2.21.3).
@@ -250,9 +311,31 @@ impl Established {
     }
 
     /// A request of ours was answered: the next may go.
-    pub(super) fn response(mut self: Box<Self>, session: &Session, ctx: &mut Context<'_>) -> State {
+    pub(super) fn response(
+        mut self: Box<Self>,
+        session: &Session,
+        ctx: &mut Context<'_>,
+        (purpose, answer): (Purpose, &Message),
+        on_replaced: Option<IkeSpi>,
+    ) -> State {
+        match (purpose, on_replaced) {
+            (_, Some(spi)) => self.other_sa_is_deleted(ctx.now, spi),
+            (Purpose::RekeyChild | Purpose::RekeyIkeSa, None) => self.rekey_answer(session, ctx, answer),
+            (Purpose::DeleteChild, None) => self.remove_leaving_children(session, ctx),
+            (Purpose::Liveness | Purpose::DeleteIkeSa, None) => {}
+        }
+        self.begin_due_rekeys(session, ctx);
         self.send_next(session, ctx);
         State::Established(self)
+    }
+
+    /// Rekeys a Child SA now.
+    pub(super) fn rekey_child(&mut self, session: &Session, ctx: &mut Context<'_>, inbound: EspSpi) {
+        if let Some(child) = self.children.iter_mut().find(|child| child.inbound == inbound && child.is_in_use()) {
+            child.life.rekey_after(ctx.now, Duration::ZERO);
+        }
+        self.begin_due_rekeys(session, ctx);
+        self.send_next(session, ctx);
     }
 
     /// Ends the session from our side.
@@ -269,16 +352,15 @@ impl Established {
         Closing::deleting(ctx.now + DELETE_LIFETIME, self.sa)
     }
 
-    fn enqueue_delete(&mut self, purpose: Purpose, delete: Delete) {
-        let mut chain = ChainBuilder::new();
-        chain.push(&Payload::Delete(delete));
-        let (first, chain) = chain.finish().expect("one DELETE is short");
-        self.sa.enqueue(OwnRequest { purpose, first, chain });
+    pub(super) fn enqueue_delete(&mut self, purpose: Purpose, delete: Delete) {
+        self.sa.enqueue(OwnRequest::delete(purpose, delete));
     }
 
     fn send_next(&mut self, session: &Session, ctx: &mut Context<'_>) {
-        let messages = self.sa.send_next(ctx.now, &ctx.config.timing, &mut *ctx.shared.random);
-        ctx.send(session.path, messages);
+        for sa in std::iter::once(&mut self.sa).chain(self.replaced.iter_mut().map(|replaced| &mut replaced.sa)) {
+            let messages = sa.send_next(ctx.now, &ctx.config.timing, &mut *ctx.shared.random);
+            ctx.send(session.path, messages);
+        }
     }
 
     /// All Child SAs go down.
@@ -289,7 +371,7 @@ impl Established {
     }
 
     /// One Child SA goes down; gives back its inbound SPI.
-    fn take_down(&mut self, session: SessionId, ctx: &mut Context<'_>, at: usize) -> EspSpi {
+    pub(super) fn take_down(&mut self, session: SessionId, ctx: &mut Context<'_>, at: usize) -> EspSpi {
         let inbound_spi = self.children.remove(at).inbound;
         ctx.shared.esp_spis.remove(&inbound_spi);
         ctx.shared.events.push_back(Event::ChildDown { session, inbound_spi });
@@ -300,13 +382,11 @@ impl Established {
     }
 
     pub(super) fn handle_timeout(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>) -> State {
-        if self.replaced.as_ref().is_some_and(|replaced| replaced.until <= ctx.now) {
-            self.replaced = None;
-        }
-        if let Some(replaced) = &mut self.replaced {
-            replaced.sa.due(ctx.now);
-        }
+        self.serve_replaced(session, ctx);
         self.remove_replaced_children(session, ctx);
+        if let Some(reason) = self.end_of_life(session, ctx) {
+            return self.close(session, ctx, reason);
+        }
         if self.children.is_empty() && self.childless_since + ctx.config.timing.childless <= ctx.now {
             return self.close(session, ctx, CloseReason::NoChildSa);
         }
@@ -325,10 +405,27 @@ impl Established {
             }
         }
         if !self.is_lively(session, ctx) && !self.sa.has_own_request() {
-            self.sa.enqueue(OwnRequest { purpose: Purpose::Liveness, first: None, chain: Vec::new() });
+            self.sa.enqueue(OwnRequest::probe());
         }
+        self.begin_due_rekeys(session, ctx);
         self.send_next(session, ctx);
         State::Established(self)
+    }
+
+    /// IKE SAs that are not used any more: our DELETE is sent again, until it was answered or nobody cares.
+    fn serve_replaced(&mut self, session: &Session, ctx: &mut Context<'_>) {
+        self.replaced.retain(|replaced| replaced.until > ctx.now);
+        for replaced in &mut self.replaced {
+            match replaced.sa.due(ctx.now) {
+                Due::Again(messages) => {
+                    ctx.shared.counters.retransmissions_sent += 1;
+                    ctx.send(session.path, messages);
+                }
+                Due::Dead => replaced.until = ctx.now,
+                Due::Nothing => {}
+            }
+        }
+        self.replaced.retain(|replaced| replaced.until > ctx.now);
     }
 
     fn is_lively(&self, session: &Session, ctx: &Context<'_>) -> bool {
@@ -348,19 +445,33 @@ impl Established {
         }
     }
 
+    /// The client has answered our DELETE: those Child SAs are gone on both sides.
+    fn remove_leaving_children(&mut self, session: &Session, ctx: &mut Context<'_>) {
+        if self.sa.has_own_request_for(Purpose::DeleteChild) {
+            return;
+        }
+        while let Some(at) = self.children.iter().position(|child| child.is_leaving) {
+            self.take_down(session.id, ctx, at);
+        }
+    }
+
     pub(super) fn timeout(&self, last_heard: Instant, config: &Config) -> Option<Instant> {
-        let replaced = self.replaced.as_ref().map(|replaced| replaced.until);
+        let replaced = self.replaced.iter().flat_map(|replaced| [Some(replaced.until), replaced.sa.timeout()]).flatten();
         let children = self.children.iter().filter_map(|child| child.replaced_until);
+        let lives = std::iter::once(&self.life).chain(self.children.iter().map(|child| &child.life));
+        let ends = lives.clone().filter_map(Life::ends_at);
+        let rekeys = lives.filter_map(Life::rekey_at).filter(|_| !self.is_rekey_blocked());
         let childless = self.children.is_empty().then_some(self.childless_since + config.timing.childless);
         let liveness =
             config.timing.liveness.filter(|_| !self.sa.has_own_request()).map(|interval| last_heard + interval);
-        let times = replaced.into_iter().chain(children).chain(childless).chain(liveness).chain(self.sa.timeout());
-        times.min()
+        let times = replaced.chain(children).chain(ends).chain(rekeys).chain(childless).chain(liveness);
+        times.chain(self.sa.timeout()).min()
     }
 
     pub(super) fn ike_spis(&self) -> Vec<IkeSpi> {
-        let replaced = self.replaced.as_ref().map(|replaced| replaced.sa.spis.responder);
-        std::iter::once(self.sa.spis.responder).chain(replaced).collect()
+        let replaced = self.replaced.iter().map(|replaced| replaced.sa.own_spi());
+        let (asked, rival) = self.rekeying.as_ref().map_or((None, None), Rekeying::ike_spis);
+        std::iter::once(self.sa.own_spi()).chain(replaced).chain(asked).chain(rival).collect()
     }
 
     pub(super) fn child_spis(&self) -> Vec<EspSpi> {

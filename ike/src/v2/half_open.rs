@@ -15,7 +15,7 @@ use crate::refusal::RefusalReason;
 use crate::wire::num::HashAlgId;
 
 use super::keys::{self, IkeKeys, Nonces, SpiPair};
-use super::sa::IkeSa;
+use super::sa::{IkeSa, Role};
 
 /// Message ID of the first request of IKE_AUTH.
 const FIRST_AUTH: u32 = 1;
@@ -82,7 +82,7 @@ impl HalfOpen {
             let shared = pair.agree(&peer).map_err(|_| RefusalReason::KeyExchange)?;
             let keys = IkeKeys::initial(&self.suite, &shared, &self.transcript.nonces(), self.spis);
             let IkeKeys { sa: keys, prove_initiator, prove_responder } = keys;
-            let sa = IkeSa::new(self.spis, self.suite, keys, self.fragmentation, FIRST_AUTH);
+            let sa = IkeSa::new(Role::Responder, self.spis, self.suite, keys, self.fragmentation, FIRST_AUTH);
             self.exchange = Exchange::Done(Box::new(sa), prove_initiator, prove_responder);
         }
         match &mut self.exchange {

@@ -10,7 +10,7 @@
 //! Each state is a struct of its own; a step takes the state and gives back the next one. A message that is not authentic,
 //! not fresh, or of an exchange that the state does not take changes nothing.
 //!
-//! Does not: rekey on its own behalf (clients do), MOBIKE (RFC 4555).
+//! Does not: MOBIKE (RFC 4555).
 
 mod auth;
 mod authenticating;
@@ -23,6 +23,8 @@ pub(crate) mod fragments;
 mod half_open;
 pub(crate) mod init;
 pub(crate) mod keys;
+mod life;
+mod own_rekey;
 mod rekey;
 pub(crate) mod request;
 pub(crate) mod sa;
@@ -137,43 +139,44 @@ impl Session {
                 self.heard(ctx, path);
                 self.request(ctx, &request, replaced);
             }
-            Incoming::Response(purpose) => {
+            Incoming::Response(purpose, answer) => {
                 self.heard(ctx, path);
-                self.step(|session, ctx, state| state.response(session, ctx, purpose), ctx);
+                self.step(|session, ctx, state| state.response(session, ctx, (purpose, &answer), replaced), ctx);
             }
         }
     }
 
-    /// Opens the message; true if it belongs to an IKE SA that was replaced by rekeying.
+    /// Opens the message; with our SPI if it belongs to an IKE SA that was replaced by rekeying.
     fn receive(
         &mut self,
         ctx: &mut Context<'_>,
         header: &Header,
         message: &[u8],
         takes: bool,
-    ) -> Result<(Incoming, bool), RefusalReason> {
+    ) -> Result<(Incoming, Option<IkeSpi>), RefusalReason> {
         let (sa, replaced) = match &mut self.state {
-            State::HalfOpen(state) if takes => (state.key()?, false),
-            State::HalfOpen(_) | State::Over => return Ok((Incoming::Unexpected, false)),
-            State::Authenticating(state) => (&mut state.sa, false),
+            State::HalfOpen(state) if takes => (state.key()?, None),
+            State::HalfOpen(_) | State::Over => return Ok((Incoming::Unexpected, None)),
+            State::Authenticating(state) => (&mut state.sa, None),
             State::Established(state) => match state.sa_of(header) {
                 Some(found) => found,
-                None => return Ok((Incoming::Unexpected, false)),
+                None => return Ok((Incoming::Unexpected, None)),
             },
-            State::Closing(state) => (&mut state.sa, false),
+            State::Closing(state) => (&mut state.sa, None),
         };
-        let takes = takes && (!replaced || header.exchange == ExchangeType::INFORMATIONAL);
         Ok((sa.receive(ctx.now, header, message, takes), replaced))
     }
 
-    fn request(&mut self, ctx: &mut Context<'_>, request: &Message, replaced: bool) {
+    fn request(&mut self, ctx: &mut Context<'_>, request: &Message, replaced: Option<IkeSpi>) {
         debug!(session = %self.id, peer = %self.path.peer, exchange = %request.exchange, "request");
         self.step(
             |session, ctx, state| match (state, request.exchange) {
                 (State::HalfOpen(state), _) => auth::first(session, ctx, *state, request),
                 (State::Authenticating(state), ExchangeType::IKE_AUTH) => state.next(session, ctx, request),
                 (State::Authenticating(state), _) => state.informational(session, ctx, request),
-                (State::Established(state), ExchangeType::CREATE_CHILD_SA) => state.create_child(session, ctx, request),
+                (State::Established(state), ExchangeType::CREATE_CHILD_SA) => {
+                    state.create_child(session, ctx, request, replaced)
+                }
                 (State::Established(state), _) => state.informational(session, ctx, request, replaced),
                 (State::Closing(state), _) => state.request(session, ctx, request),
                 (State::Over, _) => State::Over,
@@ -211,6 +214,19 @@ impl Session {
         if matches!(self.state, State::Established(_)) {
             self.last_heard = self.last_heard.max(now);
         }
+    }
+
+    /// Replaces a Child SA now.
+    pub(crate) fn rekey_child(&mut self, ctx: &mut Context<'_>, inbound_spi: EspSpi) {
+        self.step(
+            |session, ctx, mut state| {
+                if let State::Established(state) = &mut state {
+                    state.rekey_child(session, ctx, inbound_spi);
+                }
+                state
+            },
+            ctx,
+        );
     }
 
     /// The EAP server's answer.
@@ -336,9 +352,9 @@ impl Session {
     pub(crate) fn ike_spis(&self) -> Vec<IkeSpi> {
         match &self.state {
             State::HalfOpen(state) => vec![state.spis.responder],
-            State::Authenticating(state) => vec![state.sa.spis.responder],
+            State::Authenticating(state) => vec![state.sa.own_spi()],
             State::Established(state) => state.ike_spis(),
-            State::Closing(state) => vec![state.sa.spis.responder],
+            State::Closing(state) => vec![state.sa.own_spi()],
             State::Over => Vec::new(),
         }
     }
@@ -436,17 +452,24 @@ impl State {
         match (self, exchange) {
             (Self::HalfOpen(_) | Self::Authenticating(_), ExchangeType::IKE_AUTH)
             | (Self::Authenticating(_), ExchangeType::INFORMATIONAL)
-            | (Self::Established(_) | Self::Closing(_), ExchangeType::CREATE_CHILD_SA) => !response,
-            (Self::Established(_) | Self::Closing(_), ExchangeType::INFORMATIONAL) => true,
+            | (Self::Closing(_), ExchangeType::CREATE_CHILD_SA) => !response,
+            (Self::Established(_), ExchangeType::CREATE_CHILD_SA)
+            | (Self::Established(_) | Self::Closing(_), ExchangeType::INFORMATIONAL) => true,
             _ => false,
         }
     }
 
     /// Takes the answer to a request of ours.
-    fn response(self, session: &mut Session, ctx: &mut Context<'_>, purpose: sa::Purpose) -> Self {
+    fn response(
+        self,
+        session: &mut Session,
+        ctx: &mut Context<'_>,
+        answer: (sa::Purpose, &Message),
+        replaced: Option<IkeSpi>,
+    ) -> Self {
         match self {
-            Self::Established(state) => state.response(session, ctx),
-            Self::Closing(state) => state.response(session, ctx, purpose),
+            Self::Established(state) => state.response(session, ctx, answer, replaced),
+            Self::Closing(state) => state.response(session, ctx, answer.0),
             other => other,
         }
     }

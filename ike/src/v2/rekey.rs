@@ -3,8 +3,6 @@
 //! The session and its Child SAs stay; from now on they belong to the new IKE SA. The old one answers until the client
 //! deletes it.
 
-use tracing::debug;
-
 use crate::proposal::{ChosenIke, choose_ike};
 use crate::refusal::RefusalReason;
 use crate::wire::IkeSpi;
@@ -12,9 +10,10 @@ use crate::wire::num::{ExchangeType, NotifyType};
 use crate::wire::v2::{ChainBuilder, KeyExchange, Nonce, Payload, SecurityAssociation};
 
 use super::child::{self, Agreed, Refused};
-use super::established::{Established, Replaced};
+use super::established::Established;
 use super::keys::{IkeKeys, Nonces, SpiPair};
-use super::sa::IkeSa;
+use super::own_rekey::Who;
+use super::sa::{IkeSa, Role};
 use super::{Context, Session};
 
 /// Message ID of the first request in a rekeyed IKE SA, section 2.18.
@@ -32,12 +31,11 @@ impl Established {
     ) {
         let mut chain = ChainBuilder::new();
         match self.new_sa(ctx, offered, nonce, ke, &mut chain) {
-            Ok(new) => {
+            Ok((new, own_nonce)) => {
                 session.answer(ctx, &mut self.sa, chain);
-                debug!(session = %session.id, spi = %new.spis.responder, suite = %new.suite, "IKE SA is rekeyed");
-                let mut old = std::mem::replace(&mut self.sa, new);
-                old.forget_own_requests();
-                self.replaced = Some(Replaced { sa: old, until: ctx.now + ctx.config.timing.replaced });
+                if let Some(new) = self.note_ike_rival(new, [nonce, &own_nonce]) {
+                    self.switch_to(session, ctx, new, Who::Client);
+                }
             }
             Err(refused) => {
                 refused.push(&mut chain);
@@ -54,7 +52,7 @@ impl Established {
         nonce: &[u8],
         ke: &KeyExchange<'_>,
         chain: &mut ChainBuilder,
-    ) -> Result<IkeSa, Refused> {
+    ) -> Result<(IkeSa, Vec<u8>), Refused> {
         let chosen = choose_ike(&ctx.config.policy, offered, ke.group)
             .map_err(|mismatch| Refused::new(RefusalReason::IkeProposal(mismatch), NotifyType::NO_PROPOSAL_CHOSEN))?;
         let initiator = initiator_spi(&chosen)?;
@@ -68,7 +66,8 @@ impl Established {
         chain.push(&Payload::SecurityAssociation(chosen.reply(Some(spis.responder))));
         chain.push(&Payload::Nonce(Nonce(&own_nonce)));
         chain.push(&Payload::KeyExchange(KeyExchange { group: group.id(), data: public }));
-        Ok(IkeSa::new(spis, chosen.suite, keys.sa, old.fragmentation(), FIRST_REQUEST))
+        let new = IkeSa::new(Role::Responder, spis, chosen.suite, keys.sa, old.fragmentation(), FIRST_REQUEST);
+        Ok((new, own_nonce))
     }
 }
 

@@ -60,6 +60,22 @@ pub(crate) enum CreateChild<'a> {
     IkeSa { sa: SecurityAssociation, nonce: &'a [u8], ke: KeyExchange<'a> },
 }
 
+/// The answer to our CREATE_CHILD_SA, section 1.3.
+pub(crate) enum CreateChildAnswer<'a> {
+    /// The Child SA that is to take the place of another.
+    Child {
+        sa: SecurityAssociation,
+        nonce: &'a [u8],
+        ke: Option<KeyExchange<'a>>,
+        tsi: Vec<TrafficSelector>,
+        tsr: Vec<TrafficSelector>,
+    },
+    /// The IKE SA that is to take the place of this one.
+    IkeSa { sa: SecurityAssociation, nonce: &'a [u8], ke: KeyExchange<'a> },
+    /// The peer refuses.
+    Refused(NotifyType),
+}
+
 /// Longest cookie, section 2.6.
 const MAX_COOKIE: usize = 64;
 
@@ -234,6 +250,22 @@ impl<'a> CreateChild<'a> {
             Some(About::IkeSa | About::NamedIkeSa(_)) => return Err(Invalid::problem("REKEY_SA names no Child SA")),
         };
         Ok(Self::Child { wish: parts.child()?, nonce, ke: parts.ke, rekeys })
+    }
+}
+
+impl<'a> CreateChildAnswer<'a> {
+    pub(crate) fn read(first: Option<PayloadType>, chain: &'a [u8]) -> Result<Self, Invalid> {
+        let parts = Parts::parse(first, chain)?;
+        if let Some(error) = parts.notifies.iter().find(|notify| notify.kind.is_error()) {
+            return Ok(Self::Refused(error.kind));
+        }
+        let sa = parts.sa.ok_or(Invalid::problem("SA is missing"))?;
+        let nonce = parts.nonce.ok_or(Invalid::problem("Nonce is missing"))?;
+        match (parts.tsi, parts.tsr) {
+            (Some(tsi), Some(tsr)) => Ok(Self::Child { sa, nonce, ke: parts.ke, tsi, tsr }),
+            (None, None) => Ok(Self::IkeSa { sa, nonce, ke: parts.ke.ok_or(Invalid::problem("KE is missing"))? }),
+            _ => Err(Invalid::problem("TSi or TSr is missing")),
+        }
     }
 }
 

@@ -17,9 +17,10 @@ use crate::crypto::secret::Secret;
 use crate::crypto::sk::SkKey;
 use crate::proposal::IkeSuite;
 use crate::retransmit::{Retransmit, Verdict};
+use crate::wire::IkeSpi;
 use crate::wire::header::{Flags, Header, Version};
 use crate::wire::num::{ExchangeType, PayloadType};
-use crate::wire::v2::{ChainBuilder, Fragment, Sealed, fragment_prefix, sealed_prefix};
+use crate::wire::v2::{ChainBuilder, Delete, Fragment, Payload, Sealed, fragment_prefix, sealed_prefix};
 
 use super::fragments::{Complete, FRAGMENT_LEN, Reassembly};
 use super::keys::{SaKeys, SpiPair};
@@ -27,8 +28,19 @@ use super::keys::{SaKeys, SpiPair};
 /// Own requests that may wait for the window. More are not needed: one for each Child SA and one for the IKE SA.
 const MAX_WAITING: usize = 16;
 
-/// One IKE SA, of which we are the responder.
+/// Which end of the exchange that made an IKE SA we are. It stays so for the whole life of the SA, whoever sends a request
+/// (RFC 7296 section 3.1, Initiator flag).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Role {
+    /// We asked for the SA.
+    Initiator,
+    /// The peer did.
+    Responder,
+}
+
+/// One IKE SA.
 pub(crate) struct IkeSa {
+    role: Role,
     pub(crate) spis: SpiPair,
     pub(crate) suite: IkeSuite,
     /// `SK_d`.
@@ -82,8 +94,24 @@ struct Outstanding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OwnRequest {
     pub(crate) purpose: Purpose,
+    pub(crate) exchange: ExchangeType,
     pub(crate) first: Option<PayloadType>,
     pub(crate) chain: Vec<u8>,
+}
+
+impl OwnRequest {
+    /// Deletes SAs.
+    pub(crate) fn delete(purpose: Purpose, delete: Delete) -> Self {
+        let mut chain = ChainBuilder::new();
+        chain.push(&Payload::Delete(delete));
+        let (first, chain) = chain.finish().expect("one DELETE is short");
+        Self { purpose, exchange: ExchangeType::INFORMATIONAL, first, chain }
+    }
+
+    /// Asks for a sign of life.
+    pub(crate) fn probe() -> Self {
+        Self { purpose: Purpose::Liveness, exchange: ExchangeType::INFORMATIONAL, first: None, chain: Vec::new() }
+    }
 }
 
 /// What a request of ours is for.
@@ -91,6 +119,10 @@ pub(crate) struct OwnRequest {
 pub(crate) enum Purpose {
     /// Whether the peer lives.
     Liveness,
+    /// A Child SA in place of another.
+    RekeyChild,
+    /// An IKE SA in place of this one.
+    RekeyIkeSa,
     /// DELETE of a Child SA.
     DeleteChild,
     /// DELETE of the IKE SA.
@@ -102,7 +134,7 @@ pub(crate) enum Incoming {
     /// A new request, authentic.
     Request(Message),
     /// The answer to our request, authentic.
-    Response(Purpose),
+    Response(Purpose, Message),
     /// A request that was answered before: here is the answer again.
     Again(Vec<Bytes>),
     /// Part of a message whose other parts are missing; authentic.
@@ -132,16 +164,36 @@ pub(crate) enum Due {
 
 impl IkeSa {
     /// `next_request` is the message ID of the peer's next request: 1 after IKE_SA_INIT, 0 in a rekeyed SA.
-    pub(crate) fn new(spis: SpiPair, suite: IkeSuite, keys: SaKeys, fragmentation: bool, next_request: u32) -> Self {
+    pub(crate) fn new(
+        role: Role,
+        spis: SpiPair,
+        suite: IkeSuite,
+        keys: SaKeys,
+        fragmentation: bool,
+        next_request: u32,
+    ) -> Self {
+        let (inbound, outbound) = match role {
+            Role::Initiator => (keys.from_responder, keys.from_initiator),
+            Role::Responder => (keys.from_initiator, keys.from_responder),
+        };
         Self {
+            role,
             spis,
             suite,
             derive: keys.derive,
-            inbound: keys.from_initiator,
-            outbound: keys.from_responder,
+            inbound,
+            outbound,
             fragmentation,
             received: Received { next: next_request, busy: None, last: None, reassembly: None },
             sent: Sent::default(),
+        }
+    }
+
+    /// The SPI that we chose.
+    pub(crate) fn own_spi(&self) -> IkeSpi {
+        match self.role {
+            Role::Initiator => self.spis.initiator,
+            Role::Responder => self.spis.responder,
         }
     }
 
@@ -153,7 +205,10 @@ impl IkeSa {
     /// Checks and decrypts a message for this SA. Unless `takes` is set, the state has no use for such an exchange: then
     /// only a retransmission of the last request is of interest.
     pub(crate) fn receive(&mut self, now: Instant, header: &Header, message: &[u8], takes: bool) -> Incoming {
-        if !header.flags.initiator || header.initiator_spi != self.spis.initiator {
+        let is_from_peer = header.flags.initiator == (self.role == Role::Responder);
+        let is_of_this_sa =
+            header.initiator_spi == self.spis.initiator && header.responder_spi == Some(self.spis.responder);
+        if !is_from_peer || !is_of_this_sa {
             return Incoming::Unexpected;
         }
         let Ok(Some(sealed)) = Sealed::find(header, message) else { return Incoming::Unexpected };
@@ -181,14 +236,11 @@ impl IkeSa {
     }
 
     fn receive_response(&mut self, now: Instant, header: &Header, message: &[u8], sealed: &Sealed<'_>) -> Incoming {
-        let Some(purpose) = self.sent.purpose_of(header.message_id) else { return Incoming::Unexpected };
-        if header.exchange != ExchangeType::INFORMATIONAL {
-            return Incoming::Unexpected;
-        }
+        let Some(purpose) = self.sent.awaits(header.message_id, header.exchange) else { return Incoming::Unexpected };
         match self.open(now, header, message, sealed, Vec::new()).0 {
-            Incoming::Request(_) => {
+            Incoming::Request(answer) => {
                 self.sent.outstanding = None;
-                Incoming::Response(purpose)
+                Incoming::Response(purpose, answer)
             }
             other => other,
         }
@@ -251,6 +303,12 @@ impl IkeSa {
         self.sent.outstanding.is_some() || !self.sent.waiting.is_empty()
     }
 
+    /// Whether a request of ours for this purpose is on its way or waits to be.
+    pub(crate) fn has_own_request_for(&self, purpose: Purpose) -> bool {
+        let outstanding = self.sent.outstanding.as_ref().map(|outstanding| &outstanding.request);
+        outstanding.into_iter().chain(&self.sent.waiting).any(|request| request.purpose == purpose)
+    }
+
     /// Puts a request of ours behind those that wait.
     pub(crate) fn enqueue(&mut self, request: OwnRequest) {
         if self.sent.waiting.len() < MAX_WAITING {
@@ -279,10 +337,10 @@ impl IkeSa {
         let Some(request) = self.sent.waiting.pop_front() else { return Vec::new() };
         let id = self.sent.next;
         self.sent.next = id.saturating_add(1);
-        let messages = self.seal(ExchangeType::INFORMATIONAL, id, false, request.first, &request.chain, random);
+        let messages = self.seal(request.exchange, id, false, request.first, &request.chain, random);
         let transmissions = match request.purpose {
             Purpose::DeleteIkeSa => timing.delete_transmissions,
-            Purpose::Liveness | Purpose::DeleteChild => timing.transmissions,
+            Purpose::Liveness | Purpose::DeleteChild | Purpose::RekeyChild | Purpose::RekeyIkeSa => timing.transmissions,
         };
         let retransmit = Retransmit::new(now, timing.retransmit, transmissions);
         self.sent.outstanding = Some(Outstanding { id, request, messages: messages.clone(), retransmit });
@@ -332,7 +390,7 @@ impl IkeSa {
             next_payload: None,
             version: Version::V2,
             exchange,
-            flags: Flags { initiator: false, version: false, response },
+            flags: Flags { initiator: self.role == Role::Initiator, version: false, response },
             message_id,
         };
         seal(&header, &mut self.outbound, self.fragmentation, first, chain, random)
@@ -380,10 +438,8 @@ impl Received {
 }
 
 impl Sent {
-    fn purpose_of(&self, id: u32) -> Option<Purpose> {
-        self.outstanding
-            .as_ref()
-            .filter(|outstanding| outstanding.id == id)
-            .map(|outstanding| outstanding.request.purpose)
+    fn awaits(&self, id: u32, exchange: ExchangeType) -> Option<Purpose> {
+        let outstanding = self.outstanding.as_ref()?;
+        (outstanding.id == id && outstanding.request.exchange == exchange).then_some(outstanding.request.purpose)
     }
 }

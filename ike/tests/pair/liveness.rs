@@ -45,6 +45,7 @@ fn packets_prove_that_a_client_lives() {
 fn liveness_can_be_switched_off() {
     let mut gateway = server();
     gateway.timing.liveness = None;
+    (gateway.timing.child_lifetime, gateway.timing.ike_lifetime) = (None, None);
     let mut pair = login(gateway, client());
     assert_eq!(pair.server.poll_timeout(), None);
     pair.link.quality.loss = 100;

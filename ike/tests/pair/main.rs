@@ -7,5 +7,6 @@ mod handshake;
 mod liveness;
 mod lossy;
 mod nonsense;
+mod own_rekey;
 mod setup;
 mod strangers;

@@ -1,10 +1,10 @@
-//! User authentication: who may log in, and the EAP server that finds out.
+//! User authentication: who may log in.
 //!
-//! [`users`] holds the accounts, [`eap`] runs EAP-MSCHAPv2 as bytes in and bytes out, [`throttle`] slows guessing down.
+//! [`users`] holds the accounts and judges what clients say of themselves, [`throttle`] slows guessing down. The
+//! protocols that clients speak are in [`cygnet_ppp::auth`].
 //! Nothing here has a socket or a clock.
 
-pub mod eap;
-pub mod mschapv2;
-pub mod nt_hash;
 pub mod throttle;
 pub mod users;
+
+pub use cygnet_ppp::auth::{eap, mschapv2, nt_hash};

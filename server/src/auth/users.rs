@@ -8,17 +8,19 @@ use std::net::IpAddr;
 
 use rustls_pki_types::UnixTime;
 
+use cygnet_ppp::auth::{Credentials, MutualProof, Proof, Verdict, Verifier};
+
 use super::nt_hash::NtHash;
 
-/// Longest user name that is looked up, in bytes. EAP and PPP cannot carry more than 253 in one name field.
-pub const NAME_MAX: usize = 253;
+/// Longest part of a client's text that goes into a message for the operator, bytes.
+const SHOWN_MAX: usize = 64;
 
 /// One account.
 pub struct User {
     /// As the operator wrote it.
     pub name: String,
-    /// Proof of the password.
-    pub nt_hash: NtHash,
+    /// What is known of the password.
+    pub verifier: Verifier,
     /// Group, for its rules.
     pub group: Option<String>,
     /// Fixed inner addresses, at most one per family.
@@ -31,13 +33,65 @@ pub struct User {
     pub disabled: bool,
 }
 
-/// Why an account with the right password may not log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Barred {
-    /// See [`User::disabled`].
-    Disabled,
-    /// See [`User::expires`].
-    Expired,
+/// Why somebody with a name and a password may not log in. For the operator; the client is told no difference.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// No such account.
+    #[error("there is no user {user:?}; add one with `cygnet user add`")]
+    UnknownUser {
+        /// The name the client gave, at most 64 bytes of it.
+        user: String,
+    },
+    /// The account exists.
+    #[error("wrong password for user {user:?}; check it on the device, or set a new one with `cygnet user passwd`")]
+    WrongPassword {
+        /// The account.
+        user: String,
+    },
+    /// The password was right, but the account has expired.
+    #[error("the account of user {user:?} has expired; change `expires` to admit it again")]
+    Expired {
+        /// The account.
+        user: String,
+    },
+    /// The password was right, but the account is disabled.
+    #[error("the account of user {user:?} is disabled")]
+    Disabled {
+        /// The account.
+        user: String,
+    },
+    /// CHAP-MD5 cannot be checked against a hash.
+    #[error(
+        "the client of user {user:?} uses CHAP-MD5, for which the gateway has to know the password itself; give the user \
+         a `password` instead of `nt_hash`, or remove \"chap-md5\" from `ppp_auth` and allow MS-CHAPv2 on the device"
+    )]
+    NeedsClearPassword {
+        /// The account.
+        user: String,
+    },
+}
+
+impl Rejection {
+    /// Whether it is a guess that counts against source and name, see [`super::throttle`].
+    #[must_use]
+    pub fn is_guess(&self) -> bool {
+        !matches!(self, Self::NeedsClearPassword { .. })
+    }
+}
+
+/// Somebody who is let in.
+pub struct Admitted<'a> {
+    /// The account.
+    pub user: &'a User,
+    /// MS-CHAPv2's proof for the client.
+    pub proof: Option<MutualProof>,
+}
+
+impl From<Admitted<'_>> for Verdict {
+    fn from(admitted: Admitted<'_>) -> Self {
+        Self::Accepted { user: admitted.user.name.clone(), proof: admitted.proof }
+    }
 }
 
 impl User {
@@ -45,12 +99,13 @@ impl User {
     ///
     /// # Errors
     /// The reason why not.
-    pub fn admit(&self, wall: UnixTime) -> Result<(), Barred> {
+    pub fn admit(&self, wall: UnixTime) -> Result<(), Rejection> {
+        let user = || self.name.clone();
         if self.disabled {
-            return Err(Barred::Disabled);
+            return Err(Rejection::Disabled { user: user() });
         }
         match self.expires {
-            Some(end) if end.as_secs() <= wall.as_secs() => Err(Barred::Expired),
+            Some(end) if end.as_secs() <= wall.as_secs() => Err(Rejection::Expired { user: user() }),
             _ => Ok(()),
         }
     }
@@ -69,7 +124,7 @@ pub struct DuplicateUser {
 /// All accounts.
 pub struct UserTable {
     users: HashMap<String, User>,
-    dummy: NtHash,
+    dummy: Verifier,
 }
 
 impl UserTable {
@@ -86,7 +141,7 @@ impl UserTable {
                 return Err(DuplicateUser { first: first.name.clone(), second });
             }
         }
-        Ok(Self { users: table, dummy })
+        Ok(Self { users: table, dummy: Verifier::of_nt_hash(dummy) })
     }
 
     /// The account of a name as a client gives it.
@@ -95,11 +150,20 @@ impl UserTable {
         self.users.get(&canonical(name))
     }
 
-    /// The account of a name and the hash to check its password against: a dummy for an unknown name.
-    #[must_use]
-    pub fn credential(&self, name: &str) -> (Option<&User>, &NtHash) {
-        let user = self.find(name);
-        (user, user.map_or(&self.dummy, |u| &u.nt_hash))
+    /// Who the client is. An unknown name costs the same work as a known one; the password comes before anything else
+    /// about the account, so that nobody learns of accounts without it.
+    ///
+    /// # Errors
+    /// Why nobody is let in.
+    pub fn check(&self, credentials: &Credentials, wall: UnixTime) -> Result<Admitted<'_>, Rejection> {
+        let account = self.find(credentials.user());
+        let proof = credentials.prove(account.map_or(&self.dummy, |user| &user.verifier));
+        let user = account.ok_or_else(|| Rejection::UnknownUser { user: shown(credentials.user()) })?;
+        match proof {
+            Proof::Right(proof) => user.admit(wall).map(|()| Admitted { user, proof }),
+            Proof::Wrong => Err(Rejection::WrongPassword { user: user.name.clone() }),
+            Proof::NeedsClearPassword => Err(Rejection::NeedsClearPassword { user: user.name.clone() }),
+        }
     }
 
     /// All accounts in no particular order.
@@ -120,16 +184,26 @@ pub fn canonical(name: &str) -> String {
     without_domain(name).to_lowercase()
 }
 
+/// The beginning of a name, fit for a message to the operator. It is printed with escapes.
+fn shown(name: &str) -> String {
+    let end = (0..=SHOWN_MAX.min(name.len())).rev().find(|&n| name.is_char_boundary(n));
+    let (head, tail) = name.split_at(end.unwrap_or(0));
+    if tail.is_empty() { head.to_owned() } else { format!("{head}...") }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use cygnet_ppp::auth::mschapv2::{self, Challenges};
+    use cygnet_ppp::auth::{Password, chap_md5};
 
     use super::*;
 
     fn user(name: &str, password: &str) -> User {
         User {
             name: name.to_owned(),
-            nt_hash: NtHash::of_password(password),
+            verifier: Verifier::of_password(password),
             group: None,
             addresses: Vec::new(),
             expires: None,
@@ -153,13 +227,88 @@ mod tests {
         assert!(table.find(r"alice\").is_none());
     }
 
+    const CHALLENGE: [u8; 16] = [3; 16];
+
+    /// What a client sends by each method that needs no clear password.
+    fn logins(name: &str, password: &str) -> [Credentials; 2] {
+        let pap = Credentials::Pap { user: name.to_owned(), password: Password::new(password.as_bytes()) };
+        let user_name = mschapv2::after_domain(name.as_bytes());
+        let challenges = Challenges { authenticator: &CHALLENGE, peer: &CHALLENGE, user_name };
+        let nt_response = mschapv2::nt_response(&NtHash::of_password(password), &challenges);
+        [pap, Credentials::ms_chap_v2(name.as_bytes(), &CHALLENGE, &CHALLENGE, &nt_response)]
+    }
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    fn rejection(table: &UserTable, credentials: &Credentials) -> Option<Rejection> {
+        table.check(credentials, at(1000)).err()
+    }
+
     #[test]
-    fn an_unknown_user_has_the_dummy_hash() {
-        let table = table(vec![user("alice", "a")]);
-        let (found, hash) = table.credential("mallory");
-        assert!(found.is_none());
-        assert!(hash.ct_eq(&NtHash::from_bytes([7; 16])));
-        assert!(table.credential("alice").1.ct_eq(&NtHash::of_password("a")));
+    fn lets_in_who_knows_the_password_whatever_the_spelling_of_the_name() {
+        let table = table(vec![user("Alice", "secret")]);
+        for name in ["Alice", "ALICE", r"CORP\alice"] {
+            for login in logins(name, "secret") {
+                let admitted = table.check(&login, at(1000)).ok().unwrap();
+                assert_eq!(admitted.user.name, "Alice");
+                assert_eq!(admitted.proof.is_some(), matches!(login, Credentials::MsChapV2 { .. }));
+            }
+        }
+    }
+
+    #[test]
+    fn the_password_comes_first() {
+        let expired = User { expires: Some(at(1000)), ..user("old", "secret") };
+        let disabled = User { disabled: true, ..user("off", "secret") };
+        let table = table(vec![expired, disabled, user("alice", "secret")]);
+        for (name, password, reason) in [
+            ("nobody", "secret", Rejection::UnknownUser { user: "nobody".into() }),
+            ("alice", "Secret", Rejection::WrongPassword { user: "alice".into() }),
+            ("old", "secret", Rejection::Expired { user: "old".into() }),
+            ("old", "wrong", Rejection::WrongPassword { user: "old".into() }),
+            ("off", "secret", Rejection::Disabled { user: "off".into() }),
+            ("off", "wrong", Rejection::WrongPassword { user: "off".into() }),
+        ] {
+            for login in logins(name, password) {
+                assert_eq!(rejection(&table, &login), Some(reason.clone()), "{name}");
+            }
+            assert!(reason.is_guess());
+        }
+    }
+
+    #[test]
+    fn the_password_of_the_dummy_lets_nobody_in() {
+        let table = UserTable::new([user("alice", "a")], NtHash::of_password("dummy")).ok().unwrap();
+        for login in logins("mallory", "dummy") {
+            assert!(matches!(rejection(&table, &login), Some(Rejection::UnknownUser { .. })));
+        }
+    }
+
+    #[test]
+    fn chap_md5_needs_the_password_itself() {
+        let hashed = User { verifier: Verifier::of_nt_hash(NtHash::of_password("a")), ..user("hashed", "a") };
+        let table = table(vec![hashed, user("alice", "a")]);
+        let login = |name: &str| Credentials::ChapMd5 {
+            user: name.to_owned(),
+            identifier: 1,
+            challenge: CHALLENGE,
+            response: chap_md5(1, b"a", &CHALLENGE),
+        };
+        assert_eq!(table.check(&login("alice"), at(0)).ok().unwrap().user.name, "alice");
+        let reason = rejection(&table, &login("hashed")).unwrap();
+        assert_eq!(reason, Rejection::NeedsClearPassword { user: "hashed".into() });
+        assert!(!reason.is_guess());
+        assert!(reason.to_string().contains("give the user a `password` instead of `nt_hash`"));
+        assert_eq!(rejection(&table, &login("mallory")), Some(Rejection::UnknownUser { user: "mallory".into() }));
+    }
+
+    #[test]
+    fn long_names_are_shown_cut_at_a_character() {
+        assert_eq!(shown("alice"), "alice");
+        let shown = shown(&"ä".repeat(50));
+        assert_eq!(shown, format!("{}...", "ä".repeat(32)));
     }
 
     #[test]
@@ -170,10 +319,10 @@ mod tests {
 
     #[test]
     fn an_account_ends_at_its_expiry() {
-        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let account = User { expires: Some(at(1000)), ..user("alice", "a") };
         assert_eq!(account.admit(at(999)), Ok(()));
-        assert_eq!(account.admit(at(1000)), Err(Barred::Expired));
-        assert_eq!(User { disabled: true, ..account }.admit(at(999)), Err(Barred::Disabled));
+        assert_eq!(account.admit(at(1000)), Err(Rejection::Expired { user: "alice".into() }));
+        let disabled = User { disabled: true, ..account };
+        assert_eq!(disabled.admit(at(999)), Err(Rejection::Disabled { user: "alice".into() }));
     }
 }

@@ -45,7 +45,11 @@ pub(super) fn run(args: &Args, global: &Global, console: &mut Console) -> anyhow
 
 fn summary(settings: &Settings, warnings: usize) -> String {
     let ways = settings.client_authentication();
-    let names = [(ways.psk, "pre-shared key"), (ways.certificate, "certificate"), (ways.password, "user and password")];
+    let names = [
+        (ways.psk, "pre-shared key"),
+        (ways.certificate, "certificate"),
+        (ways.password || ways.legacy_password, "user and password"),
+    ];
     let ways: Vec<&str> = names.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
     let warnings = if warnings > 0 { format!(", with {}", plural(warnings, "warning")) } else { String::new() };
     format!("{warnings}: clients log in by {}; {}", ways.join(" or "), plural(settings.users.len(), "user"))

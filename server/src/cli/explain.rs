@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::console::Console;
 use super::{Global, Outcome, block_on, wall_clock};
-use crate::control::model::ExplainFilter;
+use crate::control::model::{ExplainFilter, Status};
 use crate::explain::render;
 
 #[derive(clap::Args)]
@@ -27,10 +27,24 @@ pub(super) fn run(args: &Args, global: &Global, console: &mut Console) -> anyhow
         console.json(&entries)?;
     } else if entries.is_empty() {
         console.line(nothing_known(args.who.as_deref()))?;
+        if let Some(text) = block_on(global.client().status())?.ok().and_then(|status| clear_l2tp(&status)) {
+            console.line(text)?;
+        }
     } else {
         console.print(&render(&entries, wall_clock(), &TimeZone::system()))?;
     }
     Ok(Outcome::Done)
+}
+
+/// L2TP outside of IPsec is dropped before anybody looks who sends it.
+fn clear_l2tp(status: &Status) -> Option<String> {
+    let count = status.counters.iter().find(|counter| counter.name == "filter/clear_l2tp")?.value;
+    (count > 0).then(|| {
+        format!(
+            "but {count} datagrams of L2TP outside of IPsec were dropped (UDP 1701): a client that sends them has no IPsec; \
+             choose \"L2TP/IPsec with pre-shared key\" in its settings"
+        )
+    })
 }
 
 fn nothing_known(who: Option<&str>) -> String {

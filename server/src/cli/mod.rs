@@ -7,6 +7,7 @@ mod check;
 mod console;
 mod explain;
 mod init;
+mod kick;
 mod password;
 mod reload;
 mod run;
@@ -62,6 +63,8 @@ enum Verb {
     Status(status::Args),
     /// Say why somebody could not connect, and what to change.
     Explain(explain::Args),
+    /// End the sessions of a user or address; who is kicked may come back.
+    Kick(kick::Args),
     /// Add, change, remove and list users; takes effect at once.
     User(user::Args),
     /// Have the daemon read its configuration again; a mistake in it changes nothing.
@@ -108,6 +111,7 @@ fn dispatch(
         Verb::Run(args) => run::run(args, global, console, gateway),
         Verb::Status(args) => status::run(&args, global, console),
         Verb::Explain(args) => explain::run(&args, global, console),
+        Verb::Kick(args) => kick::run(&args, global, console),
         Verb::User(args) => user::run(&args, global, console),
         Verb::Reload(args) => reload::run(&args, global, console),
     }

@@ -1,13 +1,11 @@
 //! `cygnet status`: who is connected, in one table.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
 
 use super::console::Console;
 use super::{Global, Outcome, block_on, units};
-use crate::auth::users::canonical;
 use crate::control::model::{Session, SessionState, Status};
 
 /// Clears the screen and goes to its upper left corner.
@@ -35,7 +33,7 @@ pub(super) fn run(args: &Args, global: &Global, console: &mut Console) -> anyhow
         loop {
             let mut status = client.status().await?;
             if let Some(name) = &args.name {
-                status.sessions.retain(|session| is_about(session, name));
+                status.sessions.retain(|session| session.is_about(name));
             }
             let Some(seconds) = args.watch else { return print(args, &status, console) };
             if console.is_terminal && !args.json {
@@ -127,13 +125,6 @@ fn seconds_between(from: jiff::Timestamp, to: jiff::Timestamp) -> u64 {
     u64::try_from(to.duration_since(from).as_secs()).unwrap_or(0)
 }
 
-fn is_about(session: &Session, name: &str) -> bool {
-    if let Ok(address) = name.parse::<IpAddr>() {
-        return session.inside.contains(&address) || session.from.ip().to_canonical() == address.to_canonical();
-    }
-    canonical(&session.user) == canonical(name) || session.identity.to_lowercase() == name.to_lowercase()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,11 +189,13 @@ bob    ikev2  -          [2001:db8::7]:500      -            connecting  0     0
     #[test]
     fn finds_a_session_by_user_identity_and_address() {
         let alice = &status().sessions[0];
-        for name in ["alice", "ALICE", "CORP\\alice", "alice@example.org", "10.20.0.9", "203.0.113.8"] {
-            assert!(is_about(alice, name), "{name}");
+        for name in
+            ["alice", "ALICE", "CORP\\alice", "alice@example.org", "10.20.0.9", "203.0.113.8", "203.0.113.8:50112"]
+        {
+            assert!(alice.is_about(name), "{name}");
         }
-        for name in ["bob", "10.20.0.8", "alic"] {
-            assert!(!is_about(alice, name), "{name}");
+        for name in ["bob", "10.20.0.8", "alic", "203.0.113.8:1"] {
+            assert!(!alice.is_about(name), "{name}");
         }
     }
 }

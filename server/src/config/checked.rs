@@ -9,6 +9,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+pub use cygnet_ppp::auth::Method as PppAuth;
+
 use super::Secret;
 use crate::auth::nt_hash::NtHash;
 
@@ -81,6 +83,8 @@ pub struct Remote {
     pub pools: Vec<IpNet>,
     /// Name servers for clients.
     pub dns: Vec<IpAddr>,
+    /// NetBIOS name servers (WINS) for clients of L2TP, two at most.
+    pub nbns: Vec<Ipv4Addr>,
     /// Domains to be asked of those name servers only (split DNS).
     pub dns_domains: Vec<String>,
     /// Networks reached through the tunnel; empty: everything.
@@ -103,6 +107,8 @@ pub struct Remote {
     pub replay_window: u32,
     /// MTU of the TUN device in bytes; `None`: from the outgoing interface.
     pub mtu: Option<u16>,
+    /// What matters to L2TP, XAuth and their IKEv1 only.
+    pub legacy: Legacy,
 }
 
 /// A protocol that clients may speak.
@@ -110,6 +116,36 @@ pub struct Remote {
 pub enum Protocol {
     /// IKEv2, RFC 7296.
     Ikev2,
+    /// L2TP over IPsec, RFC 3193, with IKEv1.
+    L2tp,
+    /// IKEv1 with XAuth and Mode Config, "Cisco IPsec".
+    Xauth,
+}
+
+/// What matters to L2TP, XAuth and their IKEv1 only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Legacy {
+    /// How L2TP clients may prove who they are, the preferred one first; never empty.
+    pub ppp_auth: Vec<PppAuth>,
+    /// Highest number of L2TP tunnels per IPsec peer.
+    pub l2tp_tunnels: u16,
+    /// Highest number of L2TP sessions per tunnel.
+    pub l2tp_sessions: u16,
+    /// IKEv1 aggressive mode, for XAuth clients with a group name.
+    pub aggressive: bool,
+    /// Which vendor ids IKEv1 answers carry.
+    pub vendor_ids: VendorIds,
+    /// L2TP clients cut HMAC-SHA2-256 to 96 bits where RFC 4868 says 128.
+    pub sha256_96: bool,
+}
+
+/// Which vendor ids IKEv1 answers carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VendorIds {
+    /// Those without which something does not work.
+    Needed,
+    /// Only those without which no client gets in.
+    None,
 }
 
 /// Who may use a pre-shared key, and the key.
@@ -179,6 +215,8 @@ pub struct ClientAuthentication {
     pub certificate: bool,
     /// By user name and password (EAP-MSCHAPv2).
     pub password: bool,
+    /// By user name and password, after a pre-shared key or certificate, through L2TP or XAuth.
+    pub legacy_password: bool,
 }
 
 /// Somebody with a password.
@@ -187,6 +225,8 @@ pub struct User {
     pub name: String,
     /// Proof of the password.
     pub nt_hash: NtHash,
+    /// The password itself, UTF-8, where the file has it; CHAP-MD5 needs it.
+    pub password: Option<Secret>,
     /// Always this IPv4 address; inside a pool, given to one user only.
     pub ipv4: Option<Ipv4Addr>,
     /// Always this IPv6 address; inside a pool, given to one user only.
@@ -219,12 +259,30 @@ impl Settings {
     /// How clients can prove who they are with this configuration.
     #[must_use]
     pub fn client_authentication(&self) -> ClientAuthentication {
-        let remote = self.remote.as_ref();
-        let certificate = remote.is_some_and(|r| r.server_identity.is_some());
+        let none = ClientAuthentication { psk: false, certificate: false, password: false, legacy_password: false };
+        let Some(remote) = &self.remote else { return none };
+        let ikev2 = remote.speaks(Protocol::Ikev2);
+        let (psk, own, users) = (!remote.psks.is_empty(), remote.server_identity.is_some(), !self.users.is_empty());
+        let certificate = own && remote.client_ca.is_some();
         ClientAuthentication {
-            psk: remote.is_some_and(|r| !r.psks.is_empty()),
-            certificate: certificate && remote.is_some_and(|r| r.client_ca.is_some()),
-            password: certificate && !self.users.is_empty(),
+            psk: ikev2 && psk,
+            certificate: ikev2 && certificate,
+            password: ikev2 && own && users,
+            legacy_password: remote.speaks_ikev1() && (psk || certificate) && users,
         }
+    }
+}
+
+impl Remote {
+    /// Whether clients may speak `protocol`.
+    #[must_use]
+    pub fn speaks(&self, protocol: Protocol) -> bool {
+        self.protocols.contains(&protocol)
+    }
+
+    /// Whether some protocol needs IKEv1.
+    #[must_use]
+    pub fn speaks_ikev1(&self) -> bool {
+        self.speaks(Protocol::L2tp) || self.speaks(Protocol::Xauth)
     }
 }

@@ -10,7 +10,7 @@ use super::problem::{Located, Problem};
 use super::remote::RawRemote;
 use super::source::Source;
 use super::users::RawUsers;
-use super::{Daemon, defaults};
+use super::{Daemon, Protocol, defaults, legacy};
 use crate::pool::gateway_address;
 
 /// Networks in so many homes that a pool inside them will collide with one.
@@ -26,6 +26,7 @@ pub(super) fn check(source: &Source<'_>, daemon: &Daemon, remote: &RawRemote, us
     pools(source, daemon, remote, users);
     fixed_addresses(source, remote, users);
     pushed(source, remote);
+    legacy::check(source, remote, users);
 }
 
 fn name(source: &Source<'_>, remote: &RawRemote) {
@@ -39,6 +40,7 @@ fn name(source: &Source<'_>, remote: &RawRemote) {
 
 fn logins(source: &Source<'_>, remote: &RawRemote, users: &RawUsers) {
     let certificate = remote.cert_given;
+    let ikev2 = remote.protocols.contains(&Protocol::Ikev2);
     let by_password = certificate && !users.is_empty();
     let by_certificate = certificate && remote.client_ca.is_some();
     if let (Some(ca), false) = (&remote.client_ca, certificate) {
@@ -46,6 +48,9 @@ fn logins(source: &Source<'_>, remote: &RawRemote, users: &RawUsers) {
             .at(ca.spot, "authorities of clients")
             .help("add `cert` and `key` to [remote]");
         source.problems.report(problem);
+    }
+    if !ikev2 {
+        return; // what L2TP and XAuth need is looked at in `legacy`
     }
     if !remote.psk_given && !by_password && !by_certificate {
         let help = if users.is_empty() {
@@ -57,7 +62,7 @@ fn logins(source: &Source<'_>, remote: &RawRemote, users: &RawUsers) {
         source
             .problems
             .report(Problem::error("nobody can log in").at(remote.spot, "no usable way to log in").help(help));
-    } else if let (Some(user), false) = (users.values().next(), certificate) {
+    } else if let (Some(user), false, 1) = (users.values().next(), certificate, remote.protocols.len()) {
         let problem = Problem::warning("users cannot log in without a certificate of the gateway")
             .at(user.spot, "a user with a password")
             .help("passwords travel by EAP: add `cert` and `key` to [remote], or remove the users");

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::PppAuth;
+
 /// Where the configuration is looked for.
 pub const CONFIG_FILE: &str = "/etc/cygnet/cygnet.toml";
 /// Where the control socket is.
@@ -37,6 +39,15 @@ pub(super) const MTU_RANGE: RangeInclusive<u16> = 1280..=9000;
 pub(super) const WORKERS_RANGE: RangeInclusive<u8> = 1..=64;
 /// Sessions of one user at the same time.
 pub(super) const DEVICES_RANGE: RangeInclusive<u32> = 1..=10_000;
+
+/// How L2TP clients may prove who they are: every stock client has the first.
+pub(super) const PPP_AUTH: [PppAuth; 2] = [PppAuth::MsChapV2, PppAuth::Eap];
+/// L2TP tunnels of one IPsec peer, and sessions of one tunnel: stock clients use one of each.
+pub(super) const L2TP_LIMIT: u16 = 1;
+/// What both limits may be.
+pub(super) const L2TP_LIMIT_RANGE: RangeInclusive<u16> = 1..=64;
+/// NetBIOS name servers: IPCP has room for two (RFC 1877 section 1).
+pub(super) const NBNS_MAX: usize = 2;
 
 /// A pre-shared key below this many characters can be guessed offline by somebody who plays the gateway.
 pub(super) const PSK_GOOD_LENGTH: usize = 20;

@@ -187,5 +187,7 @@ fn checked_remote(raw: RawRemote) -> Option<Remote> {
         liveness: raw.liveness,
         replay_window: raw.replay_window,
         mtu: raw.mtu,
+        nbns: raw.nbns,
+        legacy: raw.legacy.settings,
     })
 }

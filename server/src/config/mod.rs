@@ -12,6 +12,7 @@ pub mod defaults;
 mod error;
 mod file;
 mod keys;
+mod legacy;
 mod mask;
 mod names;
 mod nearest;
@@ -25,8 +26,8 @@ mod users;
 mod users_file;
 
 pub use checked::{
-    ClientAuthentication, Daemon, LogFormat, Logging, Nat, Policy, Proposals, Protocol, PskEntry, PskSelector, Remote,
-    ServerIdentity, Settings, User,
+    ClientAuthentication, Daemon, Legacy, LogFormat, Logging, Nat, Policy, PppAuth, Proposals, Protocol, PskEntry,
+    PskSelector, Remote, ServerIdentity, Settings, User, VendorIds,
 };
 pub use error::ConfigError;
 pub use file::{Check, check, control_socket, load, users_file};

@@ -48,7 +48,7 @@ pub(crate) fn check_user(text: &str) -> Result<(), &'static str> {
     if text.is_empty() {
         return Err("it is empty");
     }
-    if text.len() > crate::auth::users::NAME_MAX {
+    if text.len() > cygnet_ppp::auth::NAME_MAX {
         return Err("it is longer than 253 bytes");
     }
     if text.chars().any(char::is_control) {

@@ -1,6 +1,6 @@
 //! `[remote]` and `[psk]`: from text to types, key by key. What depends on several keys is checked in `crosscheck.rs`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use cygnet_ike::proposal::{NotationError, PolicyName};
@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::certificate::{self, LocatedIdentity};
 use super::checked::{Nat, Policy, Proposals, Protocol, PskEntry, PskSelector};
+use super::legacy::{self, RawLegacy};
 use super::nearest::nearest;
 use super::problem::{Located, Problem, Spot};
 use super::reader::{Section, Value};
@@ -43,6 +44,8 @@ pub(super) struct RawRemote {
     pub(super) liveness: Option<Duration>,
     pub(super) replay_window: u32,
     pub(super) mtu: Option<u16>,
+    pub(super) nbns: Vec<Ipv4Addr>,
+    pub(super) legacy: RawLegacy,
 }
 
 /// Reads `[remote]`; `psk` is the table `[psk]`.
@@ -77,6 +80,8 @@ pub(super) fn read(source: &Source<'_>, section: &Section<'_>, psk: Option<&Valu
         liveness: liveness(section),
         replay_window: replay_window(section),
         mtu: section.value("mtu").and_then(|v| v.integer(defaults::MTU_RANGE, "bytes")),
+        nbns: legacy::nbns(source, section),
+        legacy: legacy::read(source, section),
     }
 }
 
@@ -94,15 +99,15 @@ fn protocols(source: &Source<'_>, section: &Section<'_>) -> Vec<Protocol> {
 fn protocol(value: &Value<'_>) -> Option<Protocol> {
     match value.text()?.value {
         "ikev2" => Some(Protocol::Ikev2),
-        later @ ("l2tp" | "xauth") => {
-            let help = "it comes with a later version; this one has protocols = [\"ikev2\"]";
-            value.error(
-                format!("the protocol \"{later}\" is not supported yet"),
-                "not in this version",
-                Some(help.into()),
-            )
+        "l2tp" => Some(Protocol::L2tp),
+        "xauth" => Some(Protocol::Xauth),
+        other => {
+            let help = match nearest(other, ["ikev2", "l2tp", "xauth"]) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => "known protocols: \"ikev2\", \"l2tp\", \"xauth\"".to_owned(),
+            };
+            value.error(format!("unknown protocol \"{other}\""), "", Some(help))
         }
-        other => value.error(format!("unknown protocol \"{other}\""), "", Some("this version has \"ikev2\"".into())),
     }
 }
 
@@ -185,13 +190,6 @@ fn psk_selector(key: &Located<&str>, value: &Value<'_>) -> Option<PskSelector> {
 
 fn psk_entry(source: &Source<'_>, selector: PskSelector, value: &Value<'_>) -> Option<Located<PskEntry>> {
     let secret = source.secret(value)?;
-    let length = String::from_utf8_lossy(secret.value.expose()).chars().count();
-    if length < defaults::PSK_GOOD_LENGTH {
-        let problem = Problem::warning(format!("this pre-shared key has only {length} characters"))
-            .at(secret.spot, "")
-            .help("whoever can stand between client and gateway can guess it offline; make a long one:  openssl rand -base64 24");
-        source.problems.report(problem);
-    }
     Some(Located { value: PskEntry { selector, secret: secret.value }, spot: secret.spot })
 }
 

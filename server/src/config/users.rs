@@ -10,7 +10,7 @@ use super::names::check_user;
 use super::problem::{Located, Problem};
 use super::reader::{Section, Value};
 use super::source::Source;
-use super::{User, defaults};
+use super::{Secret, User, defaults};
 use crate::auth::nt_hash::NtHash;
 use crate::auth::users::canonical;
 
@@ -48,9 +48,17 @@ pub(super) fn read(source: &Source<'_>, table: &Value<'_>, users: &mut RawUsers)
 
 fn read_user(source: &Source<'_>, name: &str, value: &Value<'_>) -> Option<RawUser> {
     if value.is_text() {
-        let nt_hash = password(source, value)?;
-        let user =
-            User { name: name.into(), nt_hash, ipv4: None, ipv6: None, expires: None, devices: None, disabled: false };
+        let (nt_hash, password) = password(source, value)?;
+        let user = User {
+            name: name.into(),
+            nt_hash,
+            password,
+            ipv4: None,
+            ipv6: None,
+            expires: None,
+            devices: None,
+            disabled: false,
+        };
         return Some(RawUser { user, addresses: Vec::new() });
     }
     let section = value.section(&keys::USER)?;
@@ -62,9 +70,11 @@ fn read_user(source: &Source<'_>, name: &str, value: &Value<'_>) -> Option<RawUs
         .filter_map(|item| item.parse("an IP address"))
         .collect();
     check_one_per_family(source, &addresses);
+    let (nt_hash, password) = credential(source, &section, name)?;
     let user = User {
         name: name.to_owned(),
-        nt_hash: credential(source, &section, name)?,
+        nt_hash,
+        password,
         ipv4: addresses.iter().find_map(|a| if let IpAddr::V4(v4) = a.value { Some(v4) } else { None }),
         ipv6: addresses.iter().find_map(|a| if let IpAddr::V6(v6) = a.value { Some(v6) } else { None }),
         expires: section.value("expires").and_then(|v| expiry(&v)),
@@ -74,10 +84,13 @@ fn read_user(source: &Source<'_>, name: &str, value: &Value<'_>) -> Option<RawUs
     Some(RawUser { user, addresses })
 }
 
-fn credential(source: &Source<'_>, section: &Section<'_>, name: &str) -> Option<NtHash> {
+/// The hash, and the password where the file has it.
+type Credential = (NtHash, Option<Secret>);
+
+fn credential(source: &Source<'_>, section: &Section<'_>, name: &str) -> Option<Credential> {
     match (section.value("password"), section.value("nt_hash")) {
         (Some(value), None) => password(source, &value),
-        (None, Some(value)) => nt_hash(source, &value),
+        (None, Some(value)) => Some((nt_hash(source, &value)?, None)),
         (None, None) => {
             let problem = Problem::error(format!("the user \"{name}\" has no password"))
                 .at(section.spot, "")
@@ -96,10 +109,10 @@ fn credential(source: &Source<'_>, section: &Section<'_>, name: &str) -> Option<
     }
 }
 
-fn password(source: &Source<'_>, value: &Value<'_>) -> Option<NtHash> {
-    let secret = source.secret(value)?;
-    match std::str::from_utf8(secret.value.expose()) {
-        Ok(text) => Some(NtHash::of_password(text)),
+fn password(source: &Source<'_>, value: &Value<'_>) -> Option<Credential> {
+    let secret = source.secret(value)?.value;
+    match std::str::from_utf8(secret.expose()).map(NtHash::of_password) {
+        Ok(nt_hash) => Some((nt_hash, Some(secret))),
         Err(_) => value.error("this password is not UTF-8", "", None),
     }
 }

@@ -1,4 +1,5 @@
-//! The server side: `GET /v1/status`, `GET /v1/explain`, `POST /v1/reload`, `POST /v1/users/reload`.
+//! The server side: `GET /v1/status`, `GET /v1/explain`, `POST /v1/kick`, `POST /v1/reload`,
+//! `POST /v1/users/reload`.
 //!
 //! Errors are JSON, too: `{"message": "..."}` with status 422 for a command that failed and 503 when the gateway is going
 //! down. Does not: know anything about sessions; each request is a [`ControlCommand`] and its reply.
@@ -19,7 +20,7 @@ use serde::Serialize;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
-use super::model::{ControlCommand, ExplainFilter, Failure};
+use super::model::{ControlCommand, ExplainFilter, Failure, KickRequest};
 
 /// How long the gateway's task may take for an answer. A reload reads files and runs `nft`; nothing else takes long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,6 +65,7 @@ fn router(commands: mpsc::Sender<ControlCommand>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/explain", get(explain))
+        .route("/v1/kick", post(kick))
         .route("/v1/reload", post(reload))
         .route("/v1/users/reload", post(users_reload))
         .fallback(unknown)
@@ -95,6 +97,10 @@ async fn explain(State(gateway): State<Gateway>, Query(filter): Query<ExplainFil
     respond(gateway.ask(|reply| ControlCommand::Explain { filter, reply }).await)
 }
 
+async fn kick(State(gateway): State<Gateway>, Query(KickRequest { who }): Query<KickRequest>) -> Response {
+    respond(gateway.ask(|reply| ControlCommand::Kick { who, reply }).await)
+}
+
 async fn reload(State(gateway): State<Gateway>) -> Response {
     respond(flatten(gateway.ask(|reply| ControlCommand::Reload { reply }).await))
 }
@@ -104,7 +110,7 @@ async fn users_reload(State(gateway): State<Gateway>) -> Response {
 }
 
 async fn unknown() -> Response {
-    let message = "no such request; see /v1/status, /v1/explain, /v1/reload, /v1/users/reload".to_owned();
+    let message = "no such request; see /v1/status, /v1/explain, /v1/kick, /v1/reload, /v1/users/reload".to_owned();
     (StatusCode::NOT_FOUND, Json(Failure { message })).into_response()
 }
 

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::model::{ExplainFilter, Failure, Reloaded, Status};
+use super::model::{ExplainFilter, Failure, Kicked, Reloaded, Status};
 use crate::explain::Entry;
 
 /// Largest answer that is read, bytes: a status of 100,000 sessions has about 40 MB.
@@ -63,6 +63,14 @@ impl Client {
         let limit = filter.limit.map(|limit| format!("limit={limit}"));
         let query: Vec<String> = who.into_iter().chain(limit).collect();
         self.request(Method::GET, &format!("/v1/explain?{}", query.join("&"))).await
+    }
+
+    /// Ends the sessions of a user, identity or address.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn kick(&self, who: &str) -> Result<Kicked, ClientError> {
+        self.request(Method::POST, &format!("/v1/kick?who={}", percent_encode(who))).await
     }
 
     /// Has the configuration read again.

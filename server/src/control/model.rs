@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use crate::auth::users::canonical;
 use crate::explain;
 
 /// A question to the task that owns the gateway. A reply sender that is dropped counts as "is shutting down".
@@ -24,6 +25,13 @@ pub enum ControlCommand {
         filter: ExplainFilter,
         /// Gets the answer.
         reply: oneshot::Sender<Vec<explain::Entry>>,
+    },
+    /// End the sessions of somebody.
+    Kick {
+        /// See [`Session::is_about`].
+        who: String,
+        /// Gets the answer.
+        reply: oneshot::Sender<Kicked>,
     },
     /// Read configuration and users file again and apply what changed; a mistake in them changes nothing.
     Reload {
@@ -65,7 +73,7 @@ pub struct Session {
     pub user: String,
     /// IKE identity.
     pub identity: String,
-    /// Protocol: `ikev2`.
+    /// Protocol: `ikev2`, `l2tp` or `xauth`.
     pub via: String,
     /// Where it stands.
     pub state: SessionState,
@@ -89,6 +97,21 @@ pub struct Session {
     pub packets_in: u64,
     /// Packets to the client.
     pub packets_out: u64,
+}
+
+impl Session {
+    /// Whether `who` names this session: its user or IKE identity (capital letters and a Windows domain make no difference),
+    /// an inner address, or the outer address with or without port.
+    #[must_use]
+    pub fn is_about(&self, who: &str) -> bool {
+        if let Ok(address) = who.parse::<IpAddr>() {
+            return self.inside.contains(&address) || self.from.ip().to_canonical() == address.to_canonical();
+        }
+        if let Ok(address) = who.parse::<SocketAddr>() {
+            return self.from == address;
+        }
+        canonical(&self.user) == canonical(who) || self.identity.to_lowercase() == who.to_lowercase()
+    }
 }
 
 /// Where a session stands.
@@ -130,6 +153,20 @@ pub struct ExplainFilter {
     pub who: Option<String>,
     /// How many records at most; `None`: all that are kept.
     pub limit: Option<usize>,
+}
+
+/// Whom to disconnect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KickRequest {
+    /// See [`Session::is_about`].
+    pub who: String,
+}
+
+/// What a kick did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kicked {
+    /// Sessions that are being ended.
+    pub disconnected: u64,
 }
 
 /// What a reload did.

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::api;
 use super::client::{Client, ClientError};
-use super::model::{ControlCommand, ExplainFilter, Failure, Reloaded, Status};
+use super::model::{ControlCommand, ExplainFilter, Failure, Kicked, Reloaded, Status};
 use crate::explain::{Entry, Record};
 
 struct Daemon {
@@ -74,6 +74,7 @@ fn answer(command: ControlCommand) {
     match command {
         ControlCommand::Status { reply } => reply.send(status()).unwrap(),
         ControlCommand::Explain { filter, reply } => reply.send(vec![entry(&filter)]).unwrap(),
+        ControlCommand::Kick { who, reply } => reply.send(Kicked { disconnected: who.len() as u64 }).unwrap(),
         ControlCommand::Reload { reply } => reply.send(Err(Failure { message: "line 3\nis wrong".into() })).unwrap(),
         ControlCommand::UsersChanged { reply } => reply.send(Ok(reloaded)).unwrap(),
     }
@@ -88,6 +89,7 @@ async fn every_request_gets_its_answer() {
     assert_eq!(client.explain(&filter).await.unwrap(), [entry(&filter)]);
     let everybody = ExplainFilter::default();
     assert_eq!(client.explain(&everybody).await.unwrap(), [entry(&everybody)]);
+    assert_eq!(client.kick("al ice@&=").await.unwrap(), Kicked { disconnected: 9 });
     assert_eq!(client.users_changed().await.unwrap().changes, ["user alice added"]);
     let ClientError::Refused(failure) = client.reload().await.unwrap_err() else { panic!("a refusal") };
     assert_eq!(failure.message, "line 3\nis wrong");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cygnet_esp::DropReason;
-use cygnet_ike::{ChildSa, EspSpi, SessionId, Transmit};
+use cygnet_ike::{ChildMode, ChildSa, EspSpi, SessionId, Transmit};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
@@ -15,9 +15,11 @@ use tokio::time::timeout;
 
 use super::host;
 use crate::config::{self, Settings, Surroundings};
-use crate::control::model::{Counter, Failure, Reloaded, Status};
+use crate::control::model::{Counter, Failure, Kicked, Reloaded, Status};
 use crate::control::{ControlCommand, api};
-use crate::dataplane::userspace::{self, DataPlaneConfig, IkeDatagram, IkeSender, Started, UserspaceDataPlane};
+use crate::dataplane::userspace::{
+    self, DataPlaneConfig, Datagrams, IkeDatagram, IkeSender, L2tpDatagram, Started, ToControl, UserspaceDataPlane,
+};
 use crate::dataplane::{DataPlane, DataPlaneEvent, SaPair};
 use crate::gateway::{Effect, Gateway, Now};
 use crate::io::clock::Clock;
@@ -42,7 +44,7 @@ pub(super) struct EventLoop {
     clock: Clock,
     gateway: Gateway,
     plane: UserspaceDataPlane,
-    datagrams: mpsc::Receiver<IkeDatagram>,
+    datagrams: Datagrams,
     ike: IkeSender,
     events: Arc<Notify>,
     host: HostNetwork,
@@ -67,7 +69,7 @@ struct Signals {
 
 /// Why the loop woke up.
 enum Wake {
-    Datagram(IkeDatagram),
+    Datagram(ToControl),
     DataPlane,
     Admission(Admission),
     Command(ControlCommand),
@@ -83,10 +85,9 @@ impl EventLoop {
         let signals = Signals::listen()?;
         let clock = Clock::start();
         let Started { plane, datagrams, ike, features } = userspace::start(data_plane_config(&settings, clock))?;
-        let gateway = Gateway::new(
+        let mut gateway = Gateway::new(
             Arc::clone(&settings),
-            Box::new(SystemRandom),
-            Box::new(SystemRandom),
+            [Box::new(SystemRandom), Box::new(SystemRandom), Box::new(SystemRandom)],
             Box::new(plane.meter()),
             workers(&settings),
             Now { instant: clock.now(), wall: clock.wall() },
@@ -95,6 +96,7 @@ impl EventLoop {
         let listener = api::bind(socket).with_context(|| format!("cannot open {}", socket.display()))?;
         let wanted = host::settings(&settings).await?;
         let mtu = wanted.tun.mtu;
+        gateway.set_tunnel_mtu(u16::try_from(mtu).unwrap_or(u16::MAX));
         let (host, _) = HostNetwork::start(wanted).await?;
         let (sender, commands) = mpsc::channel(COMMAND_QUEUE);
         let (admitted, admissions) = mpsc::channel(ADMISSION_QUEUE);
@@ -181,13 +183,20 @@ impl EventLoop {
     }
 
     /// Takes a message and as many more as are waiting.
-    fn take(&mut self, first: IkeDatagram) {
+    fn take(&mut self, first: ToControl) {
         let now = self.now();
         let mut next = Some(first);
         for _ in 0..DATAGRAM_BATCH {
-            let Some(IkeDatagram { path, message }) = next else { break };
-            self.gateway.handle_datagram(now, path, &message);
-            next = self.datagrams.try_recv().ok();
+            match next {
+                Some(ToControl::Ike(IkeDatagram { path, message })) => {
+                    self.gateway.handle_datagram(now, path, &message);
+                }
+                Some(ToControl::L2tp(L2tpDatagram { inbound_spi, port, datagram })) => {
+                    self.gateway.handle_l2tp(now, inbound_spi, port, &datagram);
+                }
+                None => break,
+            }
+            next = self.datagrams.try_recv();
         }
     }
 
@@ -196,8 +205,13 @@ impl EventLoop {
         while let Some(event) = self.plane.poll_event() {
             match event {
                 DataPlaneEvent::PeerMoved { spi, path } => self.gateway.peer_moved(now, spi, path),
+                DataPlaneEvent::EncapsulationChanged { spi, udp_encap, path } => {
+                    tracing::debug!(%spi, udp_encap, peer = %path.peer, "the client sends ESP in another encapsulation");
+                    self.plane.reencapsulate(spi, udp_encap, path);
+                }
+                DataPlaneEvent::AllForged { spi } => self.gateway.all_forged(now, spi),
                 DataPlaneEvent::FirstInbound { spi } => tracing::debug!(%spi, "first packet"),
-                DataPlaneEvent::SoftLimit { spi } => tracing::debug!(%spi, "the client should rekey soon"),
+                DataPlaneEvent::SoftLimit { spi } => self.gateway.soft_limit(now, spi),
                 DataPlaneEvent::ThreadEnded => anyhow::bail!("a thread of the packet path has ended"),
             }
         }
@@ -213,20 +227,26 @@ impl EventLoop {
                         tracing::debug!(peer = %path.peer, "cannot send: {error}");
                     }
                 }
-                Effect::Admit { session, addresses } => self.admit(session, addresses),
+                Effect::Admit { session, addresses, mtu } => self.admit(session, addresses, mtu),
                 Effect::Expel { addresses } => self.expel(addresses),
                 Effect::Install { session, child, replaces } => self.install(session, &child, replaces),
                 Effect::Remove { inbound_spi } => self.plane.remove(inbound_spi),
+                Effect::SendL2tp { inbound_spi, port, datagram } => {
+                    if let Err(error) = self.plane.send_l2tp(inbound_spi, port, &datagram) {
+                        tracing::debug!(spi = %inbound_spi, "cannot send: {error}");
+                    }
+                }
+                Effect::Link { inbound_spi, link } => self.plane.link(inbound_spi, link),
                 Effect::Move { inbound_spi, path } => self.plane.move_peer(inbound_spi, path),
             }
         }
     }
 
     /// The host is prepared beside the loop; the outcome comes back as [`Wake::Admission`].
-    fn admit(&self, session: SessionId, addresses: Vec<IpAddr>) {
+    fn admit(&self, session: SessionId, addresses: Vec<IpAddr>, mtu: Option<u16>) {
         let (host, done) = (self.host.clone(), self.admitted.clone());
         tokio::spawn(async move {
-            let outcome = host.admit(addresses).await.map_err(|error| error.to_string());
+            let outcome = host.admit(addresses, mtu).await.map_err(|error| error.to_string());
             // Nobody listens any more when the gateway has stopped.
             let _ = done.send(Admission { session, outcome }).await;
         });
@@ -242,7 +262,10 @@ impl EventLoop {
     }
 
     fn install(&mut self, session: SessionId, child: &ChildSa, replaces: Option<EspSpi>) {
+        let cuts = child.mode == ChildMode::Transport
+            && self.settings.remote.as_ref().is_some_and(|remote| remote.legacy.sha256_96);
         let pair = SaPair::from_child(child, self.replay_window());
+        let pair = if cuts { pair.map(SaPair::with_truncated_sha256) } else { pair };
         if let Err(error) = pair.and_then(|pair| self.plane.install(pair, replaces)) {
             tracing::error!(session = session.0, spi = %child.inbound_spi, "cannot install an SA pair: {error}");
             self.gateway.install_failed(self.now(), session);
@@ -254,6 +277,10 @@ impl EventLoop {
         match command {
             ControlCommand::Status { reply } => drop(reply.send(self.status().await)),
             ControlCommand::Explain { filter, reply } => drop(reply.send(self.gateway.explain(&filter))),
+            ControlCommand::Kick { who, reply } => {
+                let disconnected = self.gateway.kick(self.now(), &who);
+                drop(reply.send(Kicked { disconnected }));
+            }
             ControlCommand::Reload { reply } | ControlCommand::UsersChanged { reply } => {
                 drop(reply.send(self.reload().await));
             }
@@ -266,6 +293,7 @@ impl EventLoop {
         let path = [
             ("esp/keepalives", esp.keepalives),
             ("esp/ike_overflow", esp.ike_overflow),
+            ("esp/l2tp_overflow", esp.l2tp_overflow),
             ("esp/unusable", esp.unusable),
             ("esp/tun_failures", esp.tun_failures),
             ("esp/send_failures", esp.send_failures),
@@ -280,6 +308,7 @@ impl EventLoop {
             add("filter/inbound".to_owned(), drops.inbound);
             add("filter/gateway_access".to_owned(), drops.gateway_access);
             add("filter/unrouted".to_owned(), drops.unrouted);
+            add("filter/clear_l2tp".to_owned(), drops.clear_l2tp);
         }
         status.counters.sort_by(|a, b| a.name.cmp(&b.name));
         status
@@ -344,7 +373,8 @@ fn data_plane_config(settings: &Settings, clock: Clock) -> DataPlaneConfig {
         interface: settings.daemon.interface.clone(),
         workers: workers(settings),
         listen: settings.remote.as_ref().map(|remote| remote.listen.clone()).unwrap_or_default(),
-        raw_esp: settings.remote.as_ref().is_none_or(|remote| !remote.force_udp_encap),
+        // `force_udp_encap` is about IKEv2; with IKEv1 the client has the last word.
+        raw_esp: settings.remote.as_ref().is_none_or(|remote| !remote.force_udp_encap || remote.speaks_ikev1()),
         copy_dscp: false,
         clock,
     }

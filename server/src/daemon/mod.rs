@@ -9,7 +9,7 @@
 mod event_loop;
 mod host;
 mod meter;
-mod mtu;
+pub(crate) mod mtu;
 
 use std::sync::Arc;
 

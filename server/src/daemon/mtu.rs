@@ -13,8 +13,8 @@ const USUAL_LINK_MTU: u32 = 1500;
 /// IPv6 needs this much, RFC 8200 section 5; octets.
 const LEAST: u16 = 1280;
 /// Suite and encapsulation with the largest overhead.
-const LARGEST: Transform = Transform::AesCbc(AesBits::Aes256, Integ::HmacSha512_256);
-const AROUND: Encapsulation = Encapsulation { ipv6: true, udp: true };
+pub(crate) const LARGEST: Transform = Transform::AesCbc(AesBits::Aes256, Integ::HmacSha512_256);
+pub(crate) const AROUND: Encapsulation = Encapsulation { ipv6: true, udp: true };
 
 /// The configured MTU, otherwise the one that fits the interface of the default route; octets.
 pub(super) async fn of_tunnel(settings: &Settings, netlink: &Netlink) -> Result<u16, NetError> {

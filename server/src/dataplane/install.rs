@@ -7,20 +7,22 @@ use cygnet_esp::selector::{Ports, Selector, SelectorSet};
 use cygnet_esp::{AesBits, InboundConfig, Integ, OutboundConfig, SaKeys, Spi, Suite, Transform};
 use cygnet_ike::crypto::suite as ike;
 use cygnet_ike::wire::v2::TrafficSelector;
-use cygnet_ike::{ChildSa, ChildSuite, DirectionKeys, EspSpi, Path};
+use cygnet_ike::{ChildMode, ChildSa, ChildSuite, DirectionKeys, EspSpi, Path};
 
-use super::InstallError;
+use super::{InnerPath, InstallError};
 
 /// Local port of ESP in UDP, RFC 3948 section 2.1.
 const NAT_TRAVERSAL_PORT: u16 = 4500;
 
-/// A pair of ESP SAs in tunnel mode, ready for a data plane.
+/// A pair of ESP SAs, ready for a data plane.
 pub struct SaPair {
     /// The receiving side.
     pub inbound: InboundConfig,
     /// The sending side.
     pub outbound: OutboundConfig,
     /// What the pair carries.
+    pub inner: InnerPath,
+    /// Which packets of it, in tunnel mode.
     pub selectors: SelectorSet,
     /// ESP in UDP (RFC 3948) rather than directly in IP.
     pub udp_encap: bool,
@@ -48,7 +50,20 @@ impl SaPair {
             soft_limit: None,
         };
         let selectors = SelectorSet::new(selectors(&child.local_ts), selectors(&child.remote_ts));
-        Ok(Self { inbound, outbound, selectors, udp_encap: child.udp_encap, path })
+        Ok(Self { inbound, outbound, inner: inner_path(child.mode), selectors, udp_encap: child.udp_encap, path })
+    }
+
+    /// The same with HMAC-SHA2-256 cut to 96 bits, for clients that do so whatever was negotiated; other suites stay as they are.
+    #[must_use]
+    pub fn with_truncated_sha256(mut self) -> Self {
+        for suite in [&mut self.inbound.suite, &mut self.outbound.suite] {
+            if let Transform::AesCbc(_, integ) | Transform::TripleDesCbc(integ) = &mut suite.transform
+                && *integ == Integ::HmacSha256_128
+            {
+                *integ = Integ::HmacSha256_96;
+            }
+        }
+        self
     }
 
     /// The name of the pair.
@@ -58,14 +73,21 @@ impl SaPair {
     }
 }
 
-fn suite(suite: ChildSuite) -> Result<Suite, InstallError> {
+fn inner_path(mode: ChildMode) -> InnerPath {
+    match mode {
+        ChildMode::Tunnel => InnerPath::Ip,
+        ChildMode::Transport => InnerPath::L2tp,
+    }
+}
+
+pub(crate) fn suite(suite: ChildSuite) -> Result<Suite, InstallError> {
     let transform = match (suite.encr, suite.integ) {
         (ike::Encr::AesGcm16 { bits }, None) => Transform::AesGcm16(aes_bits(bits)),
         (ike::Encr::ChaCha20Poly1305, None) => Transform::ChaCha20Poly1305,
         (ike::Encr::AesCbc { bits }, Some(integ)) => Transform::AesCbc(aes_bits(bits), integrity(integ)),
-        (ike::Encr::AesGcm16 { .. } | ike::Encr::ChaCha20Poly1305, Some(_)) | (ike::Encr::AesCbc { .. }, None) => {
-            return Err(InstallError::Suite);
-        }
+        (ike::Encr::TripleDesCbc, Some(integ)) => Transform::TripleDesCbc(integrity(integ)),
+        (ike::Encr::AesGcm16 { .. } | ike::Encr::ChaCha20Poly1305, Some(_))
+        | (ike::Encr::AesCbc { .. } | ike::Encr::TripleDesCbc, None) => return Err(InstallError::Suite),
     };
     Ok(Suite { transform, esn: suite.esn })
 }
@@ -119,6 +141,7 @@ mod tests {
         let range = AddressRange::V4 { start: [10, 0, 0, 1].into(), end: [10, 0, 0, 9].into() };
         let ports = TrafficSelector { protocol: 17, start_port: u16::MAX, end_port: 0, range };
         ChildSa {
+            mode: ChildMode::Tunnel,
             inbound_spi: EspSpi(0x0100_c0de),
             outbound_spi: EspSpi(0xc0ff_ee00),
             suite: ChildSuite { encr, integ, esn },
@@ -133,7 +156,7 @@ mod tests {
     #[test]
     fn every_suite_that_ike_can_choose_makes_both_sas() {
         for esn in [false, true] {
-            for encr in ike::Encr::ALL {
+            for encr in ike::Encr::ALL.into_iter().chain([ike::Encr::TripleDesCbc]) {
                 let integs: Vec<_> = if encr.is_aead() { vec![None] } else { ike::Integ::ALL.map(Some).into() };
                 for integ in integs {
                     let pair = SaPair::from_child(&child(encr, integ, esn), 1024).unwrap();
@@ -156,6 +179,27 @@ mod tests {
         assert_eq!((remote.start.to_string(), remote.end.to_string()), ("10.0.0.1".into(), "10.0.0.9".into()));
         assert_eq!(pair.selectors.local()[0].ports, Ports::Any);
         assert_eq!((pair.path, pair.udp_encap), (child.path, true));
+    }
+
+    #[test]
+    fn transport_mode_carries_l2tp() {
+        let tunnel = child(ike::Encr::ChaCha20Poly1305, None, false);
+        assert_eq!(SaPair::from_child(&tunnel, 64).unwrap().inner, InnerPath::Ip);
+        let transport = ChildSa { mode: ChildMode::Transport, ..tunnel };
+        assert_eq!(SaPair::from_child(&transport, 64).unwrap().inner, InnerPath::L2tp);
+    }
+
+    #[test]
+    fn only_sha256_is_cut_to_96_bits() {
+        let cbc = ike::Encr::AesCbc { bits: ike::AesBits::B256 };
+        let transforms = |integ| {
+            let pair = SaPair::from_child(&child(cbc, Some(integ), false), 64).unwrap().with_truncated_sha256();
+            [pair.inbound.suite.transform, pair.outbound.suite.transform]
+        };
+        let cut = Transform::AesCbc(AesBits::Aes256, Integ::HmacSha256_96);
+        assert_eq!(transforms(ike::Integ::HmacSha256_128), [cut; 2]);
+        let whole = Transform::AesCbc(AesBits::Aes256, Integ::HmacSha1_96);
+        assert_eq!(transforms(ike::Integ::HmacSha1_96), [whole; 2]);
     }
 
     #[test]

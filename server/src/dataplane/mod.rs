@@ -7,6 +7,7 @@
 //! [`crate::net`].
 
 pub mod install;
+mod link;
 pub mod userspace;
 
 use std::time::Instant;
@@ -15,6 +16,7 @@ use cygnet_esp::{DropReason, SaError};
 use cygnet_ike::{EspSpi, Path};
 
 pub use install::SaPair;
+pub use link::{InnerPath, Link, SendError};
 
 /// Something that seals and opens the packets of SA pairs. A pair is named by its inbound SPI.
 pub trait DataPlane {
@@ -34,6 +36,22 @@ pub trait DataPlane {
 
     /// Sends a pair's packets elsewhere from now on; unknown ones are ignored.
     fn move_peer(&mut self, inbound_spi: EspSpi, path: Path);
+
+    /// Lets an L2TP pair carry the packets of a PPP link, or none any more; unknown pairs are ignored.
+    ///
+    /// It holds for the pairs that this one replaces and for those that replace it, too: a link outlives rekeys.
+    fn link(&mut self, inbound_spi: EspSpi, link: Option<Link>);
+
+    /// Sends one UDP datagram from port 1701 to `port` inside an L2TP pair: inside the one that sends for it while it waits for
+    /// its predecessor.
+    ///
+    /// # Errors
+    /// If there is no such pair, its sequence numbers are used up or the kernel refuses. L2TP repeats what was lost.
+    fn send_l2tp(&mut self, inbound_spi: EspSpi, port: u16, datagram: &[u8]) -> Result<(), SendError>;
+
+    /// Sends a pair's packets to `path` in the other encapsulation from now on: the answer to
+    /// [`DataPlaneEvent::EncapsulationChanged`]. Unknown pairs are ignored.
+    fn reencapsulate(&mut self, inbound_spi: EspSpi, udp_encap: bool, path: Path);
 
     /// What a pair has carried since it was installed; `None` for an unknown one.
     fn usage(&self, inbound_spi: EspSpi) -> Option<Usage>;
@@ -77,6 +95,22 @@ pub enum DataPlaneEvent {
         /// Where the packet came from, and to which of our addresses.
         path: Path,
     },
+    /// Fresh authentic packets of an L2TP pair come in the other encapsulation than was negotiated: some clients behind a NAT
+    /// propose raw ESP and send ESP in UDP. Who wants to follow calls [`DataPlane::reencapsulate`].
+    EncapsulationChanged {
+        /// Inbound SPI of the pair.
+        spi: EspSpi,
+        /// In UDP from now on, or directly in IP.
+        udp_encap: bool,
+        /// Where the packet came from, and to which of our addresses.
+        path: Path,
+    },
+    /// The first packets of a pair all failed their integrity check; told once. If the suite has HMAC-SHA2-256, the client may cut
+    /// the code to 96 bits where RFC 4868 says 128.
+    AllForged {
+        /// Inbound SPI of the pair.
+        spi: EspSpi,
+    },
     /// So many packets were sent that the pair should be rekeyed; told once.
     SoftLimit {
         /// Inbound SPI of the pair.
@@ -96,6 +130,8 @@ pub struct Counters {
     pub keepalives: u64,
     /// IKE messages dropped because the control plane was behind.
     pub ike_overflow: u64,
+    /// L2TP datagrams dropped because the control plane was behind, or one client sent too many.
+    pub l2tp_overflow: u64,
     /// Datagrams that are longer than the receive buffer or came without a usable address.
     pub unusable: u64,
     /// Packets that the kernel did not take from us for the TUN device.

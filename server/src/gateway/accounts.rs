@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cygnet_ppp::auth::Verifier;
 use rustls_pki_types::UnixTime;
 
 use super::ConfigurationError;
@@ -34,7 +35,7 @@ pub(super) fn fixed_addresses(settings: &Settings) -> FixedAddresses {
 fn account(user: &crate::config::User) -> User {
     User {
         name: user.name.clone(),
-        nt_hash: NtHash::from_bytes(*user.nt_hash.expose()),
+        verifier: verifier(user),
         group: None,
         addresses: user.ipv4.map(Into::into).into_iter().chain(user.ipv6.map(Into::into)).collect(),
         expires: user
@@ -43,4 +44,10 @@ fn account(user: &crate::config::User) -> User {
         devices: user.devices,
         disabled: user.disabled,
     }
+}
+
+fn verifier(user: &crate::config::User) -> Verifier {
+    let password = user.password.as_ref().and_then(|secret| std::str::from_utf8(secret.expose()).ok());
+    let hash = || Verifier::of_nt_hash(NtHash::from_bytes(*user.nt_hash.expose()));
+    password.map_or_else(hash, Verifier::of_password)
 }

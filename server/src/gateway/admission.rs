@@ -1,38 +1,101 @@
-//! From a proven identity to a session: account limits, lease, routes, grant; and the way back.
+//! From a proven identity to a session, whatever the protocol: account limits, lease, routes, grant; and the way back.
 //!
 //! Fail closed: a client hears its address only after the host forwards for it ([`Effect::Admit`]).
 
 use std::net::Ipv4Addr;
 
+use cygnet_ike::identity::Identity;
 use cygnet_ike::{
-    AccessRequest, AuthenticatedBy, ChildSa, CloseReason, Denial, EspSpi, Grant, Path, Prefix, SessionId,
+    AccessRequest, AuthenticatedBy, ChildMode, ChildSa, CloseReason, Denial, EspSpi, Grant, Path, Prefix, SessionId,
 };
+use cygnet_l2tp as l2tp;
 
-use super::session::{Child, Session, Stage};
+use super::l2tp::calls_of;
+use super::session::{Child, Session, Stage, Via};
 use super::{Effect, Gateway, Now, Traffic, report};
+use crate::config::{self, Protocol};
 use crate::pool::{Lease, LeaseKey, LeaseRequest, PoolError};
 
+/// Told when an IKEv2 client comes where the configuration has L2TP or XAUTH only.
+const NO_IKEV2: &str = "the client uses IKEv2, which is switched off; add \"ikev2\" to protocols";
+/// Told when somebody shows only the key that every L2TP user knows.
+const KEY_ALONE: &str = "the client has shown only the pre-shared key, which everybody knows who uses L2TP or XAUTH; let it log in \
+     with user name and password, or give it a key of its own under [psk]";
+
+/// Why somebody with the right password or key is not let in; the operator was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The account has as many sessions as it may have.
+    Devices,
+    /// No lease.
+    NoAddress,
+}
+
+impl From<Refused> for Denial {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Devices => Self::Authorization,
+            Refused::NoAddress => Self::NoAddress,
+        }
+    }
+}
+
+impl From<Refused> for cygnet_ppp::CloseReason {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Devices => Self::TooManyDevices,
+            Refused::NoAddress => Self::NoAddress,
+        }
+    }
+}
+
 impl Gateway {
-    /// The client has proven who it is. Leases addresses and asks the daemon to prepare the host.
+    /// The client of IKEv2 or XAUTH has proven who it is.
     pub(super) fn admit(&mut self, now: Now, id: SessionId, request: &AccessRequest) {
-        let user = self.logins.remove(&id).and_then(|login| login.user);
-        if request.by == AuthenticatedBy::Eap && user.is_none() {
+        self.forget_channel(id);
+        let user = self.proven.remove(&id).or_else(|| self.logins.remove(&id).and_then(|login| login.user));
+        if self.sessions.contains_key(&id) {
+            // Phase 1 of IKEv1 was renewed, and the client has logged in again: everything stays.
+            let grant = self.grant(id);
+            return self.ike.grant(now.instant, id, grant);
+        }
+        if matches!(request.by, AuthenticatedBy::Eap | AuthenticatedBy::XAuth) && user.is_none() {
             return self.ike.deny(now.instant, id, Denial::Authorization);
         }
-        let mut session = Session::new(now, request, user);
+        let session = Session::new(now, request, user);
+        if let Err(text) = self.check_protocol(request) {
+            self.report_denial(now, &session, text);
+            return self.ike.deny(now.instant, id, Denial::Authorization);
+        }
+        let want = LeaseRequest { v4: request.ipv4, v6: request.ipv6 };
+        if let Err(refused) = self.open(now, id, session, want, None) {
+            self.ike.deny(now.instant, id, refused.into());
+        }
+    }
+
+    /// Account limits, lease, and the request to the host, whatever protocol the client came by.
+    pub(super) fn open(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        mut session: Session,
+        want: LeaseRequest,
+        mtu: Option<u16>,
+    ) -> Result<(), Refused> {
         if let Err(text) = self.make_room(now, &session) {
             self.report_denial(now, &session, &text);
-            return self.ike.deny(now.instant, id, Denial::Authorization);
+            return Err(Refused::Devices);
         }
-        match self.lease(now, id, &session, request) {
+        match self.lease(now, id, &session, want) {
             Ok(lease) => {
                 session.lease = lease;
-                self.effects.push_back(Effect::Admit { session: id, addresses: lease.addresses().collect() });
+                self.effects.push_back(Effect::Admit { session: id, addresses: lease.addresses().collect(), mtu });
                 self.sessions.insert(id, session);
+                Ok(())
             }
             Err(error) => {
                 self.report_denial(now, &session, &error.to_string());
-                self.ike.deny(now.instant, id, Denial::NoAddress);
+                Err(Refused::NoAddress)
             }
         }
     }
@@ -40,19 +103,22 @@ impl Gateway {
     /// What came of [`Effect::Admit`]; the error is a sentence for the operator.
     pub fn admitted(&mut self, now: Now, id: SessionId, outcome: Result<(), String>) {
         let Some(session) = self.sessions.get_mut(&id).filter(|s| s.stage == Stage::Admitting) else { return };
-        match outcome {
-            Ok(()) => {
-                session.stage = Stage::Established;
+        let via = session.via;
+        session.stage = if matches!(via, Via::L2tp(_)) { Stage::Granted } else { Stage::Established };
+        let outcome = outcome.map_err(|text| format!("the host cannot forward for it: {text}"));
+        if let Err(text) = &outcome
+            && let Some(session) = self.sessions.remove(&id)
+        {
+            self.release(id);
+            self.report_denial(now, &session, text);
+        }
+        match (via, outcome) {
+            (Via::L2tp(key), outcome) => self.call_admitted(now, key, outcome),
+            (_, Ok(())) => {
                 let grant = self.grant(id);
                 self.ike.grant(now.instant, id, grant);
             }
-            Err(text) => {
-                if let Some(session) = self.sessions.remove(&id) {
-                    self.release(id);
-                    self.report_denial(now, &session, &format!("the host cannot forward for it: {text}"));
-                }
-                self.ike.deny(now.instant, id, Denial::NoAddress);
-            }
+            (_, Err(_)) => self.ike.deny(now.instant, id, Denial::NoAddress),
         }
         self.settle(now);
     }
@@ -63,10 +129,13 @@ impl Gateway {
         self.settle(now);
     }
 
-    pub(super) fn child_up(&mut self, id: SessionId, child: Box<ChildSa>, replaces: Option<EspSpi>) {
+    pub(super) fn child_up(&mut self, now: Now, id: SessionId, child: Box<ChildSa>, replaces: Option<EspSpi>) {
+        if child.mode == ChildMode::Transport {
+            return self.transport_up(now, id, child, replaces);
+        }
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let (inbound_spi, cipher) = (child.inbound_spi, report::cipher_name(&child.suite));
-        session.children.push(Child { inbound_spi, cipher });
+        session.children.push(Child { inbound_spi, cipher, superseded: false });
         self.owners.insert(inbound_spi, id);
         self.effects.push_back(Effect::Install { session: id, child, replaces });
     }
@@ -77,59 +146,87 @@ impl Gateway {
             session.past += self.meter.traffic(inbound_spi);
             session.children.retain(|child| child.inbound_spi != inbound_spi);
         }
+        self.transport_down(id, inbound_spi);
         self.effects.push_back(Effect::Remove { inbound_spi });
     }
 
     pub(super) fn moved(&mut self, id: SessionId, path: Path) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        tracing::info!(session = id.0, user = session.who(), from = %session.path.peer, to = %path.peer, "client moved");
-        session.path = path;
-        let moves = session.children.iter().map(|c| Effect::Move { inbound_spi: c.inbound_spi, path });
-        self.effects.extend(moves);
+        let of_channel = self.channels.get_mut(&id).map(|channel| (&mut channel.path, &channel.children));
+        let of_session = self.sessions.get_mut(&id).map(|session| (&mut session.path, &session.children));
+        let Some((known, children)) = of_channel.or(of_session) else { return };
+        tracing::info!(session = id.0, from = %known.peer, to = %path.peer, "client moved");
+        *known = path;
+        self.effects.extend(children.iter().map(|child| Effect::Move { inbound_spi: child.inbound_spi, path }));
+        for (_, call) in self.calls.range(calls_of(id)) {
+            if let Some(session) = self.sessions.get_mut(&call.id) {
+                session.path = path;
+            }
+        }
     }
 
     pub(super) fn closed(&mut self, now: Now, id: SessionId, reason: CloseReason) {
         self.logins.remove(&id);
+        self.proven.remove(&id);
+        self.channel_closed(now, id, reason);
         if let Some(session) = self.sessions.remove(&id) {
             self.release(id);
-            self.report_end(now, id, &session, reason);
+            self.report_end(now, id, &session, &reason.to_string(), None);
         }
     }
 
     /// Traffic of a session so far.
     pub(super) fn traffic(&self, session: &Session) -> Traffic {
-        session.children.iter().fold(session.past, |mut sum, child| {
+        let mut sum = self.traffic_of(&session.children);
+        sum += session.past;
+        sum -= session.before;
+        sum
+    }
+
+    /// Traffic of SA pairs so far.
+    pub(super) fn traffic_of(&self, children: &[Child]) -> Traffic {
+        children.iter().fold(Traffic::default(), |mut sum, child| {
             sum += self.meter.traffic(child.inbound_spi);
             sum
         })
     }
 
     /// Keeps the account's limit of devices. A session from the same address gives way: it is the same device, back after
-    /// it vanished.
+    /// it vanished. Between two L2TP links the address says nothing, since signs of life were asked for (`call.rs`).
     fn make_room(&mut self, now: Now, newcomer: &Session) -> Result<(), String> {
-        let Some(user) = &newcomer.user else { return Ok(()) };
-        let Some(limit) = self.users.find(user).and_then(|account| account.devices) else { return Ok(()) };
-        let others: Vec<_> = self.sessions.iter().filter(|(_, s)| s.user.as_ref() == Some(user)).collect();
-        if others.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
+        if !self.is_limit_reached(newcomer) {
             return Ok(());
         }
+        let is_l2tp = |session: &Session| matches!(session.via, Via::L2tp(_));
         let same_place = |session: &Session| session.path.peer.ip() == newcomer.path.peer.ip();
-        let Some(former) = others.iter().find(|(_, s)| same_place(s)).map(|(id, _)| **id) else {
-            return Err(format!("{user:?} is connected with {} of {limit} devices already", others.len()));
+        let gives_way = |session: &&Session| same_place(session) && !(is_l2tp(session) && is_l2tp(newcomer));
+        let mut others = self.sessions.iter().filter(|(_, s)| s.user == newcomer.user);
+        let Some(former) = others.find(|(_, s)| gives_way(s)).map(|(&id, _)| id) else {
+            let (user, others) = (newcomer.who(), self.sessions_of(newcomer));
+            let limit = self.device_limit(newcomer).unwrap_or_default();
+            return Err(format!(
+                "{user:?} is connected with {others} of {limit} devices already; disconnect one, or raise `devices`"
+            ));
         };
         self.replace(now, former);
         Ok(())
     }
 
-    fn lease(
-        &mut self,
-        now: Now,
-        id: SessionId,
-        session: &Session,
-        request: &AccessRequest,
-    ) -> Result<Lease, PoolError> {
+    /// Whether the newcomer's account has as many sessions as it may have.
+    pub(super) fn is_limit_reached(&self, newcomer: &Session) -> bool {
+        self.device_limit(newcomer).is_some_and(|limit| self.sessions_of(newcomer) >= limit)
+    }
+
+    fn device_limit(&self, newcomer: &Session) -> Option<usize> {
+        let limit = self.users.find(newcomer.user.as_ref()?)?.devices?;
+        Some(usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+
+    fn sessions_of(&self, newcomer: &Session) -> usize {
+        self.sessions.values().filter(|session| session.user == newcomer.user).count()
+    }
+
+    fn lease(&mut self, now: Now, id: SessionId, session: &Session, want: LeaseRequest) -> Result<Lease, PoolError> {
         let key = LeaseKey { owner: session.owner(), session: id.0 };
-        let want = LeaseRequest { v4: request.ipv4, v6: request.ipv6 };
         match self.leases.lease(&key, want) {
             Err(PoolError::FixedInUse { session: former, .. }) => {
                 self.replace(now, SessionId(former));
@@ -140,7 +237,12 @@ impl Gateway {
     }
 
     /// Ends a session in favour of a new one of the same client, so that its address is free at once.
-    fn replace(&mut self, now: Now, former: SessionId) {
+    pub(super) fn replace(&mut self, now: Now, former: SessionId) {
+        let Some(session) = self.sessions.get(&former) else { return };
+        if let Via::L2tp(key) = session.via {
+            self.hang_up(now, key, l2tp::Reason::Replaced);
+            return;
+        }
         self.ike.close(now.instant, former, CloseReason::Replaced);
         if let Some(session) = self.sessions.remove(&former) {
             for child in &session.children {
@@ -148,11 +250,49 @@ impl Gateway {
                 self.effects.push_back(Effect::Remove { inbound_spi: child.inbound_spi });
             }
             self.release(former);
-            self.report_end(now, former, &session, CloseReason::Replaced);
+            self.report_end(now, former, &session, &CloseReason::Replaced.to_string(), None);
         }
     }
 
-    fn release(&mut self, id: SessionId) {
+    /// Ends the sessions that `who` names, see [`crate::control::model::Session::is_about`]; gives back how many.
+    pub fn kick(&mut self, now: Now, who: &str) -> u64 {
+        let named = self.status(now).sessions.into_iter().filter(|session| session.is_about(who));
+        let ids: Vec<SessionId> = named.map(|session| SessionId(session.id)).collect();
+        for &id in &ids {
+            self.disconnect(now, id);
+        }
+        self.settle(now);
+        ids.len() as u64
+    }
+
+    /// Ends a session for good: the client is told in its own protocol.
+    pub(super) fn disconnect(&mut self, now: Now, id: SessionId) {
+        match self.sessions.get(&id).map(|session| session.via) {
+            Some(Via::L2tp(key)) => self.close_call(now, key, cygnet_ppp::CloseReason::Administrative),
+            Some(_) => self.ike.close(now.instant, id, CloseReason::Administrative),
+            None => {}
+        }
+    }
+
+    /// Whether clients may come in this way at all. Where people log in with a password besides a key that all of them know,
+    /// that key alone proves nothing; a client's own key does.
+    fn check_protocol(&self, request: &AccessRequest) -> Result<(), &'static str> {
+        let Some(remote) = &self.settings.remote else { return Ok(()) };
+        if request.by == AuthenticatedBy::XAuth {
+            return Ok(());
+        }
+        if !remote.speaks(Protocol::Ikev2) {
+            return Err(NO_IKEV2);
+        }
+        let own_key = |entry: &config::PskEntry| match &entry.selector {
+            config::PskSelector::Identity(name) => name.parse().is_ok_and(|name: Identity| name == request.identity),
+            _ => false,
+        };
+        let key_alone = request.by == AuthenticatedBy::Psk && remote.speaks_ikev1();
+        if key_alone && !remote.psks.iter().any(own_key) { Err(KEY_ALONE) } else { Ok(()) }
+    }
+
+    pub(super) fn release(&mut self, id: SessionId) {
         if let Some(lease) = self.leases.release(id.0) {
             self.effects.push_back(Effect::Expel { addresses: lease.addresses().collect() });
         }
@@ -166,6 +306,7 @@ impl Gateway {
             dns: remote.dns.clone(),
             domains: remote.dns_domains.clone(),
             routes: remote.routes.iter().map(|net| Prefix { address: net.network(), len: net.prefix_len() }).collect(),
+            nbns: remote.nbns.clone(),
             application_version: Some(concat!("Cygnet ", env!("CARGO_PKG_VERSION")).to_owned()),
         }
     }

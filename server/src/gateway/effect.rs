@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use cygnet_ike::{ChildSa, EspSpi, Path, SessionId, Transmit};
+
+use crate::dataplane::Link;
 
 /// One thing to do. The daemon performs effects in the order in which they come.
 pub enum Effect {
@@ -15,6 +18,8 @@ pub enum Effect {
         session: SessionId,
         /// Inner addresses.
         addresses: Vec<IpAddr>,
+        /// The largest packet that can be sent to them, octets; `None`: what the TUN device takes.
+        mtu: Option<u16>,
     },
     /// Take the routes of these inner addresses away.
     Expel {
@@ -34,6 +39,22 @@ pub enum Effect {
     Remove {
         /// Its inbound SPI.
         inbound_spi: EspSpi,
+    },
+    /// Send an L2TP control message, from UDP port 1701 inside an SA pair in transport mode.
+    SendL2tp {
+        /// Inbound SPI of the pair.
+        inbound_spi: EspSpi,
+        /// The client's port inside.
+        port: u16,
+        /// What follows the UDP header.
+        datagram: Bytes,
+    },
+    /// Let an SA pair in transport mode carry the packets of a PPP link, or none any more.
+    Link {
+        /// Inbound SPI of the pair.
+        inbound_spi: EspSpi,
+        /// The link; `None`: L2TP carries control messages only from now on.
+        link: Option<Link>,
     },
     /// Send an SA pair's packets elsewhere from now on.
     Move {

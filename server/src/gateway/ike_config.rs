@@ -1,15 +1,16 @@
-//! What the IKE endpoint is told, made of the settings.
+//! What the IKE and L2TP endpoints are told, made of the settings.
 
 use cygnet_ike::config::Config;
 use cygnet_ike::credential::{Authorities, Credential, CredentialError};
+use cygnet_ike::crypto::random::Random;
 use cygnet_ike::crypto::secret::Secret;
 use cygnet_ike::identity::{Identity, InvalidIdentity};
 use cygnet_ike::proposal::{NotationError, Policy, PolicyName};
 use cygnet_ike::psk::{PskSelector, PskTable};
-use cygnet_ike::{Prefix, Timing};
+use cygnet_ike::{Prefix, Timing, V1Config};
 
 use crate::auth::users::DuplicateUser;
-use crate::config::{self, Remote, Settings};
+use crate::config::{self, Protocol, Remote, Settings};
 use crate::pool::PoolConfigError;
 
 /// Why settings that parsed well cannot be used.
@@ -63,9 +64,39 @@ pub(super) fn build(settings: &Settings, esp_shards: u8) -> Result<Config, Confi
         rsa_sha1: remote.rsa_sha1,
         force_udp_encap: remote.force_udp_encap,
         esp_shards,
+        ikev1: remote.speaks_ikev1().then(|| ikev1(remote)),
         timing: Timing { liveness: remote.liveness, ..Timing::default() },
         ..Config::new(identity("id", &remote.id)?)
     })
+}
+
+fn ikev1(remote: &Remote) -> V1Config {
+    V1Config {
+        l2tp: remote.speaks(Protocol::L2tp),
+        xauth: remote.speaks(Protocol::Xauth),
+        aggressive: remote.legacy.aggressive,
+        minimal_vendor_ids: remote.legacy.vendor_ids == config::VendorIds::None,
+        legacy: remote.policy.contains(&config::Policy::LegacyAndroid),
+        ..V1Config::default()
+    }
+}
+
+/// The L2TP endpoint's configuration.
+pub(super) fn l2tp(settings: &Settings) -> cygnet_l2tp::Config {
+    let Some(remote) = &settings.remote else { return cygnet_l2tp::Config::new("cygnet") };
+    let mut config = cygnet_l2tp::Config::new(&remote.name);
+    config.tunnels_per_channel = remote.legacy.l2tp_tunnels.into();
+    config.sessions_per_tunnel = remote.legacy.l2tp_sessions.into();
+    config
+}
+
+/// The generator that IKE uses, for L2TP.
+pub(super) struct L2tpRandom(pub(super) Box<dyn Random + Send>);
+
+impl cygnet_l2tp::random::Random for L2tpRandom {
+    fn fill(&mut self, out: &mut [u8]) {
+        self.0.fill(out);
+    }
 }
 
 fn identity(key: &'static str, value: &str) -> Result<Identity, ConfigurationError> {

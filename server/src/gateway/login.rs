@@ -1,11 +1,19 @@
-//! Logins with user name and password: between IKE's EAP payloads (RFC 7296 section 2.16) and the EAP server.
+//! Logins with user name and password: one check for all protocols, and the two of IKE.
+//!
+//! IKEv2 passes EAP payloads (RFC 7296 section 2.16) to and fro between client and EAP server, IKEv1 asks by XAUTH. Logins
+//! inside of L2TP end up here too (`call.rs`).
 
 use cygnet_ike::crypto::secret::Secret;
 use cygnet_ike::{EapStep, Path, SessionId};
+use cygnet_ppp::auth::{AuthSeed, Credentials, Password, Verdict};
 
 use super::session::Login;
 use super::{Gateway, Now};
-use crate::auth::eap::{EapFailure, EapOutcome, EapSeed, EapServer};
+use crate::auth::eap::{EapOutcome, EapServer};
+
+/// Where a login takes place, as people are told.
+const EAP: &str = "IKE_AUTH";
+const XAUTH: &str = "XAUTH";
 
 impl Gateway {
     /// The client has sent no AUTH payload: it wants to log in by EAP.
@@ -14,7 +22,7 @@ impl Gateway {
         let step = match self.throttle.admit(now.instant, path.peer.ip(), None) {
             Ok(()) => EapStep::Request(login.eap.start()),
             Err(throttled) => {
-                self.report_login_failure(now, &login, &throttled.to_string());
+                self.report_login_failure(now, path, EAP, None, &throttled.to_string());
                 EapStep::Failure { message: login.eap.failure() }
             }
         };
@@ -31,40 +39,69 @@ impl Gateway {
     }
 
     fn next_step(&mut self, now: Now, login: &mut Login, response: &[u8]) -> EapStep {
-        if let Some(name) = login.eap.name_to_prove(response)
-            && let Err(throttled) = self.throttle.admit(now.instant, login.path.peer.ip(), Some(&name))
-        {
-            self.report_login_failure(now, login, &throttled.to_string());
-            return EapStep::Failure { message: login.eap.failure() };
-        }
-        match login.eap.handle(response, &self.users, now.wall_clock()) {
-            EapOutcome::Request(message) => EapStep::Request(message),
-            EapOutcome::Rejected { message, reason } => {
-                self.login_failed(now, login, &reason);
-                EapStep::Request(message)
+        let outcome = match login.eap.handle(response) {
+            EapOutcome::Credentials(credentials) => {
+                let verdict = self.judge(now, login.path, EAP, &credentials);
+                login.eap.verdict(verdict)
             }
+            outcome => outcome,
+        };
+        match outcome {
+            EapOutcome::Request(message) | EapOutcome::Rejected { message } => EapStep::Request(message),
             EapOutcome::Success { message, msk, user } => {
                 login.user = Some(user);
                 EapStep::Success { msk: Secret::from_slice(msk.expose()), message }
             }
             EapOutcome::Failure { message, reason } => {
                 if let Some(reason) = reason {
-                    self.login_failed(now, login, &reason);
+                    self.report_login_failure(now, login.path, EAP, login.eap.claimed_name(), &reason.to_string());
                 }
                 EapStep::Failure { message }
             }
+            EapOutcome::Credentials(_) => EapStep::Failure { message: login.eap.failure() },
         }
     }
 
-    fn login_failed(&mut self, now: Now, login: &Login, reason: &EapFailure) {
-        if reason.is_guess() {
-            self.throttle.note_failure(now.instant, login.path.peer.ip(), login.eap.claimed_name());
-        }
-        self.report_login_failure(now, login, &reason.to_string());
+    /// The client has answered XAUTH's question for name and password. It may ask again after phase 1 was renewed: it has to
+    /// be the same user then.
+    pub(super) fn xauth_login(&mut self, now: Now, session: SessionId, user: String, password: &Secret, path: Path) {
+        self.forget_channel(session);
+        let credentials = Credentials::Pap { user, password: Password::new(password.expose()) };
+        let accepted = match self.judge(now, path, XAUTH, &credentials) {
+            Verdict::Accepted { user, .. } => {
+                let same = self.sessions.get(&session).is_none_or(|known| known.user.as_ref() == Some(&user));
+                if !same {
+                    let text = "the client logs in again as somebody else";
+                    self.report_login_failure(now, path, XAUTH, Some(&user), text);
+                }
+                self.proven.insert(session, user);
+                same
+            }
+            Verdict::Rejected => false,
+        };
+        self.ike.xauth_continue(now.instant, session, accepted);
     }
 
-    fn eap_seed(&mut self) -> EapSeed {
-        let mut seed = EapSeed { challenge: [0; 16], unused_challenge: [0; 16], identifier: 0 };
+    /// Checks name and password whatever they came by: slows guessing down, notes a guess, and tells the operator.
+    pub(super) fn judge(&mut self, now: Now, path: Path, exchange: &'static str, credentials: &Credentials) -> Verdict {
+        let (source, name) = (path.peer.ip(), credentials.user());
+        if let Err(throttled) = self.throttle.admit(now.instant, source, Some(name)) {
+            self.report_login_failure(now, path, exchange, Some(name), &throttled.to_string());
+            return Verdict::Rejected;
+        }
+        let rejection = match self.users.check(credentials, now.wall_clock()) {
+            Ok(admitted) => return admitted.into(),
+            Err(rejection) => rejection,
+        };
+        if rejection.is_guess() {
+            self.throttle.note_failure(now.instant, source, Some(name));
+        }
+        self.report_login_failure(now, path, exchange, Some(name), &rejection.to_string());
+        Verdict::Rejected
+    }
+
+    fn eap_seed(&mut self) -> AuthSeed {
+        let mut seed = AuthSeed { challenge: [0; 16], unused_challenge: [0; 16], identifier: 0 };
         self.random.fill(&mut seed.challenge);
         self.random.fill(&mut seed.unused_challenge);
         let mut identifier = [0];
@@ -73,7 +110,7 @@ impl Gateway {
         seed
     }
 
-    fn server_name(&self) -> &str {
+    pub(super) fn server_name(&self) -> &str {
         self.settings.remote.as_ref().map_or("", |remote| &remote.name)
     }
 }

@@ -1,12 +1,13 @@
-//! The gateway without I/O: IKE, logins, leases and sessions put together.
+//! The gateway without I/O: IKE, L2TP, PPP, logins, leases and sessions put together.
 //!
 //! ```text
-//! handle_datagram  handle_timeout  admitted  peer_moved        called by the daemon
-//!        |               |            |          |
-//!        v               v            v          v
-//!   [ ike::Endpoint ] -- Event --> login (EAP, accounts) --> lease --> Effect::Admit --> grant --> ChildUp
-//!        |                                                                                |
-//!        +------------------------------------ Effect -----------------------------------+--> poll_effect
+//! handle_datagram  handle_l2tp  handle_timeout  admitted  peer_moved        called by the daemon
+//!        |              |             |            |          |
+//!        v              |             v            v          v
+//!   [ ike::Endpoint ] --|-- Event --> login (EAP, XAUTH) ----+--> lease --> Effect::Admit --> grant --> ChildUp
+//!        | ChildUp      v                                    |
+//!        +-----> [ l2tp::Endpoint ] --> [ ppp::Link ] -- login --> grant --> Effect::Link
+//!                                                             all of them: Effect --> poll_effect
 //! ```
 //!
 //! After each call that takes a [`Now`] the daemon drains [`Gateway::poll_effect`] and asks [`Gateway::poll_timeout`]
@@ -16,12 +17,16 @@
 
 mod accounts;
 mod admission;
+mod call;
 mod effect;
 mod ike_config;
+mod l2tp;
 mod login;
+mod ppp_end;
 mod reload;
 mod report;
 mod session;
+mod timers;
 
 #[cfg(test)]
 mod tests;
@@ -30,12 +35,13 @@ pub use effect::Effect;
 pub use ike_config::ConfigurationError;
 pub use session::{Meter, Traffic};
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cygnet_ike::crypto::random::Random;
-use cygnet_ike::{Endpoint, EspSpi, Event, Path, SessionId};
+use cygnet_ike::{Endpoint, EspSpi, Event, IkeVersion, Path, SessionId, SessionState};
+use cygnet_l2tp::SessionKey;
 use jiff::Timestamp;
 
 use crate::auth::nt_hash::NtHash;
@@ -44,10 +50,16 @@ use crate::auth::users::UserTable;
 use crate::config::Settings;
 use crate::explain::Memory;
 use crate::pool::LeaseTable;
-use session::{Login, Session};
+use call::{Call, CallIds};
+use l2tp::Channel;
+use session::{Login, Session, Via};
+use timers::{Timer, Timers};
 
 /// How often the meters are read to learn which clients are alive.
 const METER_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What an Ethernet leaves in tunnel mode, octets.
+const USUAL_TUNNEL_MTU: u16 = 1390;
 
 /// One moment, read from the daemon's clock once per wake-up.
 #[derive(Clone, Copy, Debug)]
@@ -63,38 +75,57 @@ pub struct Gateway {
     settings: Arc<Settings>,
     esp_shards: u8,
     ike: Endpoint,
+    l2tp: cygnet_l2tp::Endpoint,
     random: Box<dyn Random + Send>,
     meter: Box<dyn Meter>,
     users: UserTable,
     throttle: FailureThrottle,
     leases: LeaseTable,
     logins: BTreeMap<SessionId, Login>,
+    /// Accounts that have passed XAUTH and are about to ask for an address.
+    proven: BTreeMap<SessionId, String>,
     sessions: BTreeMap<SessionId, Session>,
+    /// IKE session of an SA pair.
     owners: BTreeMap<EspSpi, SessionId>,
+    /// L2TP clients by their IKE session.
+    channels: BTreeMap<SessionId, Channel>,
+    calls: BTreeMap<SessionKey, Call>,
+    call_ids: CallIds,
+    /// Calls that may have something to say.
+    stirred: BTreeSet<SessionKey>,
+    timers: Timers,
+    /// IKE sessions that have to answer our DELETE.
+    farewells: BTreeSet<SessionId>,
     memory: Memory,
     refused: BTreeMap<&'static str, u64>,
     effects: VecDeque<Effect>,
     started: Timestamp,
     next_metering: Instant,
+    /// Largest IP packet that fits the path in tunnel mode with the costliest suite, octets.
+    tunnel_mtu: u16,
 }
 
 impl Gateway {
-    /// A gateway without sessions. `random` seeds nonces, SPIs and challenges and must be unpredictable.
+    /// A gateway without sessions. Each of `randoms` seeds nonces, SPIs, ids and challenges and must be unpredictable.
     ///
     /// # Errors
     /// If the configuration names a certificate, key, identity or algorithm that cannot be used.
     pub fn new(
         settings: Arc<Settings>,
-        mut random: Box<dyn Random + Send>,
-        endpoint_random: Box<dyn Random + Send>,
+        randoms: [Box<dyn Random + Send>; 3],
         meter: Box<dyn Meter>,
         esp_shards: u8,
         now: Now,
     ) -> Result<Self, ConfigurationError> {
+        let [mut random, endpoint_random, l2tp_random] = randoms;
         let mut dummy = [0; 16];
         random.fill(&mut dummy);
         Ok(Self {
             ike: Endpoint::new(Arc::new(ike_config::build(&settings, esp_shards)?), endpoint_random),
+            l2tp: cygnet_l2tp::Endpoint::new(
+                Arc::new(ike_config::l2tp(&settings)),
+                Box::new(ike_config::L2tpRandom(l2tp_random)),
+            ),
             users: accounts::user_table(&settings, NtHash::from_bytes(dummy))?,
             leases: accounts::lease_table(&settings)?,
             settings,
@@ -103,20 +134,39 @@ impl Gateway {
             meter,
             throttle: FailureThrottle::new(),
             logins: BTreeMap::new(),
+            proven: BTreeMap::new(),
             sessions: BTreeMap::new(),
             owners: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            call_ids: CallIds::new(),
+            stirred: BTreeSet::new(),
+            timers: Timers::default(),
+            farewells: BTreeSet::new(),
             memory: Memory::default(),
             refused: BTreeMap::new(),
             effects: VecDeque::new(),
             started: now.wall,
             next_metering: now.instant,
+            tunnel_mtu: USUAL_TUNNEL_MTU,
         })
+    }
+
+    /// Says what the TUN device takes, octets: links derive their MRU from it.
+    pub fn set_tunnel_mtu(&mut self, mtu: u16) {
+        self.tunnel_mtu = mtu;
     }
 
     /// Takes an IKE message, without the non-ESP marker.
     pub fn handle_datagram(&mut self, now: Now, path: Path, message: &[u8]) {
         self.ike.handle_datagram(now.instant, now.unix(), path, message);
         self.settle(now);
+    }
+
+    /// The first packets of this SA all failed their integrity check.
+    pub fn all_forged(&mut self, now: Now, inbound_spi: EspSpi) {
+        let Some(&session) = self.owners.get(&inbound_spi) else { return };
+        self.report_all_forged(now, session, inbound_spi);
     }
 
     /// Does what is due. Calling it earlier than [`Gateway::poll_timeout`] says does nothing.
@@ -126,7 +176,22 @@ impl Gateway {
             self.note_living(now);
         }
         self.ike.handle_timeout(now.instant, now.unix());
+        self.l2tp.handle_timeout(now.instant);
+        while let Some(timer) = self.timers.pop(now.instant) {
+            match timer {
+                Timer::Call(key) => self.call_timeout(now, key),
+                Timer::Idle(id) => self.idle_timeout(now, id),
+            }
+        }
         self.settle(now);
+    }
+
+    /// An SA pair has sent so much that its keys should be renewed.
+    pub fn soft_limit(&mut self, now: Now, inbound_spi: EspSpi) {
+        if let Some(&session) = self.owners.get(&inbound_spi) {
+            self.ike.rekey_child(now.instant, session, inbound_spi);
+            self.settle(now);
+        }
     }
 
     /// The data plane saw an authentic packet of this SA from another address: RFC 7296 section 2.23.
@@ -138,8 +203,12 @@ impl Gateway {
         }
     }
 
-    /// Sends DELETE to every peer. See [`Gateway::has_said_goodbye`].
+    /// Ends every session: L2TP tunnels first, then DELETE to every peer. See [`Gateway::has_said_goodbye`].
     pub fn shut_down(&mut self, now: Now) {
+        let established = self.ike.snapshot().into_iter().filter(|info| info.state == SessionState::Established);
+        self.farewells = established.map(|info| info.session).collect();
+        self.l2tp.close_all(now.instant);
+        self.settle(now);
         self.ike.close_all(now.instant);
         self.settle(now);
     }
@@ -147,7 +216,7 @@ impl Gateway {
     /// Whether every client has answered the DELETE of [`Gateway::shut_down`] or was given up.
     #[must_use]
     pub fn has_said_goodbye(&self) -> bool {
-        self.sessions.is_empty() && self.ike.poll_timeout().is_none()
+        self.sessions.is_empty() && self.farewells.iter().all(|&id| self.ike.session(id).is_none())
     }
 
     /// The next thing to do.
@@ -159,24 +228,44 @@ impl Gateway {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let metering = (!self.sessions.is_empty()).then_some(self.next_metering);
-        self.ike.poll_timeout().into_iter().chain(metering).min()
+        let engines = self.ike.poll_timeout().into_iter().chain(self.l2tp.poll_timeout());
+        engines.chain(self.timers.next()).chain(metering).min()
     }
 
-    /// Tells IKE which clients were heard on the data path, so that it does not ask them for a sign of life.
+    /// Tells the engines which clients were heard on the data path, so that they do not ask them for a sign of life.
     fn note_living(&mut self, now: Now) {
         for (&id, session) in &mut self.sessions {
             let heard = session.children.iter().filter_map(|c| self.meter.last_heard(c.inbound_spi)).max();
-            if heard > session.last_heard {
-                session.last_heard = heard;
-                self.ike.note_inbound(heard.unwrap_or(now.instant).min(now.instant), id);
+            if heard <= session.last_heard {
+                continue;
+            }
+            session.last_heard = heard;
+            let heard = heard.unwrap_or(now.instant).min(now.instant);
+            let Via::L2tp(key) = session.via else {
+                self.ike.note_inbound(heard, id);
+                continue;
+            };
+            self.ike.note_inbound(heard, SessionId(key.channel.0));
+            self.l2tp.note_inbound(heard, key.channel);
+            if let Some(call) = self.calls.get_mut(&key) {
+                call.note_inbound(heard);
+                self.stirred.insert(key);
             }
         }
     }
 
-    /// Turns all that IKE has to say into effects.
+    /// Turns all that the engines have to say into effects. What L2TP says goes out before IKE may take its SA pair away.
     fn settle(&mut self, now: Now) {
-        while let Some(event) = self.ike.poll_event() {
-            self.handle_event(now, event);
+        loop {
+            if let Some(key) = self.stirred.pop_first() {
+                self.drive_call(now, key);
+            } else if let Some(event) = self.l2tp.poll_event() {
+                self.handle_l2tp_event(now, event);
+            } else {
+                self.flush_l2tp();
+                let Some(event) = self.ike.poll_event() else { break };
+                self.handle_event(now, event);
+            }
         }
         while let Some(transmit) = self.ike.poll_transmit() {
             self.effects.push_back(Effect::Send(transmit));
@@ -187,10 +276,17 @@ impl Gateway {
         match event {
             Event::Eap { session, response: None, idi: _, path } => self.begin_login(now, session, path),
             Event::Eap { session, response: Some(response), .. } => self.continue_login(now, session, &response),
+            Event::XAuth { session, user, password, path, identity: _ } => {
+                self.xauth_login(now, session, user, &password, path);
+            }
             Event::Authenticated { session, request } => self.admit(now, session, &request),
-            Event::ChildUp { session, child, replaces } => self.child_up(session, child, replaces),
+            Event::ChildUp { session, child, replaces } => self.child_up(now, session, child, replaces),
             Event::ChildDown { session, inbound_spi } => self.child_down(session, inbound_spi),
             Event::Moved { session, path } => self.moved(session, path),
+            Event::Established { session, info } if info.version == IkeVersion::V1 => {
+                self.phase1_up(now, session, &info);
+                self.report_established(session);
+            }
             Event::Established { session, .. } => self.report_established(session),
             Event::Closed { session, reason } => self.closed(now, session, reason),
             Event::Refused(refusal) => self.report_refusal(now, &refusal),

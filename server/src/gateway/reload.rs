@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cygnet_ike::{CloseReason, SessionId};
+use cygnet_ike::SessionId;
 
 use super::{ConfigurationError, Gateway, Now, accounts, ike_config};
 use crate::auth::nt_hash::NtHash;
@@ -23,6 +23,7 @@ impl Gateway {
         let pools = settings.remote.as_ref().map(|r| r.pools.clone()).unwrap_or_default();
         self.leases.reconfigure(&pools, &accounts::fixed_addresses(&settings))?;
         self.ike.reconfigure(Arc::new(ike));
+        self.l2tp.reconfigure(Arc::new(ike_config::l2tp(&settings)));
         self.users = users;
         let old = std::mem::replace(&mut self.settings, settings);
         let disconnected = self.close_barred(now);
@@ -48,7 +49,7 @@ impl Gateway {
             .map(|(&id, _)| id)
             .collect();
         for &id in &barred {
-            self.ike.close(now.instant, id, CloseReason::Administrative);
+            self.disconnect(now, id);
         }
         barred.len() as u64
     }
@@ -67,6 +68,9 @@ fn changes(old: &Settings, new: &Settings) -> Vec<String> {
         };
         note(old.pools != new.pools, "pool");
         note(old.dns != new.dns, "dns");
+        note(old.nbns != new.nbns, "nbns");
+        note(old.protocols != new.protocols, "protocols");
+        note(old.legacy != new.legacy, "ppp_auth, limits and switches of L2TP and XAuth");
         note(old.dns_domains != new.dns_domains, "dns_domains");
         note(old.routes != new.routes, "routes");
         note(old.policy != new.policy, "policy");

@@ -3,15 +3,19 @@
 //! What a stranger can cause is logged at `debug`; one `info` line each for begin and end of a client session.
 
 use cygnet_ike::crypto::suite::Encr;
-use cygnet_ike::wire::num::ExchangeType;
-use cygnet_ike::{ChildSuite, CloseReason, Refusal, RefusalReason, SessionId};
+use cygnet_ike::{ChildSuite, EspSpi, Path, Refusal, RefusalReason, SessionId};
 use jiff::Unit;
 
-use super::session::{Login, Session, Stage};
+use super::l2tp::{Channel, Progress};
+use super::session::{Session, Stage};
 use super::{Gateway, Now};
 use crate::control::model;
 use crate::explain::{Entry, Record};
 use crate::pool::PoolUsage;
+
+/// What helps against a client of which no packet is authentic (RFC 4868 section 2.3).
+const ALL_FORGED_FIX: &str = "with HMAC-SHA2-256 this client may cut the code to 96 bits, as Android 6 and 7 do: \
+     configure it for SHA-1, SHA2-512 or AES-GCM, or set sha256_96 = true in [remote] if all L2TP clients do so";
 
 impl Gateway {
     /// Who is connected, and the counters of the control plane.
@@ -42,6 +46,7 @@ impl Gateway {
         tracing::info!(
             session = id.0,
             user = session.who(),
+            via = session.via.name(),
             peer = %session.path.peer,
             nat = session.behind_nat,
             inside = inside.join(" "),
@@ -50,14 +55,15 @@ impl Gateway {
         );
     }
 
-    pub(super) fn report_end(&mut self, now: Now, id: SessionId, session: &Session, reason: CloseReason) {
+    pub(super) fn report_end(&mut self, now: Now, id: SessionId, session: &Session, reason: &str, fix: Option<String>) {
         let traffic = self.traffic(session);
         let lasted = now.wall.duration_since(session.since).as_secs();
         tracing::info!(
             session = id.0,
             user = session.who(),
+            via = session.via.name(),
             peer = %session.path.peer,
-            reason = %reason,
+            reason,
             seconds = lasted,
             bytes_in = traffic.bytes_in,
             bytes_out = traffic.bytes_out,
@@ -75,7 +81,7 @@ impl Gateway {
                 traffic.bytes_in,
                 traffic.bytes_out
             )],
-            fix: None,
+            fix,
         });
     }
 
@@ -89,7 +95,10 @@ impl Gateway {
             reason = refusal.reason.name(),
             "refused: {text}"
         );
-        if matches!(refusal.reason, RefusalReason::EapFailed | RefusalReason::Denied | RefusalReason::NoAddress) {
+        if matches!(
+            refusal.reason,
+            RefusalReason::EapFailed | RefusalReason::XAuthFailed | RefusalReason::Denied | RefusalReason::NoAddress
+        ) {
             return; // we decided that, and have told why
         }
         let (headline, details) = split_details(&text);
@@ -104,16 +113,41 @@ impl Gateway {
         });
     }
 
+    /// Not one packet of a fresh SA pair was authentic.
+    pub(super) fn report_all_forged(&mut self, now: Now, id: SessionId, inbound_spi: EspSpi) {
+        let of_session = self.sessions.get(&id).map(|s| (s.who(), s.path, &s.children));
+        let of_channel = self.channels.get(&id).map(|c| (c.identity.as_str(), c.path, &c.children));
+        let Some((who, path, children)) = of_session.or(of_channel) else { return };
+        let cipher = children.iter().find(|child| child.inbound_spi == inbound_spi).map_or("", |c| &c.cipher);
+        tracing::warn!(session = id.0, user = who, peer = %path.peer, cipher, "no packet is authentic");
+        self.memory.record(Record {
+            when: now.wall,
+            peer: path.peer,
+            user: Some(who.to_owned()),
+            exchange: "ESP".to_owned(),
+            headline: "cannot be read: every packet fails its integrity check".to_owned(),
+            details: vec![format!("the cipher is {cipher}")],
+            fix: Some(ALL_FORGED_FIX.to_owned()),
+        });
+    }
+
     /// A login with name and password failed; `text` is for the operator.
-    pub(super) fn report_login_failure(&mut self, now: Now, login: &Login, text: &str) {
+    pub(super) fn report_login_failure(
+        &mut self,
+        now: Now,
+        path: Path,
+        exchange: &str,
+        user: Option<&str>,
+        text: &str,
+    ) {
         *self.refused.entry("login").or_default() += 1;
-        tracing::debug!(peer = %login.path.peer, user = login.eap.claimed_name(), "login refused: {text}");
+        tracing::debug!(peer = %path.peer, user, "login refused: {text}");
         let (headline, fix) = sentence_and_fix(text);
         self.memory.record(Record {
             when: now.wall,
-            peer: login.path.peer,
-            user: login.eap.claimed_name().map(str::to_owned),
-            exchange: ExchangeType::IKE_AUTH.to_string(),
+            peer: path.peer,
+            user: user.map(str::to_owned),
+            exchange: exchange.to_owned(),
             headline,
             details: Vec::new(),
             fix,
@@ -129,8 +163,71 @@ impl Gateway {
             when: now.wall,
             peer: session.path.peer,
             user: Some(session.who().to_owned()),
-            exchange: ExchangeType::IKE_AUTH.to_string(),
+            exchange: session.via.exchange().to_owned(),
             headline,
+            details: Vec::new(),
+            fix,
+        });
+    }
+
+    /// An IPsec peer is gone without ever having had an L2TP session.
+    pub(super) fn report_unfinished(&mut self, now: Now, channel: &Channel) {
+        let (headline, fix) = match channel.progress {
+            Progress::Phase1 => (
+                "IKE phase 1 is done, but no phase 2 came",
+                Some("choose \"L2TP over IPsec\" on the client; its log says why it stopped"),
+            ),
+            Progress::Ipsec => (
+                "IPsec is up, but no L2TP came",
+                Some("let the client's firewall pass UDP port 1701; on Linux its L2TP daemon (xl2tpd) has to run, too"),
+            ),
+            Progress::L2tp => ("L2TP began, but no session came up", None),
+            Progress::Session => return,
+        };
+        *self.refused.entry("unfinished").or_default() += 1;
+        tracing::debug!(peer = %channel.path.peer, "{headline}");
+        self.memory.record(Record {
+            when: now.wall,
+            peer: channel.path.peer,
+            user: None,
+            exchange: "L2TP".to_owned(),
+            headline: headline.to_owned(),
+            details: vec![format!("the client calls itself {}", channel.identity)],
+            fix: fix.map(str::to_owned),
+        });
+    }
+
+    /// L2TP did not give a client what it asked for.
+    pub(super) fn report_l2tp_refusal(&mut self, now: Now, refusal: &cygnet_l2tp::Refusal) {
+        let Some(channel) = self.channels.get(&SessionId(refusal.channel.0)) else { return };
+        let text = refusal.explain();
+        *self.refused.entry("l2tp").or_default() += 1;
+        tracing::debug!(session = refusal.channel.0, peer = %channel.path.peer, "L2TP refused: {text}");
+        let (headline, fix) = match text.split_once(". ") {
+            Some((headline, fix)) => (headline, Some(fix.to_owned())),
+            None => (text.trim_end_matches('.'), None),
+        };
+        self.memory.record(Record {
+            when: now.wall,
+            peer: channel.path.peer,
+            user: None,
+            exchange: "L2TP".to_owned(),
+            headline: headline.to_owned(),
+            details: refusal.host_name.iter().map(|name| format!("the client's name is {name}")).collect(),
+            fix,
+        });
+    }
+
+    /// A PPP link ended before its client was let in.
+    pub(super) fn report_ppp_failure(&mut self, now: Now, path: Path, text: &str, fix: Option<String>) {
+        *self.refused.entry("ppp").or_default() += 1;
+        tracing::debug!(peer = %path.peer, "PPP ended: {text}");
+        self.memory.record(Record {
+            when: now.wall,
+            peer: path.peer,
+            user: None,
+            exchange: "PPP".to_owned(),
+            headline: text.to_owned(),
             details: Vec::new(),
             fix,
         });
@@ -144,9 +241,9 @@ impl Gateway {
             id: id.0,
             user: session.who().to_owned(),
             identity: session.identity.clone(),
-            via: "ikev2".to_owned(),
+            via: session.via.name().to_owned(),
             state: match session.stage {
-                Stage::Admitting => model::SessionState::Connecting,
+                Stage::Admitting | Stage::Granted => model::SessionState::Connecting,
                 Stage::Established => model::SessionState::Established,
             },
             inside: session.lease.addresses().collect(),
@@ -194,8 +291,19 @@ impl Gateway {
             ("ike/established", ike.established),
             ("ike/sessions", ike.sessions),
         ];
+        let l2tp = self.l2tp.counters();
+        let of_l2tp = [
+            ("l2tp/malformed", l2tp.malformed),
+            ("l2tp/unknown", l2tp.unknown),
+            ("l2tp/duplicates", l2tp.duplicates),
+            ("l2tp/out_of_window", l2tp.out_of_window),
+            ("l2tp/retransmissions", l2tp.retransmissions),
+            ("l2tp/refused", l2tp.refused),
+            ("l2tp/tunnels", l2tp.tunnels),
+            ("l2tp/sessions", l2tp.sessions),
+        ];
         let refused = self.refused.iter().map(|(name, &value)| (format!("refused/{name}"), value));
-        let all = of_ike.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(refused);
+        let all = of_ike.into_iter().chain(of_l2tp).map(|(name, value)| (name.to_owned(), value)).chain(refused);
         all.map(|(name, value)| model::Counter { name, value }).collect()
     }
 }
@@ -213,11 +321,12 @@ pub(super) fn cipher_name(suite: &ChildSuite) -> String {
         Encr::AesGcm16 { bits } => format!("aes-gcm-{}", bits.bits()),
         Encr::ChaCha20Poly1305 => "chacha20-poly1305".to_owned(),
         Encr::AesCbc { bits } => format!("aes-cbc-{}", bits.bits()),
+        Encr::TripleDesCbc => "3des-cbc".to_owned(),
     }
 }
 
 /// Texts of ours say what is wrong, and after a semicolon what to change.
-fn sentence_and_fix(text: &str) -> (String, Option<String>) {
+pub(super) fn sentence_and_fix(text: &str) -> (String, Option<String>) {
     match text.split_once("; ") {
         Some((sentence, fix)) => (sentence.to_owned(), Some(fix.to_owned())),
         None => (text.to_owned(), None),

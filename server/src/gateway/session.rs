@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
-use cygnet_ike::{AccessRequest, EspSpi, Path};
+use cygnet_ike::{AccessRequest, AuthenticatedBy, EspSpi, Path};
+use cygnet_l2tp::SessionKey;
 use jiff::Timestamp;
 
 use super::Now;
+use super::l2tp::Channel;
 use crate::auth::eap::EapServer;
 use crate::pool::Lease;
 
@@ -39,8 +41,50 @@ impl std::ops::AddAssign for Traffic {
     }
 }
 
+impl std::ops::SubAssign for Traffic {
+    /// Never below zero.
+    fn sub_assign(&mut self, other: Self) {
+        self.bytes_in = self.bytes_in.saturating_sub(other.bytes_in);
+        self.bytes_out = self.bytes_out.saturating_sub(other.bytes_out);
+        self.packets_in = self.packets_in.saturating_sub(other.packets_in);
+        self.packets_out = self.packets_out.saturating_sub(other.packets_out);
+    }
+}
+
+/// How a client came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Via {
+    /// IKEv2.
+    Ikev2,
+    /// IKEv1 with XAUTH.
+    Xauth,
+    /// PPP in this L2TP session in IPsec.
+    L2tp(SessionKey),
+}
+
+impl Via {
+    /// Its name for people.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ikev2 => "ikev2",
+            Self::Xauth => "xauth",
+            Self::L2tp(_) => "l2tp",
+        }
+    }
+
+    /// Where such a client proves who it is, as people are told.
+    pub(super) fn exchange(self) -> &'static str {
+        match self {
+            Self::Ikev2 => "IKE_AUTH",
+            Self::Xauth => "XAUTH",
+            Self::L2tp(_) => "PPP",
+        }
+    }
+}
+
 /// One client, from the proof of its identity to its end.
 pub(super) struct Session {
+    pub(super) via: Via,
     pub(super) identity: String,
     /// The account's name, when the client logged in with a password.
     pub(super) user: Option<String>,
@@ -52,6 +96,8 @@ pub(super) struct Session {
     pub(super) children: Vec<Child>,
     /// Traffic of SA pairs that are gone.
     pub(super) past: Traffic,
+    /// What the SA pairs had carried before this session began.
+    pub(super) before: Traffic,
     pub(super) last_heard: Option<Instant>,
 }
 
@@ -60,19 +106,25 @@ pub(super) struct Session {
 pub(super) enum Stage {
     /// The host is being prepared for its addresses.
     Admitting,
+    /// Its addresses are promised; PPP has not agreed on them yet.
+    Granted,
     /// Addresses are assigned.
     Established,
 }
 
 /// One SA pair of a session.
+#[derive(Clone)]
 pub(super) struct Child {
     pub(super) inbound_spi: EspSpi,
     pub(super) cipher: String,
+    /// Another pair has taken over, and this one only receives.
+    pub(super) superseded: bool,
 }
 
 impl Session {
     pub(super) fn new(now: Now, request: &AccessRequest, user: Option<String>) -> Self {
         Self {
+            via: if request.by == AuthenticatedBy::XAuth { Via::Xauth } else { Via::Ikev2 },
             identity: request.identity.to_string(),
             user,
             path: request.path,
@@ -82,6 +134,25 @@ impl Session {
             since: now.wall,
             children: Vec::new(),
             past: Traffic::default(),
+            before: Traffic::default(),
+            last_heard: None,
+        }
+    }
+
+    /// A PPP login inside of an IPsec peer. `before` is what that peer's SA pairs have carried so far.
+    pub(super) fn of_call(now: Now, key: SessionKey, channel: &Channel, user: String, before: Traffic) -> Self {
+        Self {
+            via: Via::L2tp(key),
+            identity: channel.identity.clone(),
+            user: Some(user),
+            path: channel.path,
+            behind_nat: channel.behind_nat,
+            lease: Lease::default(),
+            stage: Stage::Admitting,
+            since: now.wall,
+            children: channel.children.clone(),
+            past: Traffic::default(),
+            before,
             last_heard: None,
         }
     }

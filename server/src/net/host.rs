@@ -75,12 +75,14 @@ impl HostNetwork {
         Ok((Self { requests }, tokio::spawn(keeper.run(queue))))
     }
 
-    /// Makes the host forward for these inner addresses.
+    /// Makes the host forward for these inner addresses, packets of at most `mtu` octets if that is less or more than the
+    /// TUN's MTU.
     ///
     /// # Errors
     /// If it doesn't; then nothing is left of the attempt.
-    pub async fn admit(&self, addresses: Vec<IpAddr>) -> Result<(), Shared> {
-        self.ask(|done| Request::Change(Change { admit: true, addresses, done })).await.unwrap_or_else(|| Err(ended()))
+    pub async fn admit(&self, addresses: Vec<IpAddr>, mtu: Option<u16>) -> Result<(), Shared> {
+        let change = |done| Request::Change(Change { admit: true, addresses, mtu, done });
+        self.ask(change).await.unwrap_or_else(|| Err(ended()))
     }
 
     /// Stops forwarding for these inner addresses. They may be leased again when this returns.
@@ -88,7 +90,8 @@ impl HostNetwork {
     /// # Errors
     /// If the kernel refuses; the repair tries again.
     pub async fn expel(&self, addresses: Vec<IpAddr>) -> Result<(), Shared> {
-        self.ask(|done| Request::Change(Change { admit: false, addresses, done })).await.unwrap_or_else(|| Err(ended()))
+        let change = |done| Request::Change(Change { admit: false, addresses, mtu: None, done });
+        self.ask(change).await.unwrap_or_else(|| Err(ended()))
     }
 
     /// Changes the rules, and the routes of sites with them; admitted addresses stay. The TUN's name cannot change.
@@ -135,7 +138,7 @@ fn ended() -> Shared {
 async fn routes_to_sites(netlink: Netlink, tun: u32, rules: &RuleSet) -> Result<Routes, NetError> {
     let mut routes = Routes::start(netlink, tun).await?;
     for &net in &rules.site_networks {
-        if let Err(error) = routes.add(net).await {
+        if let Err(error) = routes.add(net, None).await {
             routes.close().await?;
             return Err(error);
         }
@@ -154,6 +157,7 @@ enum Request {
 struct Change {
     admit: bool,
     addresses: Vec<IpAddr>,
+    mtu: Option<u16>,
     done: oneshot::Sender<Result<(), Shared>>,
 }
 
@@ -218,7 +222,7 @@ impl Keeper {
         let mut outcome = BTreeMap::new();
         let mut results = Vec::with_capacity(changes.len());
         for change in &changes {
-            let result = if change.admit { self.add_routes(&change.addresses).await } else { Ok(()) };
+            let result = if change.admit { self.add_routes(&change.addresses, change.mtu).await } else { Ok(()) };
             if result.is_ok() {
                 outcome.extend(change.addresses.iter().map(|&a| (a, change.admit)));
             }
@@ -237,11 +241,11 @@ impl Keeper {
     }
 
     /// All or nothing.
-    async fn add_routes(&mut self, addresses: &[IpAddr]) -> Result<(), NetError> {
+    async fn add_routes(&mut self, addresses: &[IpAddr], mtu: Option<u16>) -> Result<(), NetError> {
         let before: Vec<IpNet> =
             self.routes.wanted().filter(|net| addresses.iter().any(|a| IpNet::from(*a) == *net)).collect();
         for &address in addresses {
-            if let Err(error) = self.routes.add(address.into()).await {
+            if let Err(error) = self.routes.add(address.into(), mtu).await {
                 let added: Vec<IpAddr> = addresses.iter().copied().filter(|&a| !before.contains(&a.into())).collect();
                 drop(self.remove_routes(&added).await); // the repair tries again
                 return Err(error);
@@ -264,7 +268,7 @@ impl Keeper {
         let old = self.settings.rules.site_networks.clone();
         let new = rules.site_networks.clone();
         for &net in new.iter().filter(|net| !old.contains(net)) {
-            self.routes.add(net).await?;
+            self.routes.add(net, None).await?;
         }
         self.firewall.replace(rules.clone()).await?;
         self.settings.rules = rules;

@@ -3,12 +3,14 @@
 //! [`Routes`] keeps what is wanted beside what the kernel has, so that [`Routes::repair`] can put right what others
 //! removed. Routes that lack our mark are never touched.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteProtocol, RouteScope,
+};
 use rtnetlink::RouteMessageBuilder;
 
 use super::NetError;
@@ -32,7 +34,8 @@ pub struct Repaired {
 pub struct Routes {
     netlink: Netlink,
     tun: u32,
-    wanted: BTreeSet<IpNet>,
+    /// With the MTU of each, if it has one of its own.
+    wanted: BTreeMap<IpNet, Option<u16>>,
 }
 
 impl Routes {
@@ -41,20 +44,22 @@ impl Routes {
     /// # Errors
     /// If the kernel refuses.
     pub async fn start(netlink: Netlink, tun_index: u32) -> Result<Self, NetError> {
-        let mut routes = Self { netlink, tun: tun_index, wanted: BTreeSet::new() };
+        let mut routes = Self { netlink, tun: tun_index, wanted: BTreeMap::new() };
         routes.repair().await?;
         Ok(routes)
     }
 
-    /// Adds a route to the TUN. It is in place when this returns; one that was there already is no error.
+    /// Adds a route to the TUN. It is in place when this returns; one that was there already is no error, and gets the new MTU.
+    ///
+    /// `mtu`: octets, where it is not the interface's. The kernel then fragments, answers "too big" and clamps TCP by it.
     ///
     /// # Errors
     /// If the kernel refuses, for one because somebody else has a route to the same network; nothing is wanted then.
-    pub async fn add(&mut self, net: IpNet) -> Result<(), NetError> {
+    pub async fn add(&mut self, net: IpNet, mtu: Option<u16>) -> Result<(), NetError> {
         let net = net.trunc();
-        if !self.wanted.contains(&net) {
-            self.add_to_kernel(net).await?;
-            self.wanted.insert(net);
+        if self.wanted.get(&net) != Some(&mtu) {
+            self.add_to_kernel(net, mtu).await?;
+            self.wanted.insert(net, mtu);
         }
         Ok(())
     }
@@ -65,12 +70,15 @@ impl Routes {
     /// If the kernel refuses; [`Routes::repair`] tries again.
     pub async fn remove(&mut self, net: IpNet) -> Result<(), NetError> {
         let net = net.trunc();
-        if self.wanted.remove(&net) { self.remove_from_kernel(self.route(net)).await } else { Ok(()) }
+        match self.wanted.remove(&net) {
+            Some(_) => self.remove_from_kernel(self.route(net, None)).await,
+            None => Ok(()),
+        }
     }
 
     /// What should be there.
     pub fn wanted(&self) -> impl Iterator<Item = IpNet> {
-        self.wanted.iter().copied()
+        self.wanted.keys().copied()
     }
 
     /// Compares the kernel's table with what is wanted and puts it right. Cheap when nothing is wrong.
@@ -82,13 +90,14 @@ impl Routes {
         let mut repaired = Repaired::default();
         for route in self.ours().await? {
             let to_tun = interface_of(&route) == Some(self.tun);
-            if !(to_tun && destination_of(&route).is_some_and(|net| missing.remove(&net))) {
+            let net = destination_of(&route).filter(|net| missing.get(net) == Some(&mtu_of(&route)));
+            if !(to_tun && net.is_some_and(|net| missing.remove(&net).is_some())) {
                 self.remove_from_kernel(route).await?;
                 repaired.removed += 1;
             }
         }
-        for net in missing {
-            self.add_to_kernel(net).await?;
+        for (net, mtu) in missing {
+            self.add_to_kernel(net, mtu).await?;
             repaired.added += 1;
         }
         Ok(repaired)
@@ -112,17 +121,22 @@ impl Routes {
         Ok(all)
     }
 
-    async fn add_to_kernel(&self, net: IpNet) -> Result<(), NetError> {
-        match self.netlink.handle.route().add(self.route(net)).execute().await {
-            Ok(()) => Ok(()),
-            Err(error) if errno(&error) == Some(libc::EEXIST) && self.is_in_kernel(net).await? => Ok(()),
-            Err(error) => Err(NetError::netlink(format!("add the route to {net}"), &error)),
-        }
+    async fn add_to_kernel(&self, net: IpNet, mtu: Option<u16>) -> Result<(), NetError> {
+        let add = self.netlink.handle.route().add(self.route(net, mtu));
+        let Err(error) = add.execute().await else { return Ok(()) };
+        let there = if errno(&error) == Some(libc::EEXIST) { self.in_kernel(net).await? } else { None };
+        let replaced = match there {
+            Some(there) if mtu_of(&there) == mtu => Ok(()),
+            // Only what is ours is replaced.
+            Some(_) => self.netlink.handle.route().add(self.route(net, mtu)).replace().execute().await,
+            None => Err(error),
+        };
+        replaced.map_err(|error| NetError::netlink(format!("add the route to {net}"), &error))
     }
 
-    async fn is_in_kernel(&self, net: IpNet) -> Result<bool, NetError> {
-        let ours = self.ours().await?;
-        Ok(ours.iter().any(|r| interface_of(r) == Some(self.tun) && destination_of(r) == Some(net)))
+    async fn in_kernel(&self, net: IpNet) -> Result<Option<RouteMessage>, NetError> {
+        let is_it = |r: &RouteMessage| interface_of(r) == Some(self.tun) && destination_of(r) == Some(net);
+        Ok(self.ours().await?.into_iter().find(is_it))
     }
 
     async fn remove_from_kernel(&self, route: RouteMessage) -> Result<(), NetError> {
@@ -136,9 +150,9 @@ impl Routes {
         }
     }
 
-    fn route(&self, net: IpNet) -> RouteMessage {
+    fn route(&self, net: IpNet, mtu: Option<u16>) -> RouteMessage {
         let protocol = RouteProtocol::Other(ROUTE_PROTOCOL);
-        match net {
+        let mut route = match net {
             IpNet::V4(net) => RouteMessageBuilder::<Ipv4Addr>::new()
                 .destination_prefix(net.network(), net.prefix_len())
                 .output_interface(self.tun)
@@ -150,8 +164,23 @@ impl Routes {
                 .output_interface(self.tun)
                 .protocol(protocol)
                 .build(),
-        }
+        };
+        let metrics = mtu.map(|mtu| RouteAttribute::Metrics(vec![RouteMetric::Mtu(mtu.into())]));
+        route.attributes.extend(metrics);
+        route
     }
+}
+
+/// A route's own MTU.
+fn mtu_of(route: &RouteMessage) -> Option<u16> {
+    let metrics = route.attributes.iter().find_map(|a| match a {
+        RouteAttribute::Metrics(metrics) => Some(metrics),
+        _ => None,
+    });
+    metrics?.iter().find_map(|metric| match metric {
+        RouteMetric::Mtu(mtu) => u16::try_from(*mtu).ok(),
+        _ => None,
+    })
 }
 
 /// Index of a route's outgoing interface.

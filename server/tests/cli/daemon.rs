@@ -4,7 +4,7 @@ use std::thread;
 
 use cygnet_server::control::ControlCommand;
 use cygnet_server::control::api;
-use cygnet_server::control::model::{Failure, Pool, Reloaded, Session, SessionState, Status};
+use cygnet_server::control::model::{Failure, Kicked, Pool, Reloaded, Session, SessionState, Status};
 use cygnet_server::explain::{Entry, Record};
 use tokio::sync::{mpsc, oneshot};
 
@@ -53,6 +53,9 @@ async fn answer_all(mut asked: mpsc::Receiver<ControlCommand>) {
             ControlCommand::Explain { filter, reply } => {
                 let known = filter.who.as_deref().is_none_or(|who| who == "203.0.113.8");
                 reply.send(if known { vec![entry()] } else { vec![] }).unwrap();
+            }
+            ControlCommand::Kick { who, reply } => {
+                reply.send(Kicked { disconnected: u64::from(who == "alice") }).unwrap();
             }
             ControlCommand::Reload { reply } => {
                 let message = "error: unknown key `dsn`".to_owned();
@@ -147,6 +150,17 @@ fn explain_is_text_or_json() {
     assert_eq!((json[0]["times"].as_u64(), json[0]["exchange"].as_str()), (Some(2), Some("IKE_SA_INIT")));
     let nothing = site.run(&["explain", "carol"]).ok().out;
     assert!(nothing.contains("nothing is known about carol") && nothing.contains("UDP 500 and 4500"), "{nothing}");
+    drop(daemon);
+}
+
+#[test]
+fn kick_says_whether_anybody_was_there() {
+    let site = Site::configured();
+    let daemon = Daemon::start(&site);
+    assert_eq!(site.run(&["kick", "alice"]).ok().out, "alice is disconnected\n");
+    assert_eq!(site.run(&["kick", "alice", "--json"]).ok().json()["disconnected"], 1);
+    let run = site.run(&["kick", "bob"]);
+    assert!(run.code == Some(1) && run.out == "bob is not connected\n", "{run:?}");
     drop(daemon);
 }
 

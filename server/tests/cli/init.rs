@@ -3,7 +3,7 @@
 use std::fs;
 
 use cygnet_server::auth::nt_hash::NtHash;
-use cygnet_server::config::{self, Surroundings};
+use cygnet_server::config::{self, Protocol, Surroundings};
 
 use super::{Site, mode};
 
@@ -12,7 +12,7 @@ const INIT: [&str; 6] = ["init", "--name", "vpn.example.org", "--user", "alice",
 #[test]
 fn a_first_configuration_works_and_is_told_once() {
     let site = Site::new();
-    let run = site.run(&[&INIT[..], &["192.0.2.53", "--psk"]].concat()).ok();
+    let run = site.run(&[&INIT[..], &["192.0.2.53"]].concat()).ok();
     for (file, expected) in [
         ("cygnet.toml", 0o600),
         ("psk", 0o600),
@@ -25,7 +25,7 @@ fn a_first_configuration_works_and_is_told_once() {
         assert_eq!(mode(&site.path(file)), expected, "{file}");
         assert!(run.out.contains(file), "{file}\n{}", run.out);
     }
-    for device in ["Windows", "macOS", "iPhone", "Android", "Linux", "With the pre-shared key"] {
+    for device in ["Windows", "macOS", "iPhone", "Android", "Linux", "ChromeOS", "L2TP/IPsec", "IKEv2"] {
         assert!(run.out.contains(device), "{device}\n{}", run.out);
     }
     let value = |label: &str| {
@@ -39,6 +39,7 @@ fn a_first_configuration_works_and_is_told_once() {
     assert_eq!(remote.psks[0].secret.expose(), value("pre-shared key").as_bytes());
     let ways = settings.client_authentication();
     assert!(ways.psk && ways.password && !ways.certificate);
+    assert_eq!(remote.protocols, [Protocol::L2tp, Protocol::Ikev2]);
 
     let again = site.run(&INIT[..5]);
     assert!(again.code == Some(1) && again.err.contains("there is a configuration already"), "{again:?}");
@@ -47,11 +48,23 @@ fn a_first_configuration_works_and_is_told_once() {
 #[test]
 fn json_has_everything_that_is_told_once() {
     let site = Site::new();
-    let arguments =
-        ["init", "--name", "192.0.2.1", "--user", "bob", "--password-stdin", "--json", "--pool", "10.99.0.0/24"];
+    let arguments = [
+        "init",
+        "--name",
+        "192.0.2.1",
+        "--user",
+        "bob",
+        "--password-stdin",
+        "--json",
+        "--pool",
+        "10.99.0.0/24",
+        "--protocol",
+        "ikev2",
+    ];
     let json = site.run_with_input(&arguments, "hunter2 hunter2\n").ok().json();
     assert_eq!((json["name"].as_str(), json["user"].as_str()), (Some("192.0.2.1"), Some("bob")));
     assert!(json["password"].is_null() && json["psk"].is_null(), "{json}");
+    assert_eq!(json["protocols"], serde_json::json!(["ikev2"]));
     assert_eq!(json["files"].as_array().unwrap().len(), 6);
     assert!(fs::read_to_string(site.path("cygnet.toml")).unwrap().contains("pool = [\"10.99.0.0/24\"]"));
 }
@@ -63,6 +76,7 @@ fn without_a_terminal_what_is_missing_is_asked_for_by_name() {
         (&["init"][..], "--name is missing"),
         (&["init", "--name", "two words", "--psk"], "is neither a DNS name nor an IP address"),
         (&["init", "--name", "vpn.example.org"], "nobody could log in"),
+        (&["init", "--name", "vpn.example.org", "--protocol", "l2tp"], "l2tp needs somebody with a password"),
     ] {
         let run = site.run(arguments);
         assert!(run.code == Some(2) && run.err.contains(part), "{run:?}");

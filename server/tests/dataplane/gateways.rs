@@ -8,7 +8,7 @@ use cygnet_esp::selector::{Selector, SelectorSet};
 use cygnet_esp::{AesBits, InboundConfig, OutboundConfig, SaKeys, Spi, Suite, Transform};
 use cygnet_ike::{EspSpi, Path};
 use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Offload, Started};
-use cygnet_server::dataplane::{DataPlane, DataPlaneEvent, SaPair};
+use cygnet_server::dataplane::{DataPlane, DataPlaneEvent, InnerPath, Link, SaPair};
 use cygnet_server::io::clock::Clock;
 
 use crate::namespaces::{Namespace, wired_pair};
@@ -30,6 +30,8 @@ pub(crate) struct Tunnel {
     pub(crate) worker: u8,
     /// Lower octets of the SPI: tells a pair from its successor.
     pub(crate) number: u8,
+    /// Inner packets in an L2TP session, in transport mode.
+    pub(crate) l2tp: bool,
 }
 
 impl Default for Tunnel {
@@ -40,6 +42,7 @@ impl Default for Tunnel {
             outer_ipv6: false,
             worker: 0,
             number: 1,
+            l2tp: false,
         }
     }
 }
@@ -76,10 +79,29 @@ impl Tunnel {
         SaPair {
             inbound: InboundConfig { spi: own, suite, keys: keys(side), replay_window: 1024 },
             outbound: OutboundConfig { spi: other, suite, keys: keys(1 - side), soft_limit: None },
+            inner: if self.l2tp { InnerPath::L2tp } else { InnerPath::Ip },
             selectors: SelectorSet::new(hosts(side), hosts(1 - side)),
             udp_encap: self.udp_encap,
             path: self.path(side),
         }
+    }
+}
+
+/// The L2TP session of a tunnel, as one side has it.
+fn link(side: usize) -> Link {
+    let ids = |side: usize| u16::try_from(side + 1).unwrap();
+    let (own, other) = (ids(side), ids(1 - side));
+    Link {
+        local_tunnel: own * 0x0101,
+        local_session: own * 0x1010,
+        peer_tunnel: other * 0x0101,
+        peer_session: other * 0x1010,
+        port: 1701,
+        addresses: [INNER_V4[1 - side], INNER_V6[1 - side]].map(|address| address.parse().unwrap()).to_vec(),
+        short_protocol: side == LEFT,
+        omit_address_control: side == LEFT,
+        sequencing: side == RIGHT,
+        mtu: 1500,
     }
 }
 
@@ -116,7 +138,11 @@ impl Gateways {
     pub(crate) fn install(&mut self, tunnel: Tunnel, replaces: Option<Tunnel>) {
         for side in [LEFT, RIGHT] {
             let old = replaces.map(|old| old.spi(side));
-            self.sides[side].plane.install(tunnel.pair(side), old).unwrap_or_else(|error| panic!("{error}"));
+            let plane = &mut self.sides[side].plane;
+            plane.install(tunnel.pair(side), old).unwrap_or_else(|error| panic!("{error}"));
+            if tunnel.l2tp && old.is_none() {
+                plane.link(tunnel.spi(side), Some(link(side)));
+            }
         }
     }
 

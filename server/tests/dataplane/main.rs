@@ -3,7 +3,9 @@
 //! Needs root. Does not: run IKE.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
+mod client;
 mod gateways;
+mod l2tp;
 mod namespaces;
 
 use std::net::UdpSocket;
@@ -12,7 +14,7 @@ use std::time::Duration;
 use cygnet_esp::selector::{Selector, SelectorSet};
 use cygnet_esp::{AesBits, DropReason, Integ, Transform};
 use cygnet_ike::{EspSpi, Path};
-use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Offload, Started};
+use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Offload, Started, ToControl};
 use cygnet_server::dataplane::{DataPlane, DataPlaneEvent, InstallError, Usage};
 
 use gateways::{Gateways, INNER_V4, INNER_V6, LEFT, RIGHT, Tunnel, config, eventually};
@@ -89,6 +91,23 @@ fn cbc_in_udp_on_the_second_worker() {
 }
 
 #[test]
+fn l2tp_in_udp_over_ipv4() {
+    carries_everything(Tunnel { l2tp: true, ..Tunnel::default() });
+}
+
+#[test]
+fn l2tp_in_udp_over_ipv6() {
+    let transform = Transform::AesCbc(AesBits::Aes256, Integ::HmacSha1_96);
+    carries_everything(Tunnel { l2tp: true, outer_ipv6: true, transform, ..Tunnel::default() });
+}
+
+#[test]
+fn l2tp_in_raw_esp() {
+    let transform = Transform::TripleDesCbc(Integ::HmacSha1_96);
+    carries_everything(Tunnel { l2tp: true, udp_encap: false, transform, worker: 1, ..Tunnel::default() });
+}
+
+#[test]
 fn without_offload_on_one_side_or_both() {
     for sides in [[Offload::Off, Offload::AsGranted], [Offload::Off, Offload::Off]] {
         let gateways = Gateways::started(|side| {
@@ -133,8 +152,8 @@ fn udp_in_the_tunnel_arrives_whole() {
 
 #[test]
 fn packets_too_long_for_the_wire_are_fragmented_outside() {
-    for udp_encap in [true, false] {
-        let gateways = Gateways::with(Tunnel { udp_encap, ..Tunnel::default() });
+    for (udp_encap, l2tp) in [(true, false), (false, false), (true, true)] {
+        let gateways = Gateways::with(Tunnel { udp_encap, l2tp, ..Tunnel::default() });
         for side in [LEFT, RIGHT] {
             gateways.namespaces[side].ip("link set cygnet0 mtu 1500");
         }
@@ -146,8 +165,17 @@ fn packets_too_long_for_the_wire_are_fragmented_outside() {
 
 #[test]
 fn a_successor_sends_once_it_is_heard_and_nothing_gets_lost() {
-    let mut gateways = Gateways::with(Tunnel::default());
-    let (old, new) = (Tunnel::default(), Tunnel { number: 2, ..Tunnel::default() });
+    rekeys(Tunnel::default());
+}
+
+#[test]
+fn an_l2tp_session_survives_a_rekey_in_both_directions() {
+    rekeys(Tunnel { l2tp: true, ..Tunnel::default() });
+}
+
+fn rekeys(old: Tunnel) {
+    let mut gateways = Gateways::with(old);
+    let new = Tunnel { number: 2, ..old };
     gateways.ping(LEFT, INNER_V4[RIGHT], "");
     assert_eq!(gateways.event(RIGHT), DataPlaneEvent::FirstInbound { spi: old.spi(RIGHT) });
     let out = |gateways: &Gateways, side: usize, tunnel: Tunnel| {
@@ -212,7 +240,7 @@ fn ike_messages_reach_the_control_plane_and_answers_their_sender() {
         let request = [marker, b"\x01an IKE message of some length"].concat();
         client.send_to(&request, (address, port)).unwrap();
         let Started { datagrams, ike, .. } = &mut gateways.sides[RIGHT];
-        let datagram = datagrams.blocking_recv().unwrap();
+        let ToControl::Ike(datagram) = eventually("an IKE message", || datagrams.try_recv()) else { panic!("IKE") };
         assert_eq!(datagram.message, &request[marker.len()..]);
         assert_eq!(
             datagram.path.local,

@@ -46,7 +46,7 @@ fn an_admitted_address_is_routed_and_let_through_until_expelled() {
     host.block_on(async || {
         let (network, _task) = HostNetwork::start(settings()).await.unwrap();
         let alice = client(2);
-        network.admit(vec![alice, "fd00:20::2".parse().unwrap()]).await.unwrap();
+        network.admit(vec![alice, "fd00:20::2".parse().unwrap()], None).await.unwrap();
         assert!(is_routed(&host, alice) && is_filtered_in(&host, alice));
         assert!(host.ip("-6 route show").contains("fd00:20::2"));
         network.expel(vec![alice]).await.unwrap();
@@ -64,7 +64,7 @@ fn many_sessions_at_once_are_all_served() {
         let logins = (2..2002).map(|n| {
             let network = network.clone();
             tokio::spawn(async move {
-                network.admit(vec![client(n)]).await.unwrap();
+                network.admit(vec![client(n)], None).await.unwrap();
                 if n % 2 == 0 {
                     network.expel(vec![client(n)]).await.unwrap();
                 }
@@ -86,7 +86,8 @@ fn a_request_that_cannot_be_met_leaves_nothing_and_harms_no_other() {
     host.ip("route add 10.20.0.9/32 dev other0");
     host.block_on(async || {
         let (network, _task) = HostNetwork::start(settings()).await.unwrap();
-        let (bad, good) = tokio::join!(network.admit(vec![client(8), client(9)]), network.admit(vec![client(10)]));
+        let (bad, good) =
+            tokio::join!(network.admit(vec![client(8), client(9)], None), network.admit(vec![client(10)], None));
         let error = bad.unwrap_err().to_string();
         assert!(error.starts_with("cannot add the route to 10.20.0.9/32: File exists"), "{error}");
         good.unwrap();
@@ -104,11 +105,11 @@ fn an_address_that_changes_hands_stays_in_force() {
     let host = host_with_tun();
     host.block_on(async || {
         let (network, _task) = HostNetwork::start(settings()).await.unwrap();
-        network.admit(vec![client(2)]).await.unwrap();
-        let (gone, come) = tokio::join!(network.expel(vec![client(2)]), network.admit(vec![client(2)]));
+        network.admit(vec![client(2)], None).await.unwrap();
+        let (gone, come) = tokio::join!(network.expel(vec![client(2)]), network.admit(vec![client(2)], None));
         gone.and(come).unwrap();
         assert!(is_routed(&host, client(2)) && is_filtered_in(&host, client(2)));
-        let (come, gone) = tokio::join!(network.admit(vec![client(3)]), network.expel(vec![client(3)]));
+        let (come, gone) = tokio::join!(network.admit(vec![client(3)], None), network.expel(vec![client(3)]));
         gone.and(come).unwrap();
         assert!(!is_routed(&host, client(3)) && !is_filtered_in(&host, client(3)));
         network.close().await;
@@ -120,7 +121,7 @@ fn new_rules_change_the_routes_of_sites() {
     let host = host_with_tun();
     host.block_on(async || {
         let (network, _task) = HostNetwork::start(settings()).await.unwrap();
-        network.admit(vec![client(2)]).await.unwrap();
+        network.admit(vec![client(2)], None).await.unwrap();
         assert!(host.ip("route show").contains("10.2.0.0/16 dev cygnet0"));
         let site_networks = vec!["10.3.0.0/16".parse().unwrap()];
         network.replace_rules(RuleSet { site_networks, ..settings().rules }).await.unwrap();
@@ -137,7 +138,7 @@ fn what_others_undo_is_done_again() {
     let host = host_with_tun();
     host.block_on(async || {
         let (network, _task) = HostNetwork::start(settings()).await.unwrap();
-        network.admit(vec![client(2)]).await.unwrap();
+        network.admit(vec![client(2)], None).await.unwrap();
         assert!(!network.repair().await.unwrap());
         host.ip("route del 10.20.0.2");
         assert!(network.repair().await.unwrap());
@@ -159,11 +160,11 @@ fn nothing_is_left_after_closing_or_dropping() {
     for close in [true, false] {
         host.block_on(async || {
             let (network, task) = HostNetwork::start(settings()).await.unwrap();
-            network.admit(vec![client(2)]).await.unwrap();
+            network.admit(vec![client(2)], None).await.unwrap();
             if close {
                 network.close().await;
                 assert_eq!(
-                    network.admit(vec![client(3)]).await.unwrap_err().to_string(),
+                    network.admit(vec![client(3)], None).await.unwrap_err().to_string(),
                     "the gateway is shutting down"
                 );
             }

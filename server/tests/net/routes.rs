@@ -94,13 +94,38 @@ fn routes_are_added_marked_and_removed() {
         let index = netlink.configure_tun(&tun(), &settings(&["10.20.0.1", "fd00:20::1"])).await.unwrap();
         let mut routes = Routes::start(netlink, index).await.unwrap();
         for destination in ["10.20.0.2/32", "10.2.0.0/16", "fd00:20::2/128"] {
-            routes.add(net(destination)).await.unwrap();
-            routes.add(net(destination)).await.unwrap();
+            routes.add(net(destination), None).await.unwrap();
+            routes.add(net(destination), None).await.unwrap();
         }
         assert_eq!(our_routes(&host), ["10.2.0.0/16", "10.20.0.2", "fd00:20::2"]);
         routes.remove(net("10.20.0.2/32")).await.unwrap();
         routes.remove(net("10.20.0.77/32")).await.unwrap();
         assert_eq!(our_routes(&host), ["10.2.0.0/16", "fd00:20::2"]);
+        routes.close().await.unwrap();
+        assert_eq!(our_routes(&host), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_route_has_the_mtu_that_its_client_takes() {
+    let host = namespace_with_tun();
+    let mtu_of = |family: &str, destination: &str| host.ip(&format!("{family} route show {destination}"));
+    host.block_on(async || {
+        let netlink = Netlink::open().unwrap();
+        let index = netlink.configure_tun(&tun(), &settings(&["10.20.0.1", "fd00:20::1"])).await.unwrap();
+        let mut routes = Routes::start(netlink, index).await.unwrap();
+        for (family, destination) in [("-4", "10.20.0.2/32"), ("-6", "fd00:20::2/128")] {
+            routes.add(net(destination), Some(1300)).await.unwrap();
+            assert!(mtu_of(family, destination).contains("mtu 1300"));
+            routes.add(net(destination), Some(1280)).await.unwrap();
+            assert!(mtu_of(family, destination).contains("mtu 1280"), "{}", mtu_of(family, destination));
+            assert_eq!(routes.repair().await.unwrap(), Repaired::default());
+            host.ip(&format!("{family} route change {destination} dev cygnet0 proto {ROUTE_PROTOCOL} mtu 1400"));
+            assert_eq!(routes.repair().await.unwrap(), Repaired { added: 1, removed: 1 });
+            assert!(mtu_of(family, destination).contains("mtu 1280"));
+            routes.add(net(destination), None).await.unwrap();
+            assert!(!mtu_of(family, destination).contains("mtu 1280"));
+        }
         routes.close().await.unwrap();
         assert_eq!(our_routes(&host), Vec::<String>::new());
     });
@@ -138,7 +163,7 @@ fn repair_brings_lost_routes_back_and_removes_strange_ones() {
         let index = netlink.configure_tun(&tun(), &settings(&["10.20.0.1", "fd00:20::1"])).await.unwrap();
         let mut routes = Routes::start(netlink, index).await.unwrap();
         for destination in ["10.20.0.2/32", "10.20.0.3/32", "fd00:20::2/128"] {
-            routes.add(net(destination)).await.unwrap();
+            routes.add(net(destination), None).await.unwrap();
         }
         assert_eq!(routes.repair().await.unwrap(), Repaired::default());
         host.ip("route del 10.20.0.2/32");
@@ -161,7 +186,7 @@ fn a_route_that_somebody_else_has_is_refused() {
         let netlink = Netlink::open().unwrap();
         let index = netlink.configure_tun(&tun(), &settings(&["10.20.0.1"])).await.unwrap();
         let mut routes = Routes::start(netlink, index).await.unwrap();
-        let error = routes.add(net("10.2.0.0/16")).await.unwrap_err();
+        let error = routes.add(net("10.2.0.0/16"), None).await.unwrap_err();
         assert!(matches!(error, NetError::Netlink { .. }));
         assert!(error.to_string().starts_with("cannot add the route to 10.2.0.0/16: File exists"), "{error}");
         assert_eq!(routes.wanted().count(), 0);

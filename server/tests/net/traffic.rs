@@ -92,7 +92,7 @@ impl World {
             let mut routes = Routes::start(netlink, index).await.unwrap();
             let clients: Vec<IpAddr> = [ALICE, BOB, ALICE_6].iter().map(|a| a.parse().unwrap()).collect();
             for &client in &clients {
-                routes.add(client.into()).await.unwrap();
+                routes.add(client.into(), None).await.unwrap();
             }
             firewall.update(&clients, &[]).await.unwrap();
             test(&mut firewall).await;

@@ -20,7 +20,7 @@ impl Client {
         if self.outstanding.is_some() || !self.is_up() {
             return;
         }
-        if self.old_sa.is_some() {
+        if self.old_sa.is_some() && !self.server_deletes_old {
             return self.send_delete(now, Delete::IkeSa, Waiting::DeleteOldIke, true);
         }
         let Some(task) = self.tasks.pop_front() else { return };
@@ -67,7 +67,7 @@ impl Client {
             chain.push(&Payload::KeyExchange(KeyExchange { group: pair.group().id(), data: pair.public() }));
         }
         self.push_selectors(&mut chain);
-        let waiting = Waiting::Child { spi, nonce, pair, replaces };
+        let waiting = Waiting::Child { spi, nonce, pair, replaces, rival: None };
         self.send_request(now, ExchangeType::CREATE_CHILD_SA, chain, waiting, false);
     }
 
@@ -79,7 +79,8 @@ impl Client {
         chain.push(&Payload::SecurityAssociation(self.ike_offer(spi.into())));
         chain.push(&Payload::Nonce(Nonce(&nonce)));
         chain.push(&Payload::KeyExchange(KeyExchange { group: pair.group().id(), data: pair.public() }));
-        self.send_request(now, ExchangeType::CREATE_CHILD_SA, chain, Waiting::Ike { spi, nonce, pair }, false);
+        let waiting = Waiting::Ike { spi, nonce, pair, rival: None };
+        self.send_request(now, ExchangeType::CREATE_CHILD_SA, chain, waiting, false);
     }
 
     pub(super) fn answer(&mut self, now: Instant, opened: &Opened, old: bool) {
@@ -87,10 +88,10 @@ impl Client {
         let Some(outstanding) = self.outstanding.take_if(|outstanding| fits(outstanding)) else { return };
         match outstanding.waiting {
             Waiting::Auth => return self.auth_answer(now, opened),
-            Waiting::Child { spi, nonce, pair, replaces } => {
-                return self.child_answer(now, opened, (spi, nonce, pair), replaces);
+            Waiting::Child { spi, nonce, pair, replaces, rival } => {
+                return self.child_answer(now, opened, (spi, nonce, pair), replaces, rival);
             }
-            Waiting::Ike { spi, nonce, pair } => self.ike_answer(opened, spi, &nonce, pair),
+            Waiting::Ike { spi, nonce, pair, rival } => self.ike_answer(now, opened, (spi, &nonce, pair), rival),
             Waiting::Delete(spi) => self.children.retain(|child| Some(child.inbound) != spi),
             Waiting::DeleteOldIke => self.old_sa = None,
             Waiting::Init => {}
@@ -106,6 +107,7 @@ impl Client {
         opened: &Opened,
         (spi, nonce, pair): (EspSpi, Vec<u8>, Option<KeyPair>),
         replaces: Option<EspSpi>,
+        rival: Option<Vec<u8>>,
     ) {
         let Ok(payloads) = Payloads::parse(opened.first, &opened.chain) else { return };
         let (mut responder_nonce, mut public) = (Vec::new(), None);
@@ -122,7 +124,10 @@ impl Client {
         let made = self.child(&payloads, spi, &nonce, &responder_nonce, shared.as_ref(), guess);
         let is_made = made.is_some();
         self.children.extend(made);
-        match replaces.filter(|_| is_made && !self.forgets_to_delete) {
+        // Of two Child SAs in place of one, the one made with the lowest nonce goes, deleted by who asked for it.
+        let has_lost = rival.is_some_and(|rival| nonce.min(responder_nonce) < rival);
+        let redundant = if has_lost { Some(spi) } else { replaces };
+        match redundant.filter(|_| is_made && !self.forgets_to_delete) {
             Some(old) => self.delete_child(now, old),
             None => self.next_task(now),
         }
@@ -153,12 +158,55 @@ impl Client {
         Some(ClientChild { inbound: spi, outbound: chosen.spi, suite: chosen.suite, keys, tsi, tsr })
     }
 
-    pub(super) fn ike_answer(&mut self, opened: &Opened, spi: IkeSpi, nonce: &[u8], pair: KeyPair) {
-        let Ok(payloads) = Payloads::parse(opened.first, &opened.chain) else { return };
+    pub(super) fn ike_answer(
+        &mut self,
+        now: Instant,
+        opened: &Opened,
+        (spi, nonce, pair): (IkeSpi, &[u8], KeyPair),
+        rival: Option<(Vec<u8>, Box<ClientSa>)>,
+    ) {
+        let Some((lowest, rival)) = rival else {
+            if let Some((new, _)) = self.new_ike_sa(opened, spi, nonce, pair) {
+                self.old_sa = self.sa.replace(new);
+                self.server_deletes_old = false;
+            }
+            return;
+        };
+        match self.new_ike_sa(opened, spi, nonce, pair) {
+            // Ours is redundant: the server deletes the old one, we the new one.
+            Some((new, responder_nonce)) if nonce.min(&responder_nonce) < lowest.as_slice() => {
+                self.lost.extend(self.sa.replace(*rival));
+                self.old_sa = Some(new);
+                self.server_deletes_old = false;
+            }
+            Some((new, _)) => {
+                self.old_sa = self.sa.replace(new);
+                self.server_deletes_old = false;
+                self.lost.push(*rival);
+            }
+            None => {
+                self.old_sa = self.sa.replace(*rival);
+                self.server_deletes_old = true;
+            }
+        }
+        self.next_task(now);
+    }
+
+    fn new_ike_sa(
+        &mut self,
+        opened: &Opened,
+        spi: IkeSpi,
+        nonce: &[u8],
+        pair: KeyPair,
+    ) -> Option<(ClientSa, Vec<u8>)> {
+        let payloads = Payloads::parse(opened.first, &opened.chain).ok()?;
         let (mut chosen, mut responder_nonce, mut public) = (None, Vec::new(), None);
         for payload in &payloads {
             match payload {
-                Payload::Notify(notify) if notify.kind.is_error() => return self.refusals.push(notify.kind),
+                Payload::Notify(notify) if notify.kind.is_error() => {
+                    self.refusals.push(notify.kind);
+                    return None;
+                }
                 Payload::SecurityAssociation(sa) => {
                     chosen = choose_ike(&self.config.policy, sa, pair.group().id()).ok();
                 }
@@ -167,39 +215,12 @@ impl Client {
                 _ => {}
             }
         }
-        let (Some(chosen), Some(public)) = (chosen, public) else { return };
-        let (Some(responder), Ok(shared)) = (chosen.spi, pair.agree(public)) else { return };
-        let Some(old) = self.sa.take() else { return };
+        let (chosen, old) = (chosen?, self.sa.as_ref()?);
+        let (responder, shared) = (chosen.spi?, pair.agree(public?).ok()?);
         let spis = SpiPair { initiator: spi, responder };
         let nonces = Nonces { initiator: nonce, responder: &responder_nonce };
         let keys = IkeKeys::rekeyed(old.suite.prf, &old.derive, &chosen.suite, &shared, &nonces, spis);
-        self.sa = Some(ClientSa::new(spis, chosen.suite, keys.sa, self.config.fragmentation, 0));
-        self.old_sa = Some(old);
-    }
-
-    /// A request of the server: a question whether we live, or DELETE.
-    pub(super) fn request(&mut self, opened: &Opened, old: bool) {
-        let sa = if old { self.old_sa.as_mut() } else { self.sa.as_mut() };
-        let (Some(sa), Ok(payloads)) = (sa, Payloads::parse(opened.first, &opened.chain)) else { return };
-        let is_new = sa.is_new(opened.id) && opened.exchange == ExchangeType::INFORMATIONAL;
-        let (mut chain, mut ends) = (ChainBuilder::new(), false);
-        for payload in payloads.iter().filter(|_| is_new) {
-            match payload {
-                Payload::Delete(Delete::IkeSa) => ends = true,
-                Payload::Delete(Delete::ChildSas { spis, .. }) => {
-                    let gone = |child: &ClientChild| spis.contains(&child.outbound);
-                    let ours = self.children.iter().filter(|child| gone(child)).map(|child| child.inbound).collect();
-                    self.children.retain(|child| !gone(child));
-                    chain.push(&Payload::Delete(Delete::ChildSas { protocol: ProtocolId::ESP, spis: ours }));
-                }
-                _ => {}
-            }
-        }
-        let messages = sa.answer(opened.id, chain, &mut self.random);
-        self.send(messages);
-        if ends {
-            self.finish(End::DeletedByServer);
-        }
+        Some((ClientSa::new(spis, chosen.suite, keys.sa, self.config.fragmentation, 0), responder_nonce))
     }
 }
 

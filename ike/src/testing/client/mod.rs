@@ -6,6 +6,7 @@ mod config;
 mod exchanges;
 mod init;
 mod offer;
+mod responder;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -98,8 +99,14 @@ pub struct Client {
     old_sa: Option<ClientSa>,
     is_up: bool,
     end: Option<End>,
+    /// It is the server that deletes `old_sa`.
+    server_deletes_old: bool,
+    /// IKE SAs that lost against others and that the server deletes.
+    lost: Vec<ClientSa>,
     /// After rekeying a Child SA the old one is not deleted.
     pub forgets_to_delete: bool,
+    /// What the server's attempts to rekey are answered with, instead of agreeing.
+    pub refuses_rekeys: Option<NotifyType>,
     /// What the server refused since the login, in order.
     pub refusals: Vec<NotifyType>,
     /// Child SAs, newest last.
@@ -127,8 +134,8 @@ struct Outstanding {
 enum Waiting {
     Init,
     Auth,
-    Child { spi: EspSpi, nonce: Vec<u8>, pair: Option<KeyPair>, replaces: Option<EspSpi> },
-    Ike { spi: IkeSpi, nonce: Vec<u8>, pair: KeyPair },
+    Child { spi: EspSpi, nonce: Vec<u8>, pair: Option<KeyPair>, replaces: Option<EspSpi>, rival: Option<Vec<u8>> },
+    Ike { spi: IkeSpi, nonce: Vec<u8>, pair: KeyPair, rival: Option<(Vec<u8>, Box<ClientSa>)> },
     Delete(Option<EspSpi>),
     DeleteOldIke,
     Probe,
@@ -175,7 +182,10 @@ impl Client {
             old_sa: None,
             is_up: false,
             end: None,
+            server_deletes_old: false,
+            lost: Vec::new(),
             forgets_to_delete: false,
+            refuses_rekeys: None,
             refusals: Vec::new(),
             children: Vec::new(),
             raw_answer: None,
@@ -302,10 +312,11 @@ impl Client {
         if header.exchange == ExchangeType::IKE_SA_INIT {
             return self.init_answer(now, &header, message);
         }
+        self.lost_sas(now, &header, message);
         for old in [false, true] {
             let sa = if old { self.old_sa.as_mut() } else { self.sa.as_mut() };
             if let Some(opened) = sa.and_then(|sa| sa.open(now, &header, message)) {
-                return if opened.response { self.answer(now, &opened, old) } else { self.request(&opened, old) };
+                return if opened.response { self.answer(now, &opened, old) } else { self.request(now, &opened, old) };
             }
         }
     }

@@ -1,7 +1,8 @@
 //! `cygnet init`: a first configuration that works.
 //!
 //! Asks at a terminal, takes flags otherwise. Writes the configuration, an authority with a server certificate, the first
-//! user and, if wanted, a pre-shared key; never overwrites a file. Does not: start anything or touch the network.
+//! user and, for L2TP or if wanted, a pre-shared key; never overwrites a file. Does not: start anything or touch the
+//! network.
 
 mod files;
 mod plan;
@@ -19,7 +20,7 @@ use super::{Global, Outcome, wall_clock};
 use crate::config;
 use crate::pki::{self, KeyKind, SubjectName};
 use files::NewFiles;
-use plan::Plan;
+use plan::{Plan, Protocol};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -38,7 +39,10 @@ pub(super) struct Args {
     /// Read the user's password from standard input instead of making one.
     #[arg(long, requires = "user")]
     password_stdin: bool,
-    /// Also make a pre-shared key, for devices that log in without user.
+    /// What clients may speak; may be repeated. By default l2tp and ikev2 with a user, ikev2 without.
+    #[arg(long, value_enum, value_name = "PROTOCOL")]
+    protocol: Vec<Protocol>,
+    /// Also make a pre-shared key, for devices that log in without user. L2TP and XAuth get one anyway.
     #[arg(long)]
     psk: bool,
     /// Ask nothing.
@@ -91,6 +95,7 @@ fn add_files(files: &mut NewFiles, plan: &Plan, config: &Path) -> anyhow::Result
 #[derive(Serialize)]
 struct Report<'a> {
     name: &'a str,
+    protocols: Vec<&'static str>,
     files: &'a [String],
     user: Option<&'a str>,
     password: Option<&'a str>,
@@ -102,6 +107,7 @@ impl<'a> Report<'a> {
     fn new(plan: &'a Plan, files: &'a [String], check: &'a str) -> Self {
         Self {
             name: &plan.name,
+            protocols: plan.protocols.iter().map(|protocol| protocol.name()).collect(),
             files,
             user: plan.user.as_ref().map(|u| u.name.as_str()),
             password: plan.user.as_ref().and_then(plan::FirstUser::new_password),

@@ -16,9 +16,38 @@ const POOL: &str = "10.83.20.0/24";
 /// Where the machine's own name servers stand; the first file that has one counts.
 const RESOLV_CONF: [&str; 2] = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"];
 
+/// What clients may speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(super) enum Protocol {
+    /// L2TP/IPsec: name, password and shared secret; nothing to install.
+    L2tp,
+    /// IKEv2: name, password and a certificate to install.
+    Ikev2,
+    /// IKEv1 with XAuth ("Cisco IPsec"): name, password and shared secret.
+    Xauth,
+}
+
+impl Protocol {
+    /// Its name in the configuration.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::L2tp => "l2tp",
+            Self::Ikev2 => "ikev2",
+            Self::Xauth => "xauth",
+        }
+    }
+
+    /// Whether its clients know a key that all of them share.
+    fn needs_psk(self) -> bool {
+        self != Self::Ikev2
+    }
+}
+
 /// Everything that has to be decided.
 pub(super) struct Plan {
     pub(super) name: String,
+    /// Sorted, never empty.
+    pub(super) protocols: Vec<Protocol>,
     pub(super) pools: Vec<IpNet>,
     pub(super) dns: Vec<IpAddr>,
     pub(super) user: Option<FirstUser>,
@@ -58,12 +87,15 @@ impl Plan {
             None => None,
         };
         let user = user.map(|name| FirstUser::make(name, args.password_stdin)).transpose()?;
-        let psk = args.psk || (ask && terminal::confirm("Also a pre-shared key, for devices without user?")?);
+        let protocols = protocols(&args.protocol, user.is_some(), ask)?;
+        let psk = args.psk
+            || protocols.iter().any(|protocol| protocol.needs_psk())
+            || (ask && terminal::confirm("Also a pre-shared key, for devices without user?")?);
         if user.is_none() && !psk {
             return Err(Usage("nobody could log in: give --user NAME, --psk, or both".into()).into());
         }
         let psk = if psk { Some(password::generate_psk()?) } else { None };
-        Ok(Self { name, pools, dns, user, psk })
+        Ok(Self { name, protocols, pools, dns, user, psk })
     }
 
     /// The configuration file.
@@ -79,6 +111,8 @@ impl Plan {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{}", format!("{setting:<40}{comment}").trim_end());
         };
+        let protocols: Vec<String> = self.protocols.iter().map(|protocol| protocol.name().to_owned()).collect();
+        line(format!("protocols = [{}]", list(&protocols)), "");
         line(format!("name = \"{}\"", self.name), "what users type into their device");
         line("cert = \"pki/server.pem\"".into(), "");
         line("key = \"pki/server-key.pem\"".into(), "");
@@ -122,6 +156,36 @@ impl FirstUser {
     }
 }
 
+/// What clients may speak: as the flags say, otherwise as somebody answers, otherwise what the first user can use.
+fn protocols(given: &[Protocol], users: bool, ask: bool) -> anyhow::Result<Vec<Protocol>> {
+    let mut protocols = match given {
+        [] if users && ask => {
+            parse_protocols(&terminal::ask("Protocols for clients: l2tp, ikev2, xauth", Some("l2tp ikev2"))?)?
+        }
+        [] if users => vec![Protocol::L2tp, Protocol::Ikev2],
+        [] => vec![Protocol::Ikev2],
+        given => given.to_vec(),
+    };
+    protocols.sort_unstable();
+    protocols.dedup();
+    if let Some(protocol) = protocols.iter().find(|protocol| protocol.needs_psk() && !users) {
+        let text = format!("{} needs somebody with a password: give --user NAME", protocol.name());
+        return Err(Usage(text).into());
+    }
+    Ok(protocols)
+}
+
+fn parse_protocols(text: &str) -> anyhow::Result<Vec<Protocol>> {
+    let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
+    let parse = |word: &str| {
+        <Protocol as clap::ValueEnum>::from_str(word, true)
+            .map_err(|_| Usage(format!("\"{word}\" is no protocol; there are l2tp, ikev2 and xauth")).into())
+    };
+    let protocols = words.map(parse).collect::<anyhow::Result<Vec<_>>>()?;
+    anyhow::ensure!(!protocols.is_empty(), Usage("no protocol given; there are l2tp, ikev2 and xauth".into()));
+    Ok(protocols)
+}
+
 /// The first name server that this machine uses and that others can reach, too.
 fn own_name_server() -> Option<IpAddr> {
     RESOLV_CONF.iter().find_map(|path| name_server(&std::fs::read_to_string(path).ok()?))
@@ -156,6 +220,7 @@ mod tests {
     fn the_configuration_has_what_was_asked_for() {
         let plan = Plan {
             name: "vpn.example.org".into(),
+            protocols: vec![Protocol::L2tp, Protocol::Ikev2],
             pools: vec!["10.20.0.5/24".parse().unwrap(), "fd00:20::/64".parse().unwrap()],
             dns: vec!["192.0.2.53".parse().unwrap()],
             user: None,
@@ -165,7 +230,23 @@ mod tests {
         assert_eq!(
             table["remote"].to_string(),
             "{ cert = \"pki/server.pem\", dns = [\"192.0.2.53\"], key = \"pki/server-key.pem\", \
-             name = \"vpn.example.org\", nat = true, pool = [\"10.20.0.0/24\", \"fd00:20::/64\"], psk = \"file:psk\" }"
+             name = \"vpn.example.org\", nat = true, pool = [\"10.20.0.0/24\", \"fd00:20::/64\"], \
+             protocols = [\"l2tp\", \"ikev2\"], psk = \"file:psk\" }"
         );
+    }
+
+    #[test]
+    fn protocols_are_those_that_the_first_user_can_use() {
+        use Protocol::{Ikev2, L2tp, Xauth};
+        assert_eq!(protocols(&[], true, false).unwrap(), [L2tp, Ikev2]);
+        assert_eq!(protocols(&[], false, false).unwrap(), [Ikev2]);
+        assert_eq!(protocols(&[Xauth, L2tp, L2tp], true, false).unwrap(), [L2tp, Xauth]);
+        assert_eq!(
+            protocols(&[L2tp], false, false).unwrap_err().to_string(),
+            "l2tp needs somebody with a password: give --user NAME"
+        );
+        assert_eq!(parse_protocols("ikev2, L2TP").unwrap(), [Ikev2, L2tp]);
+        assert!(parse_protocols("pptp").unwrap_err().to_string().contains("\"pptp\" is no protocol"));
+        assert!(parse_protocols(" ").is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::plan::Plan;
+use super::plan::{Plan, Protocol};
 use crate::config::defaults::CONFIG_FILE;
 
 /// User, password and key: the only time that they are shown.
@@ -38,13 +38,73 @@ pub(super) fn start(config: &Path) -> String {
 /// What to do on each kind of device.
 pub(super) fn clients(plan: &Plan, config: &Path) -> String {
     let mut text = String::new();
-    if let Some(user) = &plan.user {
+    let speaks = |protocol| plan.protocols.contains(&protocol);
+    if let (Some(user), true) = (&plan.user, speaks(Protocol::L2tp)) {
+        text += &with_l2tp(&plan.name, &user.name);
+    }
+    if let (Some(user), true) = (&plan.user, speaks(Protocol::Xauth)) {
+        text += &with_xauth(&plan.name, &user.name);
+    }
+    if let (Some(user), true) = (&plan.user, speaks(Protocol::Ikev2)) {
+        if plan.protocols.len() > 1 {
+            text += "\nIKEv2 (newer and faster; the device has to trust the authority first)\n";
+        }
         text += &with_password(&plan.name, &user.name, &config.with_file_name("pki/ca.pem").display().to_string());
     }
-    if plan.psk.is_some() {
+    if plan.psk.is_some() && plan.protocols == [Protocol::Ikev2] {
         text += &with_psk(&plan.name);
     }
     text
+}
+
+fn with_l2tp(name: &str, user: &str) -> String {
+    format!(
+        r#"
+L2TP/IPsec (nothing to install: server, pre-shared key, user and password)
+
+Windows 7 to 11
+  Settings > Network & internet > VPN > Add VPN > Windows (built-in)
+  Server name: {name}; VPN type: L2TP/IPsec with pre-shared key; Sign-in: User name and password, {user}
+  or (PowerShell)
+  Add-VpnConnection -Name "{name}" -ServerAddress "{name}" -TunnelType L2tp -L2tpPsk "PRE-SHARED KEY" -AuthenticationMethod MSChapv2 -EncryptionLevel Optional -RememberCredential -Force
+
+macOS
+  System Settings > VPN > Add VPN Configuration > L2TP over IPSec
+  Server address: {name}; Account name: {user}; Password; Shared secret: the pre-shared key; Group name: empty
+  Options: Send all traffic over VPN connection
+
+iPhone, iPad
+  Settings > General > VPN & Device Management > VPN > Add VPN Configuration > Type L2TP
+  Server: {name}; Account: {user}; RSA SecurID: off; Password; Secret: the pre-shared key; Send All Traffic: on
+
+Android up to 11 (later ones have IKEv2 only)
+  Settings > Network & internet > VPN > + > Type L2TP/IPSec PSK
+  Server address: {name}; L2TP secret and IPSec identifier: empty; IPSec pre-shared key; then {user} and the password
+  Android 10 and older offer MODP-1024 only: policy = ["compatible", "legacy-android"] allows it.
+
+ChromeOS
+  Settings > Network > Add connection > Add built-in VPN > L2TP/IPsec
+  Server hostname: {name}; Authentication type: Pre-shared key; Username: {user}
+
+Linux with NetworkManager (package network-manager-l2tp)
+  Settings > Network > VPN > + > Layer 2 Tunneling Protocol (L2TP)
+  Gateway: {name}; User name: {user}; IPsec Settings: Enable IPsec tunnel to L2TP host, Type: Pre-shared key
+"#
+    )
+}
+
+fn with_xauth(name: &str, user: &str) -> String {
+    format!(
+        r#"
+IKEv1 with XAuth (server, pre-shared key, user and password)
+
+iPhone, iPad, macOS
+  Add VPN Configuration > Type IPsec or Cisco IPSec; Server: {name}; Account: {user}; Secret: the pre-shared key; Group name: empty
+
+Android up to 11
+  Type IPSec Xauth PSK; Server address: {name}; IPSec identifier: empty; IPSec pre-shared key; then {user} and the password
+"#
+    )
 }
 
 fn with_password(name: &str, user: &str, ca: &str) -> String {

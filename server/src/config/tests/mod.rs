@@ -1,6 +1,7 @@
 //! What the operator sees: each mistake with its line, column and help; and what a good file becomes.
 
 mod certificates;
+mod legacy;
 mod reference;
 mod reports;
 mod settings;

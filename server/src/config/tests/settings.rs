@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Machine, machine, remote};
 use crate::auth::nt_hash::NtHash;
-use crate::config::{LogFormat, Nat, Policy, Protocol, PskSelector};
+use crate::config::{Legacy, LogFormat, Nat, Policy, PppAuth, Protocol, PskSelector, Secret, VendorIds};
 
 #[test]
 fn three_keys_are_enough_and_the_rest_has_defaults() {
@@ -24,6 +24,15 @@ fn three_keys_are_enough_and_the_rest_has_defaults() {
     assert_eq!(settings.daemon.control_socket.to_str(), Some("/run/cygnet/control.sock"));
     assert_eq!((settings.logging.filter.as_str(), settings.logging.format), ("info", LogFormat::Text));
     assert!(settings.users.is_empty() && settings.warnings.is_empty());
+    let legacy = Legacy {
+        ppp_auth: vec![PppAuth::MsChapV2, PppAuth::Eap],
+        l2tp_tunnels: 1,
+        l2tp_sessions: 1,
+        aggressive: false,
+        vendor_ids: VendorIds::Needed,
+        sha256_96: false,
+    };
+    assert!(remote.legacy == legacy && remote.nbns.is_empty());
 }
 
 #[test]
@@ -106,6 +115,9 @@ fn users_come_from_the_configuration_and_from_the_users_file() {
          [users.bob]\npassword = \"file:bob.secret\"\naddress = [\"10.20.0.9\"]\nexpires = 2027-01-31\ndevices = 2\n",
     ));
     let [alice, bob, carol] = settings.users.as_slice() else { panic!("three users") };
+    assert_eq!(alice.password.as_ref().map(Secret::expose), Some(&b"correct horse"[..]));
+    assert_eq!(bob.password.as_ref().map(Secret::expose), Some(&b"hunter2"[..]));
+    assert!(carol.password.is_none(), "only its hash is known");
     assert!(alice.name == "alice" && alice.nt_hash.ct_eq(&NtHash::of_password("correct horse")));
     assert!(bob.nt_hash.ct_eq(&NtHash::of_password("hunter2")));
     assert_eq!(bob.ipv4, Some("10.20.0.9".parse().unwrap()));

@@ -13,6 +13,8 @@ pub(super) enum Event {
     Keepalive,
     /// An IKE message found the queue full.
     IkeOverflow,
+    /// A datagram of an L2TP pair found the queue full, or its client over budget.
+    L2tpOverflow,
     /// A datagram that was cut off or without addresses.
     Unusable,
     /// The TUN device refused a packet.
@@ -21,7 +23,7 @@ pub(super) enum Event {
     SendFailure,
 }
 
-const EVENTS: usize = 5;
+const EVENTS: usize = 6;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -54,6 +56,7 @@ impl ThreadCounters {
         let read = |event: Event| self.events[event as usize].load(Relaxed);
         sums.keepalives += read(Event::Keepalive);
         sums.ike_overflow += read(Event::IkeOverflow);
+        sums.l2tp_overflow += read(Event::L2tpOverflow);
         sums.unusable += read(Event::Unusable);
         sums.tun_failures += read(Event::TunFailure);
         sums.send_failures += read(Event::SendFailure);
@@ -70,8 +73,14 @@ mod tests {
         for thread in &threads {
             thread.dropped(DropReason::Replayed);
             thread.dropped_many(DropReason::NoSa, 10);
-            for event in [Event::Keepalive, Event::IkeOverflow, Event::Unusable, Event::TunFailure, Event::SendFailure]
-            {
+            for event in [
+                Event::Keepalive,
+                Event::IkeOverflow,
+                Event::L2tpOverflow,
+                Event::Unusable,
+                Event::TunFailure,
+                Event::SendFailure,
+            ] {
                 thread.count(event);
             }
         }

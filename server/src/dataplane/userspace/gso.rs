@@ -131,7 +131,7 @@ pub(super) fn write_ipv4_checksum(header: &mut [u8]) {
 }
 
 /// Zero means "no checksum" to UDP (RFC 768); the other form of zero is as good for everybody.
-fn never_zero(checksum: [u8; 2]) -> [u8; 2] {
+pub(super) fn never_zero(checksum: [u8; 2]) -> [u8; 2] {
     if checksum == [0, 0] { [0xff, 0xff] } else { checksum }
 }
 

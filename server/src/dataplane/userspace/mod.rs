@@ -14,10 +14,14 @@
 
 mod checksum;
 mod counters;
+mod datagrams;
 mod gro;
 mod gso;
 mod ike_sender;
 mod inbound;
+mod l2tp_payload;
+mod l2tp_sender;
+mod link_header;
 mod meter;
 mod outbox;
 mod plane;
@@ -37,23 +41,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cygnet_ike::Path;
+use cygnet_ike::{EspSpi, Path};
 use tokio::sync::mpsc;
 
 use super::DataPlaneEvent;
 use crate::io::clock::Clock;
 use crate::io::wake::Wake;
 
+pub use datagrams::Datagrams;
 pub use ike_sender::IkeSender;
 pub use plane::{UsageMeter, UserspaceDataPlane, start, start_with};
 pub use tun::TunFeatures;
-
-/// IKE messages that wait for the control plane. Beyond, they are dropped and counted; IKE retransmits.
-const IKE_QUEUE: usize = 512;
-
-/// Longest IKE message that is passed on, octets: some chains of certificates. With [`IKE_QUEUE`] it bounds what strangers can
-/// make us keep to 16 MiB.
-const MAX_IKE_MESSAGE: usize = 32 << 10;
 
 /// Events that wait for the control plane. Lost ones are either repeated or only told for the log.
 const EVENT_QUEUE: usize = 1024;
@@ -89,8 +87,8 @@ pub enum Offload {
 pub struct Started {
     /// The data plane itself. Dropping it stops the threads and takes the interface away.
     pub plane: UserspaceDataPlane,
-    /// IKE messages, without non-ESP marker.
-    pub datagrams: mpsc::Receiver<IkeDatagram>,
+    /// What the control plane has to answer.
+    pub datagrams: Datagrams,
     /// Sends IKE messages.
     pub ike: IkeSender,
     /// What the kernel granted, for log and diagnosis.
@@ -121,6 +119,27 @@ impl fmt::Display for Features {
         f.write_str(if granted.is_empty() { "none" } else { "" })?;
         f.write_str(&granted.join(" "))
     }
+}
+
+/// What the packet path does not carry itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToControl {
+    /// An IKE message.
+    Ike(IkeDatagram),
+    /// A datagram of an L2TP pair.
+    L2tp(L2tpDatagram),
+}
+
+/// A datagram to UDP port 1701 that came in authentic: an L2TP control message, or a data message that is no packet of the
+/// linked session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct L2tpDatagram {
+    /// The pair that it came by.
+    pub inbound_spi: EspSpi,
+    /// The peer's inner UDP port.
+    pub port: u16,
+    /// UDP payload.
+    pub datagram: Vec<u8>,
 }
 
 /// An IKE message that came in.

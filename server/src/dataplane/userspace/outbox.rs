@@ -121,7 +121,8 @@ impl Message {
         let sequences = route.outbound.sa.reserve(count)?;
         let crossed_soft_limit = sequences.crossed_soft_limit();
         route.outbound.sa.seal_batch(sequences, &mut self.octets, &self.segments)?;
-        route.meter.sent(self.segments.len(), self.payload_len);
+        let headers_len = route.header_len() * self.segments.len();
+        route.meter.sent(self.segments.len(), self.payload_len - headers_len);
         Ok(crossed_soft_limit)
     }
 

@@ -11,8 +11,10 @@ use cygnet_ike::{EspSpi, Path};
 use tokio::sync::{Notify, mpsc};
 
 use super::counters::ThreadCounters;
+use super::datagrams::{self, ControlQueue, Datagrams};
 use super::ike_sender::IkeSender;
-use super::inbound::Inbound;
+use super::inbound::{Inbound, Inner};
+use super::l2tp_sender;
 use super::meter::Meter;
 use super::registry::Registry;
 use super::rx::{Command, Receiving};
@@ -20,10 +22,8 @@ use super::sockets::{self, Kind, Sockets};
 use super::table::Route;
 use super::tun::{self, Queue};
 use super::tx::Transmitter;
-use super::{
-    Control, DataPlaneConfig, EVENT_QUEUE, EventSender, Features, IKE_QUEUE, IkeDatagram, Offload, StartError, Started,
-};
-use crate::dataplane::{Counters, DataPlane, DataPlaneEvent, InstallError, SaPair, Usage};
+use super::{Control, DataPlaneConfig, EVENT_QUEUE, EventSender, Features, Offload, StartError, Started};
+use crate::dataplane::{Counters, DataPlane, DataPlaneEvent, InnerPath, InstallError, Link, SaPair, SendError, Usage};
 use crate::io::clock::Clock;
 
 /// Commands that wait for a worker. The control plane waits when there are more: a worker looks after each batch.
@@ -41,6 +41,8 @@ pub struct UserspaceDataPlane {
     stopped: Arc<AtomicBool>,
     events: mpsc::Receiver<DataPlaneEvent>,
     event_arrived: Arc<Notify>,
+    /// For what the control plane itself notices.
+    event_sender: EventSender,
     clock: Clock,
 }
 
@@ -61,7 +63,7 @@ pub struct UsageMeter {
 struct Shared {
     registry: Arc<Registry>,
     events: EventSender,
-    ike: mpsc::Sender<IkeDatagram>,
+    control: ControlQueue,
     stopped: Arc<AtomicBool>,
     config: DataPlaneConfig,
 }
@@ -104,12 +106,13 @@ impl UserspaceDataPlane {
         sockets: Vec<Arc<Sockets>>,
         queues: Vec<Queue>,
         own_queues: bool,
-    ) -> Result<(Self, mpsc::Receiver<IkeDatagram>), StartError> {
-        let (ike, datagrams) = mpsc::channel(IKE_QUEUE);
+    ) -> Result<(Self, Datagrams), StartError> {
+        let (control, datagrams) = datagrams::queues();
         let (event_queue, events) = mpsc::channel(EVENT_QUEUE);
         let event_arrived = Arc::new(Notify::new());
         let stopped = Arc::new(AtomicBool::new(false));
         let registry = Arc::new(Registry::default());
+        let events_of_threads = EventSender { queue: event_queue, arrived: event_arrived.clone() };
         let mut plane = Self {
             registry: registry.clone(),
             workers: Vec::new(),
@@ -119,11 +122,11 @@ impl UserspaceDataPlane {
             controls: Vec::new(),
             stopped: stopped.clone(),
             events,
-            event_arrived: event_arrived.clone(),
+            event_arrived,
+            event_sender: events_of_threads.clone(),
             clock: config.clock,
         };
-        let events = EventSender { queue: event_queue, arrived: event_arrived };
-        let shared = Shared { registry, events, ike, stopped, config };
+        let shared = Shared { registry, events: events_of_threads, control, stopped, config };
         for (index, (sockets, queue)) in sockets.into_iter().zip(queues).enumerate() {
             plane.start_receiving(&shared, index, &sockets, &queue).map_err(StartError::Threads)?;
             // Two readers of one queue would put the packets of a flow out of order.
@@ -148,7 +151,7 @@ impl UserspaceDataPlane {
             registry: shared.registry.clone(),
             counters: self.new_counters(),
             events: shared.events.clone(),
-            ike: shared.ike.clone(),
+            control: shared.control.clone(),
             commands,
             clock: shared.config.clock,
         };
@@ -240,20 +243,25 @@ impl DataPlane for UserspaceDataPlane {
         let worker =
             self.worker_of(spi).ok_or(InstallError::NoWorker { spi: EspSpi(spi.0), workers: self.workers.len() })?;
         let socket = self.socket_for(pair.udp_encap, pair.path).ok_or(InstallError::NoSocket)?;
+        let replaces = replaces.map(|old| Spi(old.0));
+        let header = replaces.and_then(|old| self.registry.look(old, |route| route.link.clone())).flatten();
+        let link = header.as_ref().map(|header| Arc::new(header.link.clone()));
         let (selectors, meter) = (Arc::new(pair.selectors), Arc::<Meter>::default());
         let inbound = Inbound {
             sa: InboundSa::new(pair.inbound)?,
-            selectors: selectors.clone(),
+            inner: Inner::new(pair.inner, &selectors, link),
             meter: meter.clone(),
             peer: pair.udp_encap.then_some(pair.path.peer),
             silent: true,
             next_move_report: Duration::ZERO,
+            forged: 0,
         };
         let sa = OutboundSa::new(pair.outbound)?;
         let peer = outer_peer(pair.path, pair.udp_encap);
-        let route = Route::new(spi, sa, selectors, meter).towards(peer, pair.path.local.ip(), socket);
+        let route = Route::new(spi, sa, pair.inner, selectors, meter).towards(peer, pair.path.local.ip(), socket);
+        let route = if pair.inner == InnerPath::L2tp { route.linked(header) } else { route };
         // The registry first: it knows whether the SPI is taken. Nothing can arrive yet, for the worker does not know it.
-        if !self.registry.install(route, replaces.map(|old| Spi(old.0))) {
+        if !self.registry.install(route, replaces) {
             return Err(InstallError::SpiInUse(EspSpi(spi.0)));
         }
         worker.send(Command::Install(spi, Box::new(inbound))).inspect_err(|_| {
@@ -281,6 +289,37 @@ impl DataPlane for UserspaceDataPlane {
         if let Some(worker) = self.worker_of(spi) {
             // As above.
             let _ = worker.send(Command::Move(spi, path.peer));
+        }
+    }
+
+    fn link(&mut self, inbound_spi: EspSpi, link: Option<Link>) {
+        let pairs = self.registry.link(Spi(inbound_spi.0), link.as_ref());
+        let link = link.map(Arc::new);
+        for spi in pairs {
+            if let Some(worker) = self.worker_of(spi) {
+                // A worker that has ended carries nothing.
+                let _ = worker.send(Command::Link(spi, link.clone()));
+            }
+        }
+    }
+
+    fn send_l2tp(&mut self, inbound_spi: EspSpi, port: u16, datagram: &[u8]) -> Result<(), SendError> {
+        let route = self.registry.sender(Spi(inbound_spi.0)).filter(|route| route.inner == InnerPath::L2tp);
+        let route = route.ok_or(SendError::UnknownPair(inbound_spi))?;
+        if l2tp_sender::send(&self.sockets, &route, port, datagram)? {
+            self.event_sender.send(DataPlaneEvent::SoftLimit { spi: EspSpi(route.inbound_spi.0) });
+        }
+        Ok(())
+    }
+
+    fn reencapsulate(&mut self, inbound_spi: EspSpi, udp_encap: bool, path: Path) {
+        let spi = Spi(inbound_spi.0);
+        let Some(socket) = self.socket_for(udp_encap, path) else { return };
+        let peer = outer_peer(path, udp_encap);
+        self.registry.reroute(spi, |route| Some(route.towards(peer, path.local.ip(), socket)));
+        if let Some(worker) = self.worker_of(spi) {
+            // As above.
+            let _ = worker.send(Command::Reencapsulate(spi, udp_encap.then_some(path.peer)));
         }
     }
 

@@ -5,21 +5,27 @@
 //! at install, removal and move, and once in the life of a pair when it is first heard from. Never per packet.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cygnet_esp::Spi;
 
+use super::link_header::LinkHeader;
 use super::table::{Route, Routes};
+use crate::dataplane::{InnerPath, Link};
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Registry {
     pub(super) routes: Routes,
     pairs: Mutex<HashMap<Spi, Entry>>,
+    families: AtomicU64,
 }
 
 struct Entry {
     route: Arc<Route>,
+    /// Shared with the pairs that this one replaces and is replaced by: a PPP link belongs to all of them.
+    family: u64,
     /// Packets leave by it.
     sends: bool,
     /// The pair that sends in its place, while it waits.
@@ -35,7 +41,9 @@ impl Registry {
             return false;
         }
         let waits_for = replaces.filter(|old| pairs.contains_key(old));
-        let entry = Entry { route: Arc::new(route), sends: waits_for.is_none(), waits_for };
+        let inherited = waits_for.and_then(|old| pairs.get(&old)).map(|old| old.family);
+        let family = inherited.unwrap_or_else(|| self.families.fetch_add(1, Relaxed));
+        let entry = Entry { route: Arc::new(route), family, sends: waits_for.is_none(), waits_for };
         if entry.sends {
             self.routes.insert(&entry.route);
         }
@@ -89,6 +97,38 @@ impl Registry {
         }
     }
 
+    /// Lets an L2TP pair and its family carry the packets of a link, or of none. Returns which pairs these are.
+    pub(super) fn link(&self, spi: Spi, link: Option<&Link>) -> Vec<Spi> {
+        let mut pairs = self.lock();
+        let Some(asked) = pairs.get(&spi).filter(|entry| entry.route.inner == InnerPath::L2tp) else {
+            return Vec::new();
+        };
+        let (family, before) = (asked.family, asked.route.link.clone());
+        let header = link.cloned().map(|link| match before {
+            Some(before) => LinkHeader::succeeding(link, &before),
+            None => LinkHeader::new(link),
+        });
+        let header = header.map(Arc::new);
+        let mut linked = Vec::new();
+        for (spi, entry) in pairs.iter_mut().filter(|(_, entry)| entry.family == family) {
+            let route = Arc::new(entry.route.linked(header.clone()));
+            if entry.sends {
+                self.routes.exchange(&entry.route, &route);
+            }
+            entry.route = route;
+            linked.push(*spi);
+        }
+        linked
+    }
+
+    /// The route of the pair that sends in the place of this one, or of this one itself; `None` for unknown pairs.
+    pub(super) fn sender(&self, spi: Spi) -> Option<Arc<Route>> {
+        let pairs = self.lock();
+        let family = pairs.get(&spi)?.family;
+        let sender = pairs.values().find(|entry| entry.family == family && entry.sends);
+        sender.map(|entry| entry.route.clone())
+    }
+
     /// Looks at the route of a pair.
     pub(super) fn look<T>(&self, spi: Spi, look: impl FnOnce(&Route) -> T) -> Option<T> {
         self.lock().get(&spi).map(|entry| look(&entry.route))
@@ -102,10 +142,12 @@ impl Registry {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::tests::{range, route};
+    use super::super::link_header;
+    use super::super::table::tests::{outbound, range, route};
     use super::super::testing::Segment;
     use super::*;
     use cygnet_esp::DropReason;
+    use cygnet_esp::selector::SelectorSet;
 
     /// A registry of pairs for the one destination of the test packets.
     fn registry(installs: &[(u32, Option<u32>)]) -> Registry {
@@ -199,5 +241,71 @@ mod tests {
         assert_eq!((sender(&registry), socket(&registry)), (Ok(2), Ok(7)));
         assert_eq!(registry.look(Spi(2), |route| route.socket), Some(7));
         assert_eq!(registry.look(Spi(99), |route| route.socket), None);
+    }
+
+    fn l2tp_pair(spi: u32) -> Route {
+        let nowhere =
+            Route::new(Spi(spi), outbound(), InnerPath::L2tp, Arc::new(SelectorSet::new([], [])), Arc::default());
+        nowhere.towards("198.51.100.7:4500".parse().unwrap(), "192.0.2.1".parse().unwrap(), 0)
+    }
+
+    /// As the data plane installs it: with the link of what it replaces.
+    fn install_l2tp(registry: &Registry, spi: u32, replaces: Option<u32>) {
+        let link = replaces.and_then(|old| registry.look(Spi(old), |route| route.link.clone())).flatten();
+        assert!(registry.install(l2tp_pair(spi).linked(link), replaces.map(Spi)));
+    }
+
+    fn link() -> Link {
+        crate::dataplane::Link { addresses: vec!["10.0.0.1".parse().unwrap()], ..link_header::tests::link() }
+    }
+
+    fn l2tp_sender(registry: &Registry, spi: u32) -> Option<u32> {
+        registry.sender(Spi(spi)).map(|route| route.inbound_spi.0)
+    }
+
+    #[test]
+    fn a_link_follows_its_pair_through_rekeys() {
+        let registry = Registry::default();
+        install_l2tp(&registry, 1, None);
+        assert_eq!(sender(&registry), Err(DropReason::NoSa));
+        assert_eq!(registry.link(Spi(1), Some(&link())), [Spi(1)]);
+        assert_eq!(sender(&registry), Ok(1));
+
+        install_l2tp(&registry, 2, Some(1));
+        assert_eq!((sender(&registry), l2tp_sender(&registry, 2)), (Ok(1), Some(1)), "it waits");
+        registry.heard(Spi(2));
+        assert_eq!((sender(&registry), l2tp_sender(&registry, 1)), (Ok(2), Some(2)));
+        registry.remove(Spi(1));
+        assert_eq!((sender(&registry), l2tp_sender(&registry, 1)), (Ok(2), None));
+
+        install_l2tp(&registry, 3, Some(2));
+        registry.remove(Spi(2));
+        assert_eq!((sender(&registry), l2tp_sender(&registry, 3)), (Ok(3), Some(3)), "the old one is gone");
+        assert_eq!(registry.link(Spi(3), None), [Spi(3)]);
+        assert_eq!(sender(&registry), Err(DropReason::NoSa));
+    }
+
+    #[test]
+    fn a_change_of_the_link_reaches_the_pair_that_sends_and_the_one_that_waits() {
+        let registry = Registry::default();
+        install_l2tp(&registry, 1, None);
+        install_l2tp(&registry, 2, Some(1));
+        install_l2tp(&registry, 9, None);
+        let mut linked = registry.link(Spi(2), Some(&link()));
+        linked.sort();
+        assert_eq!(linked, [Spi(1), Spi(2)]);
+        assert_eq!(sender(&registry), Ok(1));
+        registry.heard(Spi(2));
+        assert_eq!(sender(&registry), Ok(2));
+        assert_eq!(registry.look(Spi(9), |route| route.link.is_none()), Some(true));
+        assert!(registry.link(Spi(1), None).len() == 2 && registry.link(Spi(77), None).is_empty());
+        assert_eq!(sender(&registry), Err(DropReason::NoSa));
+    }
+
+    #[test]
+    fn a_tunnel_has_no_link() {
+        let registry = registry(&[(1, None)]);
+        assert!(registry.link(Spi(1), Some(&link())).is_empty());
+        assert_eq!(registry.look(Spi(1), |route| route.link.is_none()), Some(true));
     }
 }

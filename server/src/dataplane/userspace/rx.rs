@@ -4,12 +4,13 @@
 //! socket -> batch of datagrams -> IKE, keepalive -> control plane, counter
 //!                |
 //!                v ESP, each by its own SPI
-//!          open in place -> coalesce -> TUN queue
+//!          open in place -> IP, in L2TP or not -> coalesce -> TUN queue
+//!                        -> rest of L2TP -> control plane
 //! ```
 //!
 //! Receiving threads run in parallel and share nothing: the kernel brings each thread the packets of its SAs (see
 //! [`crate::io::reuseport`]). Packets of a flow keep the order in which they came. Commands of the control plane are taken
-//! between batches. Nothing here allocates, locks, logs or reads a clock per packet; an IKE message is copied, and the first
+//! between batches. Nothing here allocates, locks, logs or reads a clock per packet; what goes to the control plane is copied, and the first
 //! packet of an SA takes the registry's lock.
 
 use std::net::SocketAddr;
@@ -24,13 +25,14 @@ use cygnet_esp::{DropReason, Spi};
 use cygnet_ike::{EspSpi, Path};
 
 use super::counters::{Event, ThreadCounters};
+use super::datagrams::{ControlQueue, Refused};
 use super::gro::{Buffers, Coalescer, Place};
-use super::inbound::{Arrival, Inbound};
+use super::inbound::{self, Arrival, Delivery, Inbound, News};
 use super::registry::Registry;
 use super::sockets::{IKE_PORT, Kind, NAT_TRAVERSAL_PORT, Port, Sockets};
 use super::tun::{Queue, Writer};
-use super::{Control, EventSender, IkeDatagram, MAX_IKE_MESSAGE};
-use crate::dataplane::DataPlaneEvent;
+use super::{Control, EventSender};
+use crate::dataplane::{DataPlaneEvent, Link};
 use crate::io::clock::Clock;
 use crate::io::mmsg::{Incoming, MAX_MESSAGES, ReceiveBatch};
 use crate::io::raw_esp;
@@ -50,6 +52,10 @@ pub(super) enum Command {
     Remove(Spi),
     /// Packets should come from there.
     Move(Spi, SocketAddr),
+    /// Packets should come from there in UDP, or directly in IP.
+    Reencapsulate(Spi, Option<SocketAddr>),
+    /// Carry the packets of this link, or of none.
+    Link(Spi, Option<Arc<Link>>),
 }
 
 /// What a receiving thread works with.
@@ -58,7 +64,7 @@ pub(super) struct Receiving {
     pub(super) registry: Arc<Registry>,
     pub(super) counters: Arc<ThreadCounters>,
     pub(super) events: EventSender,
-    pub(super) ike: tokio::sync::mpsc::Sender<IkeDatagram>,
+    pub(super) control: ControlQueue,
     pub(super) commands: Receiver<Command>,
     pub(super) clock: Clock,
 }
@@ -179,27 +185,49 @@ impl Receiving {
     fn handle_esp(&self, place: Place, path: Path, arrival: Arrival, packet: &mut [u8], inner: &mut Inner) {
         let Some(spi) = spi_of(packet) else { return self.counters.dropped(DropReason::Runt) };
         let Some(inbound) = inner.table.get_mut(&spi) else { return self.counters.dropped(DropReason::UnknownSpi) };
-        let (opened, news) = inbound.open(packet, arrival);
-        if news.first {
-            self.registry.heard(spi);
-            self.events.send(DataPlaneEvent::FirstInbound { spi: EspSpi(spi.0) });
+        let (delivery, news) = inbound.open(packet, arrival);
+        if news != News::default() {
+            self.tell(spi, news, path, arrival.in_udp);
         }
-        if news.moved {
-            self.events.send(DataPlaneEvent::PeerMoved { spi: EspSpi(spi.0), path });
-        }
-        match opened {
-            Ok((start, len)) => inner.opened.push(Place { start: place.start + start, len, ..place }),
+        match delivery {
+            Ok(Delivery::Packet(at)) => {
+                inner.opened.push(Place { start: place.start + at.start, len: at.len(), ..place });
+            }
+            Ok(Delivery::Control { port, datagram }) => {
+                let passed = self.control.pass_l2tp(EspSpi(spi.0), port, &packet[datagram]);
+                self.count_refused(passed, Event::L2tpOverflow);
+            }
+            Ok(Delivery::OverBudget) => self.counters.count(Event::L2tpOverflow),
             Err(reason) => self.counters.dropped(reason),
         }
     }
 
-    fn pass_to_control(&self, path: Path, message: &[u8]) {
-        if message.len() > MAX_IKE_MESSAGE {
-            return self.counters.count(Event::Unusable);
+    fn tell(&self, spi: Spi, news: News, path: Path, udp_encap: bool) {
+        let name = EspSpi(spi.0);
+        if news.first {
+            self.registry.heard(spi);
+            self.events.send(DataPlaneEvent::FirstInbound { spi: name });
         }
-        match self.ike.try_reserve() {
-            Ok(room) => room.send(IkeDatagram { path, message: message.to_vec() }),
-            Err(_) => self.counters.count(Event::IkeOverflow),
+        if news.moved {
+            self.events.send(DataPlaneEvent::PeerMoved { spi: name, path });
+        }
+        if news.reencapsulated {
+            self.events.send(DataPlaneEvent::EncapsulationChanged { spi: name, udp_encap, path });
+        }
+        if news.all_forged {
+            self.events.send(DataPlaneEvent::AllForged { spi: name });
+        }
+    }
+
+    fn pass_to_control(&self, path: Path, message: &[u8]) {
+        self.count_refused(self.control.pass_ike(path, message), Event::IkeOverflow);
+    }
+
+    fn count_refused(&self, passed: Result<(), Refused>, overflow: Event) {
+        match passed {
+            Ok(()) => {}
+            Err(Refused::Full) => self.counters.count(overflow),
+            Err(Refused::TooLong) => self.counters.count(Event::Unusable),
         }
     }
 }
@@ -230,6 +258,16 @@ impl Inner {
             Command::Move(spi, peer) => {
                 if let Some(inbound) = self.table.get_mut(&spi) {
                     inbound.peer = inbound.peer.map(|_| peer);
+                }
+            }
+            Command::Reencapsulate(spi, peer) => {
+                if let Some(inbound) = self.table.get_mut(&spi) {
+                    inbound.peer = peer;
+                }
+            }
+            Command::Link(spi, new) => {
+                if let Some(inbound::Inner::L2tp { link, .. }) = self.table.get_mut(&spi).map(|own| &mut own.inner) {
+                    *link = new;
                 }
             }
         }

@@ -17,7 +17,10 @@ use cygnet_esp::{DropReason, OutboundSa, Spi, inner};
 use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Net, Ipv6Subnets};
 use prefix_trie::PrefixMap;
 
+use super::checksum::Sum;
+use super::link_header::{self, LinkHeader};
 use super::meter::Meter;
+use crate::dataplane::InnerPath;
 use crate::io::control_message::ControlMessages;
 use crate::io::socket_address::RawAddress;
 
@@ -31,12 +34,20 @@ pub(super) struct Outbound {
 }
 
 /// How the packets of one SA pair leave. Fixed: what changes is replaced.
+#[derive(Clone)]
 pub(super) struct Route {
     /// Names the pair.
     pub(super) inbound_spi: Spi,
     pub(super) outbound: Arc<Outbound>,
+    /// What the pair carries.
+    pub(super) inner: InnerPath,
+    /// Which packets leave by it. An L2TP pair has no others than those of its link.
     pub(super) selectors: Arc<SelectorSet>,
     pub(super) meter: Arc<Meter>,
+    /// Of an L2TP pair, what goes in front of packets.
+    pub(super) link: Option<Arc<LinkHeader>>,
+    /// Of an L2TP pair over IPv6, for the checksum of the inner UDP header.
+    pub(super) pseudo_header: Option<Sum>,
     /// Where to.
     pub(super) peer: RawAddress,
     /// The outer packet is IPv6.
@@ -49,20 +60,51 @@ pub(super) struct Route {
 
 impl Route {
     /// A route that leads nowhere yet.
-    pub(super) fn new(inbound_spi: Spi, sa: OutboundSa, selectors: Arc<SelectorSet>, meter: Arc<Meter>) -> Self {
-        let outbound = Arc::new(Outbound { sa, order: Mutex::default() });
+    pub(super) fn new(
+        inbound_spi: Spi,
+        sa: OutboundSa,
+        inner: InnerPath,
+        selectors: Arc<SelectorSet>,
+        meter: Arc<Meter>,
+    ) -> Self {
         let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
-        let source = ControlMessages::default();
-        Self { inbound_spi, outbound, selectors, meter, peer: nowhere.into(), ipv6: false, source, socket: 0 }
+        Self {
+            inbound_spi,
+            outbound: Arc::new(Outbound { sa, order: Mutex::default() }),
+            inner,
+            selectors: if inner == InnerPath::Ip { selectors } else { no_packets() },
+            meter,
+            link: None,
+            pseudo_header: None,
+            peer: nowhere.into(),
+            ipv6: false,
+            source: ControlMessages::default(),
+            socket: 0,
+        }
     }
 
     /// The same SA to another address.
     pub(super) fn towards(&self, peer: SocketAddr, local: IpAddr, socket: usize) -> Self {
         let mut source = ControlMessages::default();
         source.source(local);
-        let (outbound, selectors, meter) = (self.outbound.clone(), self.selectors.clone(), self.meter.clone());
-        Self { outbound, selectors, meter, peer: peer.into(), ipv6: peer.is_ipv6(), source, socket, ..*self }
+        let pseudo_header = link_header::pseudo_header(local, peer.ip()).filter(|_| self.inner == InnerPath::L2tp);
+        Self { peer: peer.into(), ipv6: peer.is_ipv6(), source, socket, pseudo_header, ..self.clone() }
     }
+
+    /// The same SA with the packets of a PPP link, or with none.
+    pub(super) fn linked(&self, link: Option<Arc<LinkHeader>>) -> Self {
+        let selectors = link.as_ref().map_or_else(no_packets, |link| Arc::new(link.selectors()));
+        Self { link, selectors, ..self.clone() }
+    }
+
+    /// Octets in front of each packet.
+    pub(super) fn header_len(&self) -> usize {
+        self.link.as_ref().map_or(0, |link| link.len())
+    }
+}
+
+fn no_packets() -> Arc<SelectorSet> {
+    Arc::new(SelectorSet::new([], []))
 }
 
 /// Routes with the same destination, newest first. The selectors of each say more.
@@ -124,6 +166,13 @@ impl Routes {
     pub(super) fn replace(&self, route: &Arc<Route>) {
         let of_pair = |other: &&mut Arc<Route>| other.inbound_spi == route.inbound_spi;
         self.change(route, |choice| choice.iter_mut().filter(of_pair).for_each(|old| *old = route.clone()));
+    }
+
+    /// Puts a route in the place of one of the same pair that other destinations lead to. At no moment is one of the destinations
+    /// that both have without a route.
+    pub(super) fn exchange(&self, old: &Arc<Route>, new: &Arc<Route>) {
+        self.insert(new);
+        self.change(old, |choice| choice.retain(|other| !Arc::ptr_eq(other, old)));
     }
 
     /// Takes all routes of the same pair away.
@@ -208,7 +257,7 @@ pub(super) mod tests {
     pub(in super::super) fn route(spi: u32, remote: &[Selector]) -> Arc<Route> {
         let everywhere = [range("0.0.0.0", "255.255.255.255"), range("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")];
         let selectors = SelectorSet::new(everywhere, remote);
-        let nowhere = Route::new(Spi(spi), outbound(), Arc::new(selectors), Arc::default());
+        let nowhere = Route::new(Spi(spi), outbound(), InnerPath::Ip, Arc::new(selectors), Arc::default());
         Arc::new(nowhere.towards("198.51.100.7:4500".parse().unwrap(), "192.0.2.1".parse().unwrap(), 0))
     }
 
@@ -267,6 +316,25 @@ pub(super) mod tests {
         routes.remove(&newest);
         routes.remove(&route(1, &[range("10.0.0.1", "10.0.0.1")]));
         assert_eq!(find(&routes, "10.0.0.1"), Err(DropReason::Selector));
+    }
+
+    #[test]
+    fn a_pair_leads_where_its_link_does() {
+        let routes = Routes::default();
+        let unlinked = Route::new(Spi(1), outbound(), InnerPath::L2tp, route(1, &[]).selectors.clone(), Arc::default());
+        let unlinked = Arc::new(unlinked);
+        routes.insert(&unlinked);
+        assert_eq!(find(&routes, "10.0.0.1"), Err(DropReason::NoSa));
+        let link =
+            crate::dataplane::Link { addresses: vec!["10.0.0.1".parse().unwrap()], ..link_header::tests::link() };
+        let v4 = Arc::new(unlinked.linked(Some(Arc::new(LinkHeader::new(link.clone())))));
+        routes.exchange(&unlinked, &v4);
+        assert_eq!((find(&routes, "10.0.0.1"), find(&routes, "fd00:0:10::1")), (Ok(1), Err(DropReason::NoSa)));
+        let both = Arc::new(v4.linked(Some(Arc::new(LinkHeader::new(link_header::tests::link())))));
+        routes.exchange(&v4, &both);
+        assert_eq!((find(&routes, "10.0.0.1"), find(&routes, "fd00:0:10::1")), (Ok(1), Ok(1)));
+        routes.exchange(&both, &Arc::new(both.linked(None)));
+        assert!(routes.exact.iter().all(|shard| shard.load().is_empty()));
     }
 
     #[test]

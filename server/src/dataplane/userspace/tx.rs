@@ -1,7 +1,7 @@
 //! The sending thread of a worker.
 //!
 //! ```text
-//! TUN queue -> one packet or super-packet -> route by destination -> segments straight into the outbox
+//! TUN queue -> one packet or super-packet -> route by destination -> segments straight into the outbox, behind the link's header
 //!     ^--- until the queue is empty or a round is full --- flush: seal, send <---'
 //! ```
 //!
@@ -13,10 +13,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use cygnet_esp::udp_transport::UDP;
 use cygnet_esp::{DropReason, ecn, inner};
 
 use super::counters::{Event, ThreadCounters};
 use super::gso::{self, SuperPacket};
+use super::link_header;
 use super::outbox::Outbox;
 use super::registry::Registry;
 use super::sockets::Sockets;
@@ -24,7 +26,7 @@ use super::table::Route;
 use super::tun::Queue;
 use super::virtio::{Gso, Header};
 use super::{Control, EventSender};
-use crate::dataplane::DataPlaneEvent;
+use crate::dataplane::{DataPlaneEvent, InnerPath};
 use crate::io::sys::Readiness;
 use cygnet_ike::EspSpi;
 
@@ -79,23 +81,57 @@ impl Transmitter {
 
     fn try_dispatch(&self, header: &Header, packet: &mut [u8], outbox: &mut Outbox) -> Result<(), DropReason> {
         let next_header = inner::next_header(packet)?;
-        let traffic_class = ecn::encapsulate(packet, ecn::Ingress::Normal, self.copy_dscp);
         if header.gso == Gso::None {
             gso::complete_checksum(header, packet)?;
             let packet = &*packet;
             return self.registry.routes.find(packet, |route| {
-                self.slot(outbox, route, traffic_class, packet.len(), next_header)
-                    .map(|slot| slot.copy_from_slice(packet))
+                let leaving = Leaving { route, traffic_class: self.traffic_class(route, packet), next_header };
+                self.put(outbox, leaving, packet.len(), |slot| slot.copy_from_slice(packet))
             })?;
         }
         let whole = SuperPacket::parse(header, packet)?;
         self.registry.routes.find(packet, |route| {
+            let leaving = Leaving { route, traffic_class: self.traffic_class(route, packet), next_header };
             for (index, len) in whole.segment_lengths().enumerate() {
-                let slot = self.slot(outbox, route, traffic_class, len, next_header)?;
-                whole.write_segment(index, slot);
+                self.put(outbox, leaving, len, |slot| whole.write_segment(index, slot))?;
             }
             Ok(())
         })?
+    }
+
+    /// Of the outer header. L2TP has no agreement on ECN (RFC 9601), so nothing is promised to the network for its packets.
+    fn traffic_class(&self, route: &Route, packet: &[u8]) -> u8 {
+        let ingress = match route.inner {
+            InnerPath::Ip => ecn::Ingress::Normal,
+            InnerPath::L2tp => ecn::Ingress::Compatibility,
+        };
+        ecn::encapsulate(packet, ingress, self.copy_dscp)
+    }
+
+    /// Puts one packet of `len` octets into the outbox, where `write` writes it, behind the header of its link if it has one.
+    fn put(
+        &self,
+        outbox: &mut Outbox,
+        leaving: Leaving<'_>,
+        len: usize,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<(), DropReason> {
+        let Leaving { route, traffic_class, next_header } = leaving;
+        let Some(link) = &route.link else {
+            write(self.slot(outbox, route, traffic_class, len, next_header)?);
+            return Ok(());
+        };
+        if len > usize::from(link.link.mtu) {
+            return Err(DropReason::TooBig);
+        }
+        let slot = self.slot(outbox, route, traffic_class, link.len() + len, UDP)?;
+        let (header, packet) = slot.split_at_mut(link.len());
+        link.write(header, len, next_header);
+        write(packet);
+        if let Some(pseudo_header) = route.pseudo_header {
+            link_header::write_checksum(pseudo_header, slot);
+        }
+        Ok(())
     }
 
     fn slot<'o>(
@@ -111,4 +147,14 @@ impl Transmitter {
         }
         outbox.slot(route, traffic_class, payload_len, next_header)
     }
+}
+
+/// How a packet leaves.
+#[derive(Clone, Copy)]
+struct Leaving<'a> {
+    route: &'a Arc<Route>,
+    /// Of the outer header.
+    traffic_class: u8,
+    /// What a tunnel would say of the packet: 4 or 41.
+    next_header: u8,
 }

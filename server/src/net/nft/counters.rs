@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 /// Counters of the table, and what they count.
-pub(super) const COUNTERS: [(&str, &str); 6] = [
+pub(super) const COUNTERS: [(&str, &str); 7] = [
     ("spoofed_inside", "from the tunnel with an address that was not leased"),
     ("spoofed_outside", "from elsewhere with a tunnel address, or to a client by a wrong way"),
     ("client_to_client", "between clients, not allowed"),
     ("inbound", "connections to clients, not allowed"),
     ("gateway_access", "from clients to the gateway itself, not allowed"),
     ("unrouted", "to clients and sites that are not connected"),
+    ("clear_l2tp", "L2TP outside of IPsec"),
 ];
 
 /// Packets dropped since the table was last replaced.
@@ -27,6 +28,8 @@ pub struct Drops {
     pub gateway_access: u64,
     /// To clients and sites that are not connected.
     pub unrouted: u64,
+    /// L2TP outside of IPsec.
+    pub clear_l2tp: u64,
 }
 
 impl Drops {
@@ -43,6 +46,7 @@ impl Drops {
             inbound: of("inbound")?,
             gateway_access: of("gateway_access")?,
             unrouted: of("unrouted")?,
+            clear_l2tp: of("clear_l2tp")?,
         })
     }
 }
@@ -88,6 +92,7 @@ mod tests {
             inbound: 4,
             gateway_access: 5,
             unrouted: 6,
+            clear_l2tp: 7,
         };
         assert_eq!(Drops::parse(json.as_bytes()), Some(expected));
     }

@@ -82,6 +82,9 @@ pub struct RuleSet {
     pub services: GatewayServices,
     /// See [`MssClamp`].
     pub mss: MssClamp,
+    /// Whether the gateway speaks L2TP: then what of it comes outside of IPsec gets no answer at all, not even that nobody
+    /// listens there.
+    pub l2tp: bool,
 }
 
 impl RuleSet {
@@ -231,6 +234,9 @@ impl RuleSet {
         text.open("chain reaching_gateway");
         text.line("type filter hook input priority filter; policy accept;");
         text.line(&format!("iifname \"{}\" jump clients_to_gateway", self.tun));
+        if self.l2tp {
+            text.line(&format!("iifname != {{ \"lo\", \"{}\" }} udp dport 1701 counter name clear_l2tp drop", self.tun));
+        }
         text.close();
         text.open("chain clients_to_gateway");
         text.line("ct state { established, related } accept");
@@ -389,6 +395,7 @@ mod tests {
             inbound: false,
             services: GatewayServices::default(),
             mss: MssClamp::PathMtu,
+            l2tp: false,
         }
     }
 
@@ -402,6 +409,13 @@ mod tests {
         let commands: Vec<&str> = text.lines().filter(|l| !l.starts_with(['\t', '#', '}'])).collect();
         assert_eq!(commands, ["add table inet cygnet", "delete table inet cygnet", "table inet cygnet {"]);
         assert_eq!(text.matches('{').count(), text.matches('}').count());
+    }
+
+    #[test]
+    fn drops_l2tp_outside_of_ipsec_where_the_gateway_speaks_it() {
+        let rule = "iifname != { \"lo\", \"cygnet0\" } udp dport 1701 counter name clear_l2tp drop";
+        assert!(!render(&rules()).contains("1701"));
+        assert!(render(&RuleSet { l2tp: true, ..rules() }).contains(rule));
     }
 
     #[test]

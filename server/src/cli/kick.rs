@@ -1,0 +1,28 @@
+//! `cygnet kick`: ends sessions, whatever protocol they came by.
+
+use super::console::Console;
+use super::{Global, Outcome, block_on};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// A user, an IKE identity, or an address (inside, or outside with or without port).
+    #[arg(value_name = "USER|ADDRESS")]
+    who: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, global: &Global, console: &mut Console) -> anyhow::Result<Outcome> {
+    let done = block_on(global.client().kick(&args.who))??;
+    if args.json {
+        console.json(&done)?;
+    } else {
+        match done.disconnected {
+            0 => console.line(format!("{} is not connected", args.who))?,
+            1 => console.line(format!("{} is disconnected", args.who))?,
+            n => console.line(format!("{n} sessions of {} are disconnected", args.who))?,
+        }
+    }
+    Ok(if done.disconnected > 0 { Outcome::Done } else { Outcome::Failed })
+}
