@@ -41,6 +41,7 @@ pub(super) fn rules(settings: &Settings) -> Result<RuleSet, NetError> {
         inbound: !translates,
         services: GatewayServices::default(),
         mss: MssClamp::PathMtu,
+        l2tp: remote.is_some_and(|remote| remote.speaks(config::Protocol::L2tp)),
     })
 }
 

@@ -17,6 +17,7 @@ pub(crate) fn rules() -> RuleSet {
         inbound: false,
         services: GatewayServices::default(),
         mss: MssClamp::PathMtu,
+        l2tp: false,
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 /// Counters of the table, and what they count.
-pub(super) const COUNTERS: [(&str, &str); 6] = [
+pub(super) const COUNTERS: [(&str, &str); 7] = [
     ("spoofed_inside", "from the tunnel with an address that was not leased"),
     ("spoofed_outside", "from elsewhere with a tunnel address, or to a client by a wrong way"),
     ("client_to_client", "between clients, not allowed"),
     ("inbound", "connections to clients, not allowed"),
     ("gateway_access", "from clients to the gateway itself, not allowed"),
+    ("clear_l2tp", "L2TP outside of IPsec"),
     ("unrouted", "to clients and sites that are not connected"),
 ];
 
@@ -25,6 +26,8 @@ pub struct Drops {
     pub inbound: u64,
     /// From clients to closed ports of the gateway.
     pub gateway_access: u64,
+    /// L2TP outside of IPsec.
+    pub clear_l2tp: u64,
     /// To clients and sites that are not connected.
     pub unrouted: u64,
 }
@@ -42,6 +45,7 @@ impl Drops {
             client_to_client: of("client_to_client")?,
             inbound: of("inbound")?,
             gateway_access: of("gateway_access")?,
+            clear_l2tp: of("clear_l2tp")?,
             unrouted: of("unrouted")?,
         })
     }
@@ -87,7 +91,8 @@ mod tests {
             client_to_client: 3,
             inbound: 4,
             gateway_access: 5,
-            unrouted: 6,
+            clear_l2tp: 6,
+            unrouted: 7,
         };
         assert_eq!(Drops::parse(json.as_bytes()), Some(expected));
     }

@@ -82,6 +82,8 @@ pub struct RuleSet {
     pub services: GatewayServices,
     /// See [`MssClamp`].
     pub mss: MssClamp,
+    /// L2TP is served: what comes to its port outside of IPsec gets no answer, not even that of the kernel (RFC 3193).
+    pub l2tp: bool,
 }
 
 impl RuleSet {
@@ -231,6 +233,9 @@ impl RuleSet {
         text.open("chain reaching_gateway");
         text.line("type filter hook input priority filter; policy accept;");
         text.line(&format!("iifname \"{}\" jump clients_to_gateway", self.tun));
+        if self.l2tp {
+            text.line("udp dport 1701 fib daddr type local counter name clear_l2tp drop");
+        }
         text.close();
         text.open("chain clients_to_gateway");
         text.line("ct state { established, related } accept");
@@ -389,11 +394,19 @@ mod tests {
             inbound: false,
             services: GatewayServices::default(),
             mss: MssClamp::PathMtu,
+            l2tp: false,
         }
     }
 
     fn render(rules: &RuleSet) -> String {
         rules.render(&["10.20.0.2".parse().unwrap(), "fd00:20::2".parse().unwrap()])
+    }
+
+    #[test]
+    fn the_port_of_l2tp_is_silent_only_where_l2tp_is_served() {
+        let silent = "udp dport 1701 fib daddr type local counter name clear_l2tp drop";
+        assert!(render(&RuleSet { l2tp: true, ..rules() }).contains(silent));
+        assert!(!render(&rules()).contains("1701"));
     }
 
     #[test]
