@@ -9,6 +9,7 @@ pub(super) const COUNTERS: [(&str, &str); 7] = [
     ("client_to_client", "between clients, not allowed"),
     ("inbound", "connections to clients, not allowed"),
     ("gateway_access", "from clients to the gateway itself, not allowed"),
+    ("clear_l2tp", "L2TP outside of IPsec"),
     ("unrouted", "to clients and sites that are not connected"),
     ("clear_l2tp", "L2TP outside of IPsec"),
 ];
@@ -26,6 +27,8 @@ pub struct Drops {
     pub inbound: u64,
     /// From clients to closed ports of the gateway.
     pub gateway_access: u64,
+    /// L2TP outside of IPsec.
+    pub clear_l2tp: u64,
     /// To clients and sites that are not connected.
     pub unrouted: u64,
     /// L2TP outside of IPsec.
@@ -45,6 +48,7 @@ impl Drops {
             client_to_client: of("client_to_client")?,
             inbound: of("inbound")?,
             gateway_access: of("gateway_access")?,
+            clear_l2tp: of("clear_l2tp")?,
             unrouted: of("unrouted")?,
             clear_l2tp: of("clear_l2tp")?,
         })
@@ -91,8 +95,13 @@ mod tests {
             client_to_client: 3,
             inbound: 4,
             gateway_access: 5,
+<<<<<<< HEAD
             unrouted: 6,
             clear_l2tp: 7,
+=======
+            clear_l2tp: 6,
+            unrouted: 7,
+>>>>>>> refs/heads/dataplane
         };
         assert_eq!(Drops::parse(json.as_bytes()), Some(expected));
     }

@@ -82,8 +82,12 @@ pub struct RuleSet {
     pub services: GatewayServices,
     /// See [`MssClamp`].
     pub mss: MssClamp,
+<<<<<<< HEAD
     /// Whether the gateway speaks L2TP: then what of it comes outside of IPsec gets no answer at all, not even that nobody
     /// listens there.
+=======
+    /// L2TP is served: what comes to its port outside of IPsec gets no answer, not even that of the kernel (RFC 3193).
+>>>>>>> refs/heads/dataplane
     pub l2tp: bool,
 }
 
@@ -235,7 +239,11 @@ impl RuleSet {
         text.line("type filter hook input priority filter; policy accept;");
         text.line(&format!("iifname \"{}\" jump clients_to_gateway", self.tun));
         if self.l2tp {
+<<<<<<< HEAD
             text.line(&format!("iifname != {{ \"lo\", \"{}\" }} udp dport 1701 counter name clear_l2tp drop", self.tun));
+=======
+            text.line("udp dport 1701 fib daddr type local counter name clear_l2tp drop");
+>>>>>>> refs/heads/dataplane
         }
         text.close();
         text.open("chain clients_to_gateway");
@@ -401,6 +409,13 @@ mod tests {
 
     fn render(rules: &RuleSet) -> String {
         rules.render(&["10.20.0.2".parse().unwrap(), "fd00:20::2".parse().unwrap()])
+    }
+
+    #[test]
+    fn the_port_of_l2tp_is_silent_only_where_l2tp_is_served() {
+        let silent = "udp dport 1701 fib daddr type local counter name clear_l2tp drop";
+        assert!(render(&RuleSet { l2tp: true, ..rules() }).contains(silent));
+        assert!(!render(&rules()).contains("1701"));
     }
 
     #[test]
