@@ -307,7 +307,6 @@ impl EventLoop {
             add("filter/client_to_client".to_owned(), drops.client_to_client);
             add("filter/inbound".to_owned(), drops.inbound);
             add("filter/gateway_access".to_owned(), drops.gateway_access);
-            add("filter/clear_l2tp".to_owned(), drops.clear_l2tp);
             add("filter/unrouted".to_owned(), drops.unrouted);
             add("filter/clear_l2tp".to_owned(), drops.clear_l2tp);
         }

@@ -11,7 +11,6 @@ pub(super) const COUNTERS: [(&str, &str); 7] = [
     ("gateway_access", "from clients to the gateway itself, not allowed"),
     ("clear_l2tp", "L2TP outside of IPsec"),
     ("unrouted", "to clients and sites that are not connected"),
-    ("clear_l2tp", "L2TP outside of IPsec"),
 ];
 
 /// Packets dropped since the table was last replaced.
@@ -31,8 +30,6 @@ pub struct Drops {
     pub clear_l2tp: u64,
     /// To clients and sites that are not connected.
     pub unrouted: u64,
-    /// L2TP outside of IPsec.
-    pub clear_l2tp: u64,
 }
 
 impl Drops {
@@ -50,7 +47,6 @@ impl Drops {
             gateway_access: of("gateway_access")?,
             clear_l2tp: of("clear_l2tp")?,
             unrouted: of("unrouted")?,
-            clear_l2tp: of("clear_l2tp")?,
         })
     }
 }
@@ -95,13 +91,8 @@ mod tests {
             client_to_client: 3,
             inbound: 4,
             gateway_access: 5,
-<<<<<<< HEAD
-            unrouted: 6,
-            clear_l2tp: 7,
-=======
             clear_l2tp: 6,
             unrouted: 7,
->>>>>>> refs/heads/dataplane
         };
         assert_eq!(Drops::parse(json.as_bytes()), Some(expected));
     }
