@@ -58,7 +58,8 @@ impl ClientSa {
 
     /// The half of the side that was asked.
     pub(super) fn responder(spis: SpiPair, suite: IkeSuite, keys: SaKeys, fragmentation: bool) -> Self {
-        let turned = SaKeys { derive: keys.derive, from_initiator: keys.from_responder, from_responder: keys.from_initiator };
+        let turned =
+            SaKeys { derive: keys.derive, from_initiator: keys.from_responder, from_responder: keys.from_initiator };
         Self { is_responder: true, ..Self::new(spis, suite, turned, fragmentation, 0) }
     }
 

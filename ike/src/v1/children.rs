@@ -27,12 +27,24 @@ pub(crate) struct Child {
 pub(crate) struct Children(Vec<Child>);
 
 impl Children {
-    /// Adds one, which replaces an older one with the same purpose.
+    /// Adds one.
     pub(crate) fn push(&mut self, child: Child) {
-        for other in self.0.iter_mut().filter(|other| other.ids == child.ids) {
+        self.0.push(child);
+    }
+
+    /// The client has confirmed the one with our SPI `inbound`, which replaces older ones with the same purpose.
+    pub(crate) fn confirm(&mut self, inbound: EspSpi) {
+        let Some(at) = self.0.iter().position(|child| child.inbound == inbound) else { return };
+        let (older, rest) = self.0.split_at_mut(at);
+        let ids = rest.first().map(|child| &child.ids);
+        for other in older.iter_mut().filter(|other| Some(&other.ids) == ids) {
             other.is_replaced = true;
         }
-        self.0.push(child);
+    }
+
+    /// Takes out the one with our SPI `inbound`.
+    pub(crate) fn take_inbound(&mut self, inbound: EspSpi) -> Option<Child> {
+        self.take(|child| child.inbound == inbound)
     }
 
     /// The one that a new one with this purpose renews.

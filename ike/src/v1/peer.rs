@@ -17,6 +17,7 @@ use crate::event::{
 use crate::identity::Identity;
 use crate::refusal::{Refusal, RefusalReason};
 use crate::v2::Context;
+use crate::wire::EspSpi;
 use crate::wire::header::ExchangeType;
 use crate::wire::v1::num::NotifyType;
 use crate::wire::v1::{Delete, Header};
@@ -31,6 +32,9 @@ use super::quick_mode::QuickMode;
 
 /// ISAKMP SAs of one client: the newest, and some that it has yet to delete.
 const MAX_PHASE1S: usize = 4;
+
+/// How long an ISAKMP SA stays that the client has renewed. Some clients delete it themselves, others leave that to us.
+const RENEWED_LIFETIME: Duration = Duration::from_secs(10);
 
 /// What a message turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -141,10 +145,12 @@ impl Peer {
         if self.is_xauth {
             self.login_since = ctx.now;
             self.ask_for_credentials(ctx);
+        } else {
+            self.renewed(ctx.now);
         }
         while self.phase1s.len() > MAX_PHASE1S {
             let oldest = self.phase1s[0].cookies;
-            self.drop_phase1(ctx, oldest);
+            self.delete_phase1(ctx, oldest);
         }
     }
 
@@ -232,8 +238,7 @@ impl Peer {
 
     /// Makes room for one more Child SA, at the cost of one that was replaced.
     pub(crate) fn make_room(&mut self, ctx: &mut Context<'_>) -> Result<(), RefusalReason> {
-        let open: usize = self.phase1s.iter().map(|phase1| phase1.quick_modes.len()).sum();
-        while self.children.len() + open >= ctx.config.limits.children {
+        while self.children.len() >= ctx.config.limits.children {
             let replaced = self.children.take_replaced().ok_or(RefusalReason::TooManyChildren)?;
             self.delete_child(ctx, &replaced);
         }
@@ -268,7 +273,14 @@ impl Peer {
     pub(crate) fn drop_phase1(&mut self, ctx: &mut Context<'_>, cookies: Cookies) {
         let Some(at) = self.phase1s.iter().position(|phase1| phase1.cookies == cookies) else { return };
         for open in self.phase1s.remove(at).quick_modes {
-            ctx.shared.esp_spis.remove(&open.inbound());
+            self.take_back(ctx, open.inbound());
+        }
+    }
+
+    /// Takes a Child SA down that the client has never confirmed.
+    fn take_back(&mut self, ctx: &mut Context<'_>, inbound: EspSpi) {
+        if let Some(child) = self.children.take_inbound(inbound) {
+            self.child_down(ctx, &child);
         }
     }
 
@@ -278,11 +290,8 @@ impl Peer {
         if !spis.is_empty() {
             self.send_delete(ctx, Delete::Esp(spis));
         }
-        for phase1 in &self.phase1s {
-            let Cookies { initiator, responder } = phase1.cookies;
-            let chain = delete(Delete::Isakmp(vec![(initiator, responder)]));
-            let message = phase1.informational(&chain, &mut *ctx.shared.random);
-            ctx.transmit(self.path, message);
+        for cookies in self.cookies() {
+            self.delete_phase1(ctx, cookies);
         }
         self.abandon(ctx, reason);
     }
@@ -320,6 +329,7 @@ impl Peer {
         for cookies in expired {
             self.drop_phase1(ctx, cookies);
         }
+        self.delete_renewed(ctx);
         self.question_timeouts(ctx);
         if self.login_deadline(ctx.config).is_some_and(|deadline| deadline <= ctx.now) {
             let reason = RefusalReason::TimedOut { waiting_for: "XAUTH and mode configuration" };
@@ -334,6 +344,7 @@ impl Peer {
     }
 
     fn quick_mode_timeouts(&mut self, ctx: &mut Context<'_>) {
+        let mut lost = Vec::new();
         for phase1 in &mut self.phase1s {
             let (mut open, mut over) = (Vec::new(), Vec::new());
             for mut quick_mode in phase1.quick_modes.drain(..) {
@@ -351,7 +362,38 @@ impl Peer {
             phase1.quick_modes = open;
             for quick_mode in over {
                 phase1.finish(quick_mode.message_id());
-                ctx.shared.esp_spis.remove(&quick_mode.inbound());
+                lost.push(quick_mode.inbound());
+            }
+        }
+        for inbound in lost {
+            self.take_back(ctx, inbound);
+        }
+    }
+
+    /// Deletes ISAKMP SAs that the client has renewed and not deleted.
+    fn delete_renewed(&mut self, ctx: &mut Context<'_>) {
+        let is_due = |phase1: &&Phase1| phase1.renewed_at.is_some_and(|at| at + RENEWED_LIFETIME <= ctx.now);
+        let due: Vec<Cookies> = self.phase1s.iter().filter(is_due).map(|phase1| phase1.cookies).collect();
+        for cookies in due {
+            self.delete_phase1(ctx, cookies);
+        }
+    }
+
+    /// Deletes an ISAKMP SA and tells the client; its Child SAs stay.
+    fn delete_phase1(&mut self, ctx: &mut Context<'_>, cookies: Cookies) {
+        if let Some(phase1) = self.phase1s.iter().find(|phase1| phase1.cookies == cookies) {
+            let chain = delete(Delete::Isakmp(vec![(cookies.initiator, cookies.responder)]));
+            let message = phase1.informational(&chain, &mut *ctx.shared.random);
+            ctx.transmit(self.path, message);
+        }
+        self.drop_phase1(ctx, cookies);
+    }
+
+    /// The newest ISAKMP SA is ready for use, so the others have been renewed.
+    pub(crate) fn renewed(&mut self, now: Instant) {
+        if let Some((_, older)) = self.phase1s.split_last_mut() {
+            for phase1 in older {
+                phase1.renewed_at.get_or_insert(now);
             }
         }
     }
@@ -411,7 +453,8 @@ impl Peer {
     /// When [`Peer::handle_timeout`] is due.
     pub(crate) fn timeout(&self, config: &Config) -> Option<Instant> {
         let open = self.phase1s.iter().flat_map(|phase1| phase1.quick_modes.iter().map(QuickMode::timeout));
-        let expiry = self.phase1s.iter().map(|phase1| phase1.expires);
+        let renewed = |phase1: &Phase1| phase1.renewed_at.map(|at| at + RENEWED_LIFETIME);
+        let expiry = self.phase1s.iter().map(|phase1| renewed(phase1).unwrap_or(phase1.expires).min(phase1.expires));
         let liveness = self.silent_until(config).zip(self.phase1s.last()).map(|(due, phase1)| phase1.dpd.timeout(due));
         let others = [self.children.timeout(), self.childless_deadline(config), self.login_deadline(config), liveness];
         let questions = self.phase1s.iter().filter_map(|phase1| phase1.login.timeout());

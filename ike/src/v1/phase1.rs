@@ -40,6 +40,8 @@ pub(crate) struct Phase1 {
     pub(crate) nat: Nat,
     pub(crate) since: Instant,
     pub(crate) expires: Instant,
+    /// Since when there is a newer one.
+    pub(crate) renewed_at: Option<Instant>,
     /// The digest of the client's last message of phase 1, and the answer to it, if that is due to us.
     last: (Vec<u8>, Vec<Bytes>),
     /// Message IDs of exchanges that are over.
@@ -94,6 +96,7 @@ impl Phase1 {
             nat,
             since,
             expires,
+            renewed_at: None,
             last,
             finished: VecDeque::new(),
             quick_modes: Vec::new(),

@@ -7,6 +7,8 @@
 //! ```
 //!
 //! The second message is the only one that we repeat by ourselves: a third one that gets lost is not missed by the client.
+//! The pair is up when the second message is sent, and goes down if the third never comes: the client sends ESP together
+//! with the third, and whichever arrives first must not be lost. Until ESP arrives we send with the pair that is replaced.
 //! What the client calls both ends is repeated byte for byte. With a NAT on the way these are not addresses of this world,
 //! so only protocol and port count.
 //!
@@ -61,10 +63,8 @@ pub(crate) struct QuickMode {
     iv: Iv,
     nonce_i: Vec<u8>,
     nonce_r: Vec<u8>,
-    /// Installed when the third message comes.
-    child: Box<ChildSa>,
-    ids: (Vec<u8>, Vec<u8>),
-    expires: Instant,
+    /// The pair that waits for the third message.
+    inbound: EspSpi,
     /// The client wants to hear CONNECTED before it uses the SAs.
     commit: bool,
     retransmit: Retransmit,
@@ -99,9 +99,9 @@ impl QuickMode {
         self.message_id
     }
 
-    /// The inbound SPI that was set aside.
+    /// Our SPI of the pair that waits for the third message.
     pub(crate) fn inbound(&self) -> EspSpi {
-        self.child.inbound_spi
+        self.inbound
     }
 
     pub(crate) fn timeout(&self) -> Instant {
@@ -251,13 +251,15 @@ impl Peer {
             local_ts,
             remote_ts,
             udp_encap: uses_udp(choice.encapsulation, phase1, path),
-            path,
+            path: self.path,
         };
         let chain = second(&choice, inbound, &wish, &nonce_r, agreed.as_ref(), path);
         let hash = phase1.keys.message_hash(header.message_id, &[wish.nonce, &chain.bytes]);
         let chain = chain.behind_hash(hash.expose()).expect("a hash is short");
         let (answer, iv) = phase1.seal(iv, ExchangeType::QUICK_MODE, header.message_id, chain);
         let lifetime = choice.lifetime.min(self.max_lifetime(ctx));
+        let ids = wish.ids.map(|[i, r]| (i.1.to_vec(), r.1.to_vec())).unwrap_or_default();
+        self.child_up(ctx, child, ids, ctx.now + lifetime + LIFETIME_MARGIN);
         let timing = &ctx.config.timing;
         Ok(QuickMode {
             message_id: header.message_id,
@@ -266,9 +268,7 @@ impl Peer {
             iv,
             nonce_i: wish.nonce.to_vec(),
             nonce_r,
-            child: Box::new(child),
-            ids: wish.ids.map(|[i, r]| (i.1.to_vec(), r.1.to_vec())).unwrap_or_default(),
-            expires: ctx.now + lifetime + LIFETIME_MARGIN,
+            inbound,
             commit: header.flags.commit,
             retransmit: Retransmit::new(ctx.now, timing.retransmit, timing.transmissions),
             deadline: ctx.now + LIFETIME,
@@ -315,7 +315,7 @@ impl Peer {
         phase1.finish(done.message_id);
         if done.commit || header.flags.commit {
             let mut chain = ChainBuilder::new();
-            let spi = done.child.inbound_spi.0.to_be_bytes();
+            let spi = done.inbound.0.to_be_bytes();
             let protocol = crate::wire::v1::num::ProtocolId::ESP;
             let kind = NotifyType::CONNECTED;
             chain.push(&Payload::Notify(Notify { protocol, spi: &spi, kind, data: &[] }));
@@ -326,20 +326,19 @@ impl Peer {
         }
         self.heard(ctx);
         self.follow(ctx, path);
-        self.child_up(ctx, done);
+        self.children.confirm(done.inbound);
+        if !self.children.is_empty() {
+            self.childless_since = None;
+        }
         Incoming::Done
     }
 
-    fn child_up(&mut self, ctx: &mut Context<'_>, done: QuickMode) {
-        let QuickMode { mut child, ids, expires, .. } = done;
-        child.path = self.path;
+    fn child_up(&mut self, ctx: &mut Context<'_>, child: ChildSa, ids: (Vec<u8>, Vec<u8>), expires: Instant) {
         let replaces = self.children.newest_of(&ids);
-        let (inbound, outbound, suite) = (child.inbound_spi, child.outbound_spi, child.suite);
+        let (inbound, outbound, suite, since) = (child.inbound_spi, child.outbound_spi, child.suite, ctx.now);
         debug!(session = %self.id, %inbound, %outbound, %suite, ?replaces, "Child SA is up");
-        let since = ctx.now;
         self.children.push(Child { inbound, outbound, suite, ids, since, expires, is_replaced: false });
-        ctx.shared.events.push_back(Event::ChildUp { session: self.id, child, replaces });
-        self.childless_since = None;
+        ctx.shared.events.push_back(Event::ChildUp { session: self.id, child: Box::new(child), replaces });
     }
 }
 

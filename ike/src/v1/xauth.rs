@@ -167,6 +167,9 @@ impl Peer {
         self.by = AuthenticatedBy::XAuth;
         self.login_since = ctx.now;
         self.phase1s[at].login = if self.grant.is_some() { Login::Done } else { Login::Configuration };
+        if at + 1 == self.phase1s.len() {
+            self.renewed(ctx.now);
+        }
     }
 
     /// Takes a question of the client.

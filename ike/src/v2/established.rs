@@ -62,16 +62,8 @@ impl Established {
     ) -> State {
         let bucket = TokenBucket { tokens: BURST, refilled: ctx.now };
         let life = Life::begin(ctx, ctx.config.timing.ike_lifetime);
-        let state = Self {
-            sa,
-            replaced: Vec::new(),
-            grant,
-            children,
-            rekeying: None,
-            life,
-            childless_since: ctx.now,
-            bucket,
-        };
+        let state =
+            Self { sa, replaced: Vec::new(), grant, children, rekeying: None, life, childless_since: ctx.now, bucket };
         ctx.shared.counters.established += 1;
         session.state = State::Established(Box::new(state));
         let info = Box::new(session.info());
@@ -82,9 +74,8 @@ impl Established {
 
     /// The IKE SA of a message; with its SPI if it is one that was replaced.
     pub(super) fn sa_of(&mut self, header: &Header) -> Option<(&mut IkeSa, Option<IkeSpi>)> {
-        let is_of = |sa: &IkeSa| {
-            header.initiator_spi == sa.spis.initiator && header.responder_spi == Some(sa.spis.responder)
-        };
+        let is_of =
+            |sa: &IkeSa| header.initiator_spi == sa.spis.initiator && header.responder_spi == Some(sa.spis.responder);
         if is_of(&self.sa) {
             return Some((&mut self.sa, None));
         }
@@ -456,7 +447,8 @@ impl Established {
     }
 
     pub(super) fn timeout(&self, last_heard: Instant, config: &Config) -> Option<Instant> {
-        let replaced = self.replaced.iter().flat_map(|replaced| [Some(replaced.until), replaced.sa.timeout()]).flatten();
+        let replaced =
+            self.replaced.iter().flat_map(|replaced| [Some(replaced.until), replaced.sa.timeout()]).flatten();
         let children = self.children.iter().filter_map(|child| child.replaced_until);
         let lives = std::iter::once(&self.life).chain(self.children.iter().map(|child| &child.life));
         let ends = lives.clone().filter_map(Life::ends_at);

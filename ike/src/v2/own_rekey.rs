@@ -379,7 +379,8 @@ impl Established {
             return Some(CloseReason::Expired);
         }
         let is_over = |child: &Child| child.life.is_over(ctx.now);
-        let over: Vec<EspSpi> = self.children.iter().filter(|child| is_over(child)).map(|child| child.inbound).collect();
+        let over: Vec<EspSpi> =
+            self.children.iter().filter(|child| is_over(child)).map(|child| child.inbound).collect();
         for inbound in over {
             if let Some(at) = self.children.iter().position(|child| child.inbound == inbound) {
                 self.take_down(session.id, ctx, at);

@@ -340,7 +340,9 @@ impl IkeSa {
         let messages = self.seal(request.exchange, id, false, request.first, &request.chain, random);
         let transmissions = match request.purpose {
             Purpose::DeleteIkeSa => timing.delete_transmissions,
-            Purpose::Liveness | Purpose::DeleteChild | Purpose::RekeyChild | Purpose::RekeyIkeSa => timing.transmissions,
+            Purpose::Liveness | Purpose::DeleteChild | Purpose::RekeyChild | Purpose::RekeyIkeSa => {
+                timing.transmissions
+            }
         };
         let retransmit = Retransmit::new(now, timing.retransmit, transmissions);
         self.sent.outstanding = Some(Outstanding { id, request, messages: messages.clone(), retransmit });

@@ -192,13 +192,7 @@ impl Client {
         self.next_task(now);
     }
 
-    fn new_ike_sa(
-        &mut self,
-        opened: &Opened,
-        spi: IkeSpi,
-        nonce: &[u8],
-        pair: KeyPair,
-    ) -> Option<(ClientSa, Vec<u8>)> {
+    fn new_ike_sa(&mut self, opened: &Opened, spi: IkeSpi, nonce: &[u8], pair: KeyPair) -> Option<(ClientSa, Vec<u8>)> {
         let payloads = Payloads::parse(opened.first, &opened.chain).ok()?;
         let (mut chosen, mut responder_nonce, mut public) = (None, Vec::new(), None);
         for payload in &payloads {

@@ -39,8 +39,7 @@ impl Client {
             }
         }
         let sa = if old { self.old_sa.as_mut() } else { self.sa.as_mut() };
-        let messages =
-            sa.map(|sa| sa.answer(opened.exchange, opened.id, chain, &mut self.random)).unwrap_or_default();
+        let messages = sa.map(|sa| sa.answer(opened.exchange, opened.id, chain, &mut self.random)).unwrap_or_default();
         self.send(messages);
         if let Some(new) = new_sa {
             self.server_deletes_old = true;
@@ -159,7 +158,8 @@ impl Client {
         let (theirs, ours) = (selectors(wish.selectors.0), selectors(wish.selectors.1));
         chain.push(&Payload::TsInitiator(theirs.clone()));
         chain.push(&Payload::TsResponder(ours.clone()));
-        let child = ClientChild { inbound: spi, outbound: chosen.spi, suite: chosen.suite, keys, tsi: ours.0, tsr: theirs.0 };
+        let child =
+            ClientChild { inbound: spi, outbound: chosen.spi, suite: chosen.suite, keys, tsi: ours.0, tsr: theirs.0 };
         self.note_child_rival(replaced, [&wish.nonce, &nonce]);
         self.children.push(child);
     }
@@ -178,7 +178,8 @@ impl Client {
     fn create_ike(&mut self, wish: &Wish<'_>, chain: &mut ChainBuilder) -> Option<ClientSa> {
         let (offer, ke) = (wish.sa?, wish.ke?);
         let chosen = choose_ike(&self.config.policy, offer, ke.group).expect("the server repeats our suite");
-        let spis = SpiPair { initiator: chosen.spi.expect("the server names its SPI"), responder: IkeSpi(self.bytes()) };
+        let spis =
+            SpiPair { initiator: chosen.spi.expect("the server names its SPI"), responder: IkeSpi(self.bytes()) };
         let nonce = self.bytes::<32>().to_vec();
         let pair = self.generate(ke);
         let public = pair.public().to_vec();
