@@ -34,11 +34,12 @@ server_start
 step "L2TP without IPsec"
 IMPL=none L2TP_PATIENCE=8 refused "L2TP without IPsec"
 check "not a packet in answer" no_answer_in_clear
+explained "$CLIENT_ADDR" 'L2TP outside of IPsec' 'choose .L2TP/IPsec with pre-shared key'
 l2tp_reset c1
 
 step "wrong pre-shared key"
 PSK=not-$PSK refused "wrong pre-shared key"
-explained "$CLIENT_ADDR" 'pre-shared key' 'same pre-shared key|psk'
+explained "$CLIENT_ADDR" 'another pre-shared key' 'same pre-shared key'
 l2tp_reset c1
 
 step "group 2 only"
@@ -56,13 +57,13 @@ l2tp_reset c1
 step "unknown user"
 refused "unknown user" mallory "$PASS1"
 told_by_ppp "unknown user" 'E=691|[Aa]uthentication fail'
-explained mallory 'no such user|unknown|there is no user|no user' 'cygnet user add'
+explained mallory 'there is no user .mallory' 'cygnet user add'
 l2tp_reset c1
 
 step "expired user"
 refused "expired user" carol Carol-Secret-3
 told_by_ppp "expired user" 'E=6[0-9][0-9]|[Aa]uthentication fail'
-explained carol 'expired|2020-01-31'
+explained carol 'has expired' 'expires'
 l2tp_reset c1
 
 # The smallest pool: one address is the gateway's, one is left.
