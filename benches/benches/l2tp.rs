@@ -145,7 +145,7 @@ fn paths(c: &mut Criterion) {
                         assert_eq!(black_box(at).map(|at| at.len()), Some(size));
                     }
                 };
-                group.bench_function(id, |b| b.iter_batched_ref(fresh, receive, BatchSize::SmallInput));
+                group.bench_function(id, |b| b.iter_batched_ref(&fresh, &receive, BatchSize::SmallInput));
             }
         }
     }
