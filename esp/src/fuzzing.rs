@@ -12,7 +12,7 @@ use crate::transform::{Sealer, SequenceInput};
 use crate::udp_encap::{Datagram, classify};
 use crate::{
     AesBits, DropReason, InboundConfig, InboundSa, Integ, OutboundConfig, OutboundSa, Segment, Spi, Suite, Transform,
-    ecn, inner,
+    ecn, inner, udp_transport,
 };
 
 const SPI: Spi = Spi(0x0100_c0de);
@@ -97,6 +97,7 @@ pub fn inner(data: &[u8]) {
         Datagram::Keepalive => assert_eq!(data, [0xff]),
         Datagram::Runt => assert!(data.len() < 8),
     }
+    assert_udp(data);
     let Some((&outer_class, data)) = data.split_first() else { return };
     let Ok(len) = inner::next_header(data).and_then(|next_header| inner::tunnel_payload(next_header, data)) else {
         return;
@@ -108,6 +109,14 @@ pub fn inner(data: &[u8]) {
         assert_covered(packet, &flow);
     }
     assert_marks_only_ecn(outer_class, packet);
+}
+
+/// A datagram in transport mode: what was read makes the same header again, but for the checksum.
+fn assert_udp(data: &[u8]) {
+    let Ok(datagram) = udp_transport::parse(udp_transport::UDP, data) else { return };
+    let header = udp_transport::header(datagram.source, datagram.destination, datagram.payload.len());
+    assert_eq!(header.expect("as long as it was")[..6], data[..6]);
+    assert!(datagram.payload.end <= data.len());
 }
 
 /// Selectors made of a flow cover it, inbound and outbound, and nothing else's protocol.

@@ -17,6 +17,8 @@ nic c1 eth0 wan "$CLIENT_ADDR/24" "$CLIENT_GW"
 topology_start c1
 server_start
 
+ends_all_sas() { ipsec_down_strongswan "$1"; no_ike_sa "$1"; }
+
 step "connect"
 l2tp_connect c1
 child=$(child_sa c1) ike=$(ike_sa c1) numbers=$(l2tp_numbers c1)
@@ -35,6 +37,9 @@ check "PPP stayed up" ppp_is_up c1
 check "the L2TP session is the same" test "$(l2tp_numbers c1)" = "$numbers"
 
 step "disconnect"
-l2tp_disconnect c1
+check "c1: L2TP and PPP down" l2tp_down c1
+# The client may be about to replace what it is told to end.
+until_ok 20 ends_all_sas c1
+check "c1: no IKE SA left" no_ike_sa c1
 wire_check "${srv_wire:-esp}" 200
 finish

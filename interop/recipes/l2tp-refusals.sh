@@ -3,7 +3,7 @@
 # wrong, what to change. L2TP outside IPsec gets no answer at all.
 . "$(dirname "$0")/../lab/lab.sh"
 
-: "${IKE:=aes256-sha256-modp2048}" ; : "${ESP:=aes128-sha1}" ; : "${TIME_LIMIT:=300}"
+: "${IKE:=aes256-sha256-modp2048}" ; : "${ESP:=aes128-sha1}" ; : "${TIME_LIMIT:=420}"
 ROLE=l2tp AUTH=psk STACK=guest
 SRV_USERS='carol = { password = "Carol-Secret-3", expires = 2020-01-31 }'
 CHARON_TIMEOUT=1.0 CHARON_TRIES=2 CONNECT_TIMEOUT=10

@@ -101,7 +101,7 @@ pub struct Segment {
     pub offset: usize,
     /// Length of the plaintext in octets.
     pub payload_len: usize,
-    /// 4 for IPv4, 41 for IPv6, 59 for a dummy packet.
+    /// 4 for IPv4, 41 for IPv6, 17 for UDP in transport mode, 59 for a dummy packet.
     pub next_header: u8,
 }
 

@@ -37,7 +37,7 @@ use super::{Context, LINGER, Session};
 
 /// Our rekey that is under way.
 pub(super) enum Rekeying {
-    Child(ChildRekey),
+    Child(Box<ChildRekey>),
     Ike(Box<IkeRekey>),
 }
 
@@ -132,7 +132,7 @@ impl Established {
         }
         chain.push(&Payload::TsInitiator(TrafficSelectors(old.local_ts.clone())));
         chain.push(&Payload::TsResponder(TrafficSelectors(old.remote_ts.clone())));
-        self.rekeying = Some(Rekeying::Child(ChildRekey {
+        self.rekeying = Some(Rekeying::Child(Box::new(ChildRekey {
             old: old.inbound,
             inbound,
             suite: old.suite,
@@ -142,7 +142,7 @@ impl Established {
             nonce,
             pair,
             rival: None,
-        }));
+        })));
         self.enqueue_create(Purpose::RekeyChild, chain);
     }
 
@@ -182,7 +182,7 @@ impl Established {
     /// The client has answered a rekey of ours.
     pub(super) fn rekey_answer(&mut self, session: &Session, ctx: &mut Context<'_>, answer: &Message) {
         match self.rekeying.take() {
-            Some(Rekeying::Child(rekey)) => self.child_answer(session, ctx, rekey, answer),
+            Some(Rekeying::Child(rekey)) => self.child_answer(session, ctx, *rekey, answer),
             Some(Rekeying::Ike(rekey)) => self.ike_answer(session, ctx, *rekey, answer),
             None => {}
         }

@@ -6,7 +6,7 @@ use cygnet_ike::testing::LinkQuality;
 use cygnet_ike::testing::v1::stock::Stock;
 use cygnet_ike::testing::v1::{EspTransform, V1_SERVER, V1End, V1Id, V1Pair, V1Task};
 use cygnet_ike::wire::v1::num::{IdType, NotifyType};
-use cygnet_ike::wire::v1::{NatNumbering, Notify, Payload, SecurityAssociation, vid};
+use cygnet_ike::wire::v1::{Attribute, NatNumbering, Notify, Payload, SecurityAssociation, vid};
 use cygnet_ike::{ChildMode, RefusalReason};
 
 use crate::setup::*;
@@ -127,7 +127,7 @@ fn windows_gets_both_lifetimes_back() {
     assert_up(&pair, 0);
     let sa = SecurityAssociation::parse(&pair.clients[0].observed.quick_sa).expect("valid");
     let attributes = &sa.proposals[0].transforms[0].attributes;
-    let durations: Vec<_> = attributes.iter().filter(|attribute| attribute.kind == 2).map(|a| a.number()).collect();
+    let durations: Vec<_> = attributes.iter().filter(|attribute| attribute.kind == 2).map(Attribute::number).collect();
     assert_eq!(durations, [Some(3600), Some(250_000)]);
     assert_eq!(attributes.iter().filter(|attribute| attribute.kind == 1).count(), 2);
 }

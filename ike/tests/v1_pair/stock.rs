@@ -7,7 +7,7 @@ use cygnet_ike::testing::LinkQuality;
 use cygnet_ike::testing::v1::stock::Stock;
 use cygnet_ike::testing::v1::{V1End, V1Pair, isakmp_offer};
 use cygnet_ike::wire::v1::num::{NotifyType, PayloadType};
-use cygnet_ike::wire::v1::{SecurityAssociation, vid};
+use cygnet_ike::wire::v1::{Payload, SecurityAssociation, vid};
 
 use crate::setup::*;
 
@@ -78,7 +78,7 @@ fn a_mac_gets_its_first_transform_and_nothing_but_sa_and_vendor_ids() {
     assert_up(&pair, 0);
     assert_eq!(choice, Some((1, offered(Stock::Apple, 1))));
     let (_, payloads) = plain(&pair.clients[0].observed.plain[0]);
-    let kinds: Vec<PayloadType> = payloads.iter().map(|payload| payload.kind()).collect();
+    let kinds: Vec<PayloadType> = payloads.iter().map(Payload::kind).collect();
     assert_eq!(kinds[0], PayloadType::SECURITY_ASSOCIATION);
     assert!(kinds[1..].iter().all(|kind| *kind == PayloadType::VENDOR_ID), "{kinds:?}");
     let drafts = [

@@ -14,8 +14,8 @@ use crate::explain::{Entry, Record};
 use crate::pool::PoolUsage;
 
 /// What helps against a client of which no packet is authentic (RFC 4868 section 2.3).
-const ALL_FORGED_FIX: &str = "with HMAC-SHA2-256 this client may cut the code to 96 bits, as Android 6 and 7 do: \
-     configure it for SHA-1, SHA2-512 or AES-GCM, or set sha256_96 = true in [remote] if all L2TP clients do so";
+const ALL_FORGED_FIX: &str = "with HMAC-SHA2-256 this client may cut the code to 96 bits, as Android 6 and 7 do: configure it for \
+     SHA-1, SHA2-512 or AES-GCM, or set sha256_96 = true for all L2TP clients (and remove it where only this one fails)";
 
 impl Gateway {
     /// Who is connected, and the counters of the control plane.

@@ -3,14 +3,14 @@
 //! The gateway's `cygnet0` is a bridge here, so that several clients can hang on it without any VPN; the rules know it by
 //! its name only.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use cygnet_server::net::forwarding::{Families, enable};
 use cygnet_server::net::link::{InterfaceName, Netlink, TunSettings};
 use cygnet_server::net::nft::{Firewall, MssClamp, Nat, RuleSet};
-use cygnet_server::net::routes::Routes;
+use cygnet_server::net::routes::{ROUTE_PROTOCOL, Routes};
 use socket2::SockRef;
 
 use crate::firewall::rules;
@@ -315,10 +315,33 @@ fn ike_passes_untracked_even_from_a_tunnel_address() {
 }
 
 #[test]
+fn l2tp_outside_of_ipsec_gets_no_answer() {
+    let world = World::new();
+    for l2tp in [true, false] {
+        world.run(RuleSet { l2tp, ..rules() }, async |firewall| {
+            for (own, gateway) in [(OUTSIDE, WAN), (OUTSIDE_6, WAN_6)] {
+                let socket = udp(&world.outside, own, 0);
+                socket.connect((gateway, 1701)).unwrap();
+                socket.set_read_timeout(Some(SILENCE)).unwrap();
+                socket.send(b"SCCRQ").unwrap();
+                let refused = socket.recv(&mut [0; 16]).unwrap_err().kind() == ErrorKind::ConnectionRefused;
+                assert_eq!(refused, !l2tp, "the kernel says that nobody listens");
+            }
+            assert_eq!(firewall.drops().await.unwrap().clear_l2tp, if l2tp { 2 } else { 0 });
+        });
+    }
+}
+
+#[test]
 fn tcp_segments_fit_the_tunnel() {
     let world = World::new();
-    for (mss, largest) in [(MssClamp::PathMtu, 1260), (MssClamp::Mtu(1000), 960)] {
+    let cases =
+        [(MssClamp::PathMtu, None, 1260), (MssClamp::PathMtu, Some(1200), 1160), (MssClamp::Mtu(1000), None, 960)];
+    for (mss, of_route, largest) in cases {
         world.run(RuleSet { mss, ..rules() }, async |_| {
+            if let Some(mtu) = of_route {
+                world.gateway.ip(&format!("route change {ALICE} dev cygnet0 proto {ROUTE_PROTOCOL} mtu {mtu}"));
+            }
             let listener = world.outside.enter(|| TcpListener::bind((OUTSIDE, 0)).unwrap());
             let address = listener.local_addr().unwrap();
             let mut client = world.alice.enter(|| TcpStream::connect_timeout(&address, PATIENCE).unwrap());

@@ -118,12 +118,12 @@ impl Client {
     fn refusal(&self, wish: &Wish<'_>, old: bool) -> Option<NotifyType> {
         let waiting = self.outstanding.as_ref().map(|outstanding| &outstanding.waiting);
         let is_busy = match (waiting, wish.rekeys) {
-            (Some(Waiting::Ike { .. }), Some(_)) => true,
-            (Some(Waiting::Child { .. } | Waiting::Delete(Some(_))), None) => true,
+            (Some(Waiting::Ike { .. }), Some(_))
+            | (Some(Waiting::Child { .. } | Waiting::Delete(Some(_))), None)
+            | (Some(Waiting::Close), _) => true,
             (Some(Waiting::Delete(Some(gone))), Some(spi)) => {
                 self.children.iter().any(|child| child.inbound == *gone && child.outbound == spi)
             }
-            (Some(Waiting::Close), _) => true,
             (_, None) => old || self.old_sa.is_some(),
             _ => old,
         };

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::crypto::dh::Group;
+use crate::crypto::dh::{Group, KeyPair};
 use crate::crypto::hash::Hash;
 use crate::crypto::random::Random;
 use crate::wire::num::{ExchangeType, GroupId};
@@ -28,7 +28,7 @@ impl V1Client {
         let message_id = self.message_id();
         let group = self.config.pfs.then(|| self.config.isakmp.first().map_or(14, |transform| transform.group));
         let pair = group.and_then(|group| Group::from_id(GroupId(group))).map(|group| self.key_pair(group));
-        let chain = self.first_quick(spi, &nonce, pair.as_ref().map(|pair| pair.public()), group);
+        let chain = self.first_quick(spi, &nonce, pair.as_ref().map(KeyPair::public), group);
         let ids = (id_body(&self.local_id()), id_body(&self.config.remote_id));
         let quick = Quick { spi, nonce, pair, replaces, ids };
         let envelope = self.envelope(ExchangeType::QUICK_MODE, message_id);

@@ -43,6 +43,9 @@ const EXCHANGES: [ExchangeType; 5] = [
     ExchangeType::QUICK_MODE,
 ];
 
+/// The shortest block of a cipher, in bytes.
+const FIRST_BLOCK: usize = 8;
+
 const PSK: &[u8] = b"correct horse battery staple";
 
 /// Plays the story that `script` tells.
@@ -142,12 +145,15 @@ fn step(pair: &mut V1Pair, script: &mut Script<'_>) {
 }
 
 /// A stranger changes an encrypted message on its way, and sends it from elsewhere.
+///
+/// In its first block, which is a HASH or an identification. IKEv1 protects neither the padding nor, in phase 1, the NAT-D
+/// payloads, so that a message with other bytes there is as good as the right one.
 fn forge(pair: &mut V1Pair, script: &mut Script<'_>) {
     let is_encrypted = |d: &&Datagram| d.to == To::Server && d.payload.get(19).is_some_and(|flags| flags & 1 != 0);
     let Some(datagram) = pair.link.on_the_way().find(is_encrypted).cloned() else { return };
     let mut message = datagram.payload.to_vec();
     // A changed cookie or exchange is another message, not a changed one.
-    let at = HEADER_LEN + usize::from(script.byte()) % message.len().saturating_sub(HEADER_LEN).max(1);
+    let at = HEADER_LEN + usize::from(script.byte()) % FIRST_BLOCK;
     let Some(byte) = message.get_mut(at) else { return };
     *byte ^= script.byte().max(1);
     if message.get(16) == Some(&PayloadType::FRAGMENT.0) {

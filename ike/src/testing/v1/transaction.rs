@@ -45,11 +45,9 @@ impl V1Client {
         });
         let Some(configuration) = configuration else { return };
         match configuration.kind {
-            ConfigType::REPLY => {
-                if self.answered(Awaited::Exchange(header.initiator_cookie, header.message_id)) {
-                    self.observed.settings = configuration.attributes.clone().into_owned().iter().cloned().collect();
-                    self.phase_one_is_up(now);
-                }
+            ConfigType::REPLY if self.answered(Awaited::Exchange(header.initiator_cookie, header.message_id)) => {
+                self.observed.settings = configuration.attributes.iter().cloned().map(Attribute::into_owned).collect();
+                self.phase_one_is_up(now);
             }
             ConfigType::REQUEST | ConfigType::SET => {
                 let mut iv = next;

@@ -271,6 +271,16 @@ fn ipsec_without_l2tp_is_explained_and_closed() {
 }
 
 #[test]
+fn a_client_of_which_no_packet_is_authentic_gets_a_hint() {
+    let mut world = with_l2tp(POOL, ALICE);
+    world.start(alice("198.51.100.7"), false);
+    let spi = *world.children.keys().next().expect("a pair");
+    world.site.gateway.all_forged(world.site.now, spi);
+    assert!(world.site.headlines("198.51.100.7")[0].contains("integrity check"));
+    assert!(world.site.fix("198.51.100.7").contains("96 bits"), "{}", world.site.fix("198.51.100.7"));
+}
+
+#[test]
 fn a_login_that_is_switched_off_names_the_key_to_change() {
     let mut world = with_l2tp(POOL, ALICE);
     let mut device = alice("198.51.100.7");

@@ -9,8 +9,8 @@ pub(super) const COUNTERS: [(&str, &str); 7] = [
     ("client_to_client", "between clients, not allowed"),
     ("inbound", "connections to clients, not allowed"),
     ("gateway_access", "from clients to the gateway itself, not allowed"),
-    ("unrouted", "to clients and sites that are not connected"),
     ("clear_l2tp", "L2TP outside of IPsec"),
+    ("unrouted", "to clients and sites that are not connected"),
 ];
 
 /// Packets dropped since the table was last replaced.
@@ -26,10 +26,10 @@ pub struct Drops {
     pub inbound: u64,
     /// From clients to closed ports of the gateway.
     pub gateway_access: u64,
-    /// To clients and sites that are not connected.
-    pub unrouted: u64,
     /// L2TP outside of IPsec.
     pub clear_l2tp: u64,
+    /// To clients and sites that are not connected.
+    pub unrouted: u64,
 }
 
 impl Drops {
@@ -45,8 +45,8 @@ impl Drops {
             client_to_client: of("client_to_client")?,
             inbound: of("inbound")?,
             gateway_access: of("gateway_access")?,
-            unrouted: of("unrouted")?,
             clear_l2tp: of("clear_l2tp")?,
+            unrouted: of("unrouted")?,
         })
     }
 }
@@ -91,8 +91,8 @@ mod tests {
             client_to_client: 3,
             inbound: 4,
             gateway_access: 5,
-            unrouted: 6,
-            clear_l2tp: 7,
+            clear_l2tp: 6,
+            unrouted: 7,
         };
         assert_eq!(Drops::parse(json.as_bytes()), Some(expected));
     }
