@@ -244,6 +244,9 @@ impl RefusalReason {
             Self::TimedOut { waiting_for: "IKE_AUTH" } => {
                 "let UDP port 4500 and large datagrams through between client and gateway".into()
             }
+            Self::TimedOut { waiting_for: "the fifth message of main mode" } => {
+                "let UDP port 4500 through between client and gateway".into()
+            }
             _ => return None,
         })
     }

@@ -522,8 +522,8 @@ mod tests {
 
     #[test]
     fn an_authentication_method_that_is_off_is_named() {
-        let (policy, offered) = (Policy::default(), isakmp(&[(7, Some(256), 2, 14)]));
-        let refused = phase1(Rules::new(&policy, false), |_| Err("it is off"), &offered);
+        let offered = isakmp(&[(7, Some(256), 2, 14)]);
+        let refused = phase1(Rules::new(&Policy::default(), false), |_| Err("it is off"), &offered);
         assert_eq!(refused.err().expect("off").to_string(), "1: aes256-sha1-modp2048 by pre-shared key (it is off)");
     }
 

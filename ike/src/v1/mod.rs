@@ -30,6 +30,8 @@ mod phase1;
 mod quick_mode;
 mod ring;
 mod selectors;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod vendor_ids;
 mod xauth;
