@@ -134,18 +134,18 @@ fn paths(c: &mut Criterion) {
                     continue;
                 }
                 let mut receiver = inbound();
-                let fresh = || {
+                let mut fresh = || {
                     sealed(&mut buffer);
                     buffer.clone()
                 };
-                let receive = |buffer: &mut Vec<u8>| {
+                let mut receive = |buffer: &mut Vec<u8>| {
                     for packet in buffer.chunks_exact_mut(stride) {
                         let opened = receiver.open(packet).expect("authentic");
                         let at = around.find(opened.next_header, &packet[opened.range]);
                         assert_eq!(black_box(at).map(|at| at.len()), Some(size));
                     }
                 };
-                group.bench_function(id, |b| b.iter_batched_ref(&fresh, &receive, BatchSize::SmallInput));
+                group.bench_function(id, |b| b.iter_batched_ref(&mut fresh, &mut receive, BatchSize::SmallInput));
             }
         }
     }
