@@ -71,4 +71,8 @@ mapfile -t wanted < <(missing)
 [ "$(id -u)" = 0 ] || { echo "must run as root to install: ${wanted[*]} libreswan" >&2; exit 1; }
 export DEBIAN_FRONTEND=noninteractive
 [ ${#wanted[@]} = 0 ] || install_packages "${wanted[@]}"
-[ -d "$LAYER" ] || { mkdir -p "$(dirname "$LAYER")"; unpack "$LAYER" libreswan; }
+if [ ! -d "$LAYER" ]; then
+  [ ${#wanted[@]} -gt 0 ] || apt-get update -q
+  mkdir -p "$(dirname "$LAYER")"
+  unpack "$LAYER" libreswan
+fi
