@@ -57,7 +57,7 @@ impl FailureThrottle {
         self.names.admit(now, &canonical(name)).map_err(Throttled::Name)
     }
 
-    /// Notes a failed login, see [`super::eap::EapFailure::is_guess`].
+    /// Notes a failed login, see [`super::users::Rejection::is_guess`].
     pub fn note_failure(&mut self, now: Instant, source: IpAddr, name: Option<&str>) {
         self.sources.take(now, network(source));
         if let Some(name) = name {
