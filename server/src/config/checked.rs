@@ -263,9 +263,12 @@ impl Settings {
         let Some(remote) = &self.remote else { return none };
         let ikev2 = remote.speaks(Protocol::Ikev2);
         let (psk, own, users) = (!remote.psks.is_empty(), remote.server_identity.is_some(), !self.users.is_empty());
+        let is_own_key = |entry: &PskEntry| matches!(entry.selector, PskSelector::Identity(_));
+        // A key that all users of L2TP know does not let anybody in by itself.
+        let counts = if remote.speaks_ikev1() { remote.psks.iter().any(is_own_key) } else { psk };
         let certificate = own && remote.client_ca.is_some();
         ClientAuthentication {
-            psk: ikev2 && psk,
+            psk: ikev2 && counts,
             certificate: ikev2 && certificate,
             password: ikev2 && own && users,
             legacy_password: remote.speaks_ikev1() && (psk || certificate) && users,

@@ -32,8 +32,10 @@ fn a_pre_shared_key_and_users_are_enough_for_l2tp() {
     let remote = settings.remote.as_ref().unwrap();
     assert_eq!(remote.protocols, [Protocol::L2tp, Protocol::Ikev2]);
     assert!(remote.speaks(Protocol::L2tp) && remote.speaks_ikev1() && !remote.speaks(Protocol::Xauth));
-    let expected = ClientAuthentication { psk: true, certificate: false, password: false, legacy_password: true };
-    assert_eq!(ways(&settings), expected);
+    let expected = ClientAuthentication { psk: false, certificate: false, password: false, legacy_password: true };
+    assert_eq!(ways(&settings), expected, "the key that all of them know is not enough for IKEv2");
+    let own = machine.settings(&format!("{}[psk]\n\"branch.example\" = \"{}\"\n", l2tp(""), "x".repeat(24)));
+    assert!(ways(&own).psk);
 }
 
 #[test]
