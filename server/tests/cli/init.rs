@@ -38,7 +38,8 @@ fn a_first_configuration_works_and_is_told_once() {
     let remote = settings.remote.as_ref().unwrap();
     assert_eq!(remote.psks[0].secret.expose(), value("pre-shared key").as_bytes());
     let ways = settings.client_authentication();
-    assert!(ways.psk && ways.password && !ways.certificate);
+    assert!(ways.legacy_password && ways.password && !ways.certificate);
+    assert!(!ways.psk, "all users know it: it lets nobody in by itself");
     assert_eq!(remote.protocols, [Protocol::L2tp, Protocol::Ikev2]);
 
     let again = site.run(&INIT[..5]);

@@ -122,8 +122,9 @@ impl Gateways {
         let sides = [LEFT, RIGHT].map(|side| {
             let (config, offload) = how(side);
             let started = namespaces[side].inside(|| userspace::start_with(config, offload));
+            let started = started.unwrap_or_else(|error| panic!("{error}"));
             configure_tun(&namespaces[side], side, 1380);
-            started.unwrap_or_else(|error| panic!("{error}"))
+            started
         });
         Self { sides, namespaces }
     }
