@@ -8,6 +8,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use libc::c_int;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -16,6 +17,10 @@ use super::sys::set_socket_option;
 
 /// Size of the send and receive buffer of each socket, octets. Holds 5 ms at 10 Gbit/s: as long as a thread may lose its core.
 pub(super) const SOCKET_BUFFER: c_int = 7 << 20;
+
+/// How often, and how far apart, an address is looked at before it counts as in use.
+const ATTEMPTS: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What the kernel grants a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +51,21 @@ pub fn open(address: SocketAddr, offload: bool) -> io::Result<(Socket, Offload)>
 /// # Errors
 /// [`io::ErrorKind::AddrInUse`] in this case.
 pub fn ensure_unused(address: SocketAddr) -> io::Result<()> {
-    unbound(address)?.bind(&address.into())
+    for _ in 1..ATTEMPTS {
+        match bind_alone(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(PAUSE),
+            outcome => return outcome,
+        }
+    }
+    bind_alone(address)
+}
+
+/// A program that this process is starting has copies of all sockets for a moment, also of the one that looked: it must not be
+/// in the way of the next one, which shares the port.
+fn bind_alone(address: SocketAddr) -> io::Result<()> {
+    let socket = unbound(address)?;
+    socket.bind(&address.into())?;
+    socket.set_reuse_port(true)
 }
 
 fn unbound(address: SocketAddr) -> io::Result<Socket> {
