@@ -24,6 +24,7 @@
 pub mod chain;
 pub mod header;
 pub mod limits;
+mod links;
 mod malformed;
 pub mod num;
 mod spi;

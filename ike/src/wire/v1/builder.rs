@@ -5,21 +5,20 @@
 
 use super::num::PayloadType;
 use super::{Hash, Header, Payload};
-use crate::wire::header::{LENGTH_AT, NEXT_PAYLOAD_AT};
-use crate::wire::limits::MAX_MESSAGE;
+use crate::wire::links::{Around, Links, finish_message};
 use crate::wire::{TooLong, Writer};
 
 /// Builds a chain of payloads without a header.
 #[derive(Debug, Default)]
 pub struct ChainBuilder {
-    links: Links,
+    links: Links<PayloadType>,
     out: Writer,
 }
 
 /// Builds a message that is not encrypted.
 #[derive(Debug)]
 pub struct MessageBuilder {
-    links: Links,
+    links: Links<PayloadType>,
     out: Writer,
 }
 
@@ -40,7 +39,7 @@ impl ChainBuilder {
 
     /// Appends a payload.
     pub fn push(&mut self, payload: &Payload<'_>) -> &mut Self {
-        self.links.push(payload, &mut self.out);
+        push(&mut self.links, payload, &mut self.out);
         self
     }
 
@@ -61,7 +60,7 @@ impl Chain {
     pub fn behind_hash(&self, hash: &[u8]) -> Result<Self, TooLong> {
         let mut links = Links::default();
         let mut out = Writer::new();
-        links.push(&Payload::Hash(Hash(hash)), &mut out);
+        push(&mut links, &Payload::Hash(Hash(hash)), &mut out);
         out.patch_u8(0, PayloadType::to_next(self.first));
         out.bytes(&self.bytes);
         Ok(Self { first: links.first, bytes: out.finish()? })
@@ -84,7 +83,7 @@ impl MessageBuilder {
 
     /// Appends a payload.
     pub fn push(&mut self, payload: &Payload<'_>) -> &mut Self {
-        self.links.push(payload, &mut self.out);
+        push(&mut self.links, payload, &mut self.out);
         self
     }
 
@@ -92,39 +91,15 @@ impl MessageBuilder {
     ///
     /// # Errors
     /// If something was too long for its length field, or the whole for a datagram.
-    pub fn finish(mut self) -> Result<Vec<u8>, TooLong> {
-        if self.out.len() > MAX_MESSAGE {
-            return Err(TooLong);
-        }
-        self.out.patch_u8(NEXT_PAYLOAD_AT, PayloadType::to_next(self.links.first));
-        self.out.patch_len_u32(LENGTH_AT, 0);
-        self.out.finish()
+    pub fn finish(self) -> Result<Vec<u8>, TooLong> {
+        finish_message(self.out, PayloadType::to_next(self.links.first))
     }
 }
 
-/// Keeps track of the Next Payload fields.
-#[derive(Debug, Default)]
-struct Links {
-    first: Option<PayloadType>,
-    /// Offset of the Next Payload field of the last payload.
-    last_next: Option<usize>,
-}
-
-impl Links {
-    fn push(&mut self, payload: &Payload<'_>, out: &mut Writer) {
-        let kind = payload.kind();
-        match self.last_next {
-            Some(at) => out.patch_u8(at, kind.0),
-            None => self.first = Some(kind),
-        }
-        let start = out.len();
-        self.last_next = Some(start);
-        out.u8(0);
-        out.u8(0);
-        out.u16(0);
-        payload.emit(out);
-        out.patch_len_u16(start.saturating_add(2), start);
-    }
+fn push(links: &mut Links<PayloadType>, payload: &Payload<'_>, out: &mut Writer) {
+    let kind = payload.kind();
+    let around = Around { kind: (kind, kind.0), next: 0, flags: 0 };
+    links.push(around, out, |out| payload.emit(out));
 }
 
 #[cfg(test)]

@@ -4,22 +4,22 @@
 //! the first payload for the SK header.
 
 use super::Payload;
-use crate::wire::header::{Header, LENGTH_AT, NEXT_PAYLOAD_AT};
-use crate::wire::limits::MAX_MESSAGE;
+use crate::wire::header::Header;
+use crate::wire::links::{Around, Links, finish_message};
 use crate::wire::num::PayloadType;
 use crate::wire::{TooLong, Writer};
 
 /// Builds a chain of payloads without an IKE header.
 #[derive(Debug, Default)]
 pub struct ChainBuilder {
-    links: Links,
+    links: Links<PayloadType>,
     out: Writer,
 }
 
 /// Builds a message whose payloads are not encrypted.
 #[derive(Debug)]
 pub struct MessageBuilder {
-    links: Links,
+    links: Links<PayloadType>,
     out: Writer,
 }
 
@@ -31,7 +31,7 @@ impl ChainBuilder {
 
     /// Appends a payload. An encrypted payload has to be the last.
     pub fn push(&mut self, payload: &Payload<'_>) -> &mut Self {
-        self.links.push(payload, &mut self.out);
+        push(&mut self.links, payload, &mut self.out);
         self
     }
 
@@ -54,7 +54,7 @@ impl MessageBuilder {
 
     /// Appends a payload. An encrypted payload has to be the last.
     pub fn push(&mut self, payload: &Payload<'_>) -> &mut Self {
-        self.links.push(payload, &mut self.out);
+        push(&mut self.links, payload, &mut self.out);
         self
     }
 
@@ -62,39 +62,16 @@ impl MessageBuilder {
     ///
     /// # Errors
     /// If something was too long for its length field, or the whole for a datagram.
-    pub fn finish(mut self) -> Result<Vec<u8>, TooLong> {
-        if self.out.len() > MAX_MESSAGE {
-            return Err(TooLong);
-        }
-        self.out.patch_u8(NEXT_PAYLOAD_AT, PayloadType::to_next(self.links.first));
-        self.out.patch_len_u32(LENGTH_AT, 0);
-        self.out.finish()
+    pub fn finish(self) -> Result<Vec<u8>, TooLong> {
+        finish_message(self.out, PayloadType::to_next(self.links.first))
     }
 }
 
-/// Keeps track of the Next Payload fields.
-#[derive(Debug, Default)]
-struct Links {
-    first: Option<PayloadType>,
-    /// Offset of the Next Payload field of the last payload.
-    last_next: Option<usize>,
-}
-
-impl Links {
-    fn push(&mut self, payload: &Payload<'_>, out: &mut Writer) {
-        let kind = payload.kind();
-        match self.last_next {
-            Some(at) => out.patch_u8(at, kind.0),
-            None => self.first = Some(kind),
-        }
-        let start = out.len();
-        self.last_next = Some(start);
-        out.u8(PayloadType::to_next(payload.inner()));
-        out.u8(if payload.critical() { crate::wire::chain::CRITICAL } else { 0 });
-        out.u16(0);
-        payload.emit(out);
-        out.patch_len_u16(start.saturating_add(2), start);
-    }
+fn push(links: &mut Links<PayloadType>, payload: &Payload<'_>, out: &mut Writer) {
+    let kind = payload.kind();
+    let flags = if payload.critical() { crate::wire::chain::CRITICAL } else { 0 };
+    let around = Around { kind: (kind, kind.0), next: PayloadType::to_next(payload.inner()), flags };
+    links.push(around, out, |out| payload.emit(out));
 }
 
 #[cfg(test)]
