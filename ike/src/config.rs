@@ -2,10 +2,12 @@
 //!
 //! Does not: read files; the server makes these values.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::credential::{Authorities, Credential};
 use crate::identity::Identity;
+use crate::ppk::PpkTable;
 use crate::proposal::Policy;
 use crate::psk::PskTable;
 use crate::v1::V1Config;
@@ -18,12 +20,20 @@ pub struct Config {
     pub policy: Policy,
     /// Pre-shared keys of clients.
     pub psks: PskTable,
-    /// Our certificate with its key; needed for clients that log in by EAP or certificate.
-    pub credential: Option<Credential>,
+    /// Our certificates with their keys; needed for clients that log in by EAP or certificate. Which one a client is shown
+    /// depends on the name that it asks for, the authorities that it knows, and the signatures that it can verify; of equals
+    /// the first.
+    pub credentials: Vec<Arc<Credential>>,
     /// Authorities for client certificates; `None`: no login by certificate.
-    pub client_authorities: Option<Authorities>,
+    pub client_authorities: Option<Arc<Authorities>>,
+    /// Postquantum preshared keys of clients, RFC 8784.
+    pub ppks: PpkTable,
+    /// Whether clients get in with a postquantum preshared key only.
+    pub ppk_required: bool,
     /// Whether clients may log in by EAP.
     pub eap: bool,
+    /// Whether a client that asks for it is spared our certificate, where the EAP method proves who we are (RFC 5998).
+    pub eap_only: bool,
     /// Whether RSA signatures with SHA-1 (method 1) are made for and accepted from clients that know nothing newer.
     pub rsa_sha1: bool,
     /// Always put ESP into UDP, also where no NAT was detected.
@@ -50,9 +60,12 @@ impl Config {
             identity,
             policy: Policy::default(),
             psks: PskTable::default(),
-            credential: None,
+            credentials: Vec::new(),
             client_authorities: None,
+            ppks: PpkTable::default(),
+            ppk_required: false,
             eap: false,
+            eap_only: false,
             rsa_sha1: true,
             force_udp_encap: false,
             shared_identities: false,

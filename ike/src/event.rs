@@ -145,6 +145,8 @@ pub enum AuthenticatedBy {
     Psk,
     /// Certificate and signature.
     Certificate,
+    /// A key that we know, without certificate (RFC 7670).
+    RawKey,
     /// EAP; who it is in truth, the EAP server knows.
     Eap,
     /// Name and password by XAUTH, after a pre-shared key or certificate.
@@ -231,6 +233,9 @@ pub enum EapStep {
         msk: Secret,
         /// The EAP-Success packet.
         message: Vec<u8>,
+        /// The method has proven to the client who we are, as EAP-TLS does, so that our certificate may stay away from
+        /// IKE_AUTH (RFC 5998 section 4).
+        mutual: bool,
     },
     /// The client is not who it says.
     Failure {

@@ -56,7 +56,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`config`], [`proposal`], [`psk`], [`credential`] | what the operator decides |
+//! | [`config`], [`proposal`], [`psk`], [`ppk`], [`credential`] | what the operator decides |
 //! | [`event`], [`child_sa`], [`refusal`] | what comes out |
 //! | [`identity`], [`cert`] | who somebody is, and who says so |
 //! | [`wire`] | bytes of messages |
@@ -84,6 +84,7 @@ pub mod fuzzing;
 pub mod identity;
 mod narrow;
 mod nat;
+pub mod ppk;
 pub mod proposal;
 pub mod psk;
 pub mod refusal;
@@ -97,12 +98,13 @@ pub mod wire;
 pub use cert::UnixTime;
 pub use child_sa::{ChildKeys, ChildMode, ChildSa, ChildSuite, DirectionKeys};
 pub use config::{Config, Lifetime, Limits, Timing};
-pub use credential::{Authorities, Credential, CredentialError};
+pub use credential::{Authorities, Credential, CredentialError, LocalAuth, PeerAuth};
 pub use endpoint::Endpoint;
 pub use event::{
     AccessRequest, AuthenticatedBy, CloseReason, Counters, Denial, EapStep, Event, Grant, IkeVersion, Path, Prefix,
     SessionId, SessionInfo, SessionState, Transmit,
 };
+pub use ppk::{PpkTable, SitePpk};
 pub use refusal::{Refusal, RefusalReason};
 pub use v1::V1Config;
 pub use wire::{EspSpi, IkeSpi};

@@ -223,7 +223,7 @@ impl Pair {
                 EapStep::Request(vec![1, 2, 0, 5, 254])
             }
             (Some(response), Some(name)) if self.passwords.get(&name) == Some(&text(response)) => {
-                EapStep::Success { msk: Secret::new(msk(&text(response))), message: vec![3, 2, 0, 4] }
+                EapStep::Success { msk: Secret::new(msk(&text(response))), message: vec![3, 2, 0, 4], mutual: false }
             }
             (Some(_), Some(_)) => EapStep::Failure { message: vec![4, 2, 0, 4] },
         }

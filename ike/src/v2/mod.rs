@@ -25,6 +25,8 @@ pub(crate) mod init;
 pub(crate) mod keys;
 mod life;
 mod own_rekey;
+mod ppk;
+mod proof;
 mod rekey;
 pub(crate) mod request;
 pub(crate) mod sa;
