@@ -207,11 +207,13 @@ impl EventLoop {
                 DataPlaneEvent::PeerMoved { spi, path } => self.gateway.peer_moved(now, spi, path),
                 DataPlaneEvent::EncapsulationChanged { spi, udp_encap, path } => {
                     tracing::debug!(%spi, udp_encap, peer = %path.peer, "the client sends ESP in another encapsulation");
-                    self.plane.reencapsulate(spi, udp_encap, path);
+                    self.plane.move_peer(spi, path, udp_encap);
                 }
                 DataPlaneEvent::AllForged { spi } => self.gateway.all_forged(now, spi),
                 DataPlaneEvent::FirstInbound { spi } => tracing::debug!(%spi, "first packet"),
                 DataPlaneEvent::SoftLimit { spi } => self.gateway.soft_limit(now, spi),
+                // Nothing sets hard limits or traps yet.
+                DataPlaneEvent::HardLimit { .. } | DataPlaneEvent::NoTunnel { .. } => {}
                 DataPlaneEvent::ThreadEnded => anyhow::bail!("a thread of the packet path has ended"),
             }
         }
@@ -237,7 +239,10 @@ impl EventLoop {
                     }
                 }
                 Effect::Link { inbound_spi, link } => self.plane.link(inbound_spi, link),
-                Effect::Move { inbound_spi, path } => self.plane.move_peer(inbound_spi, path),
+                Effect::Move { inbound_spi, path } => {
+                    let udp_encap = self.plane.is_in_udp(inbound_spi);
+                    self.plane.move_peer(inbound_spi, path, udp_encap);
+                }
             }
         }
     }
