@@ -267,7 +267,7 @@ impl EventLoop {
     }
 
     fn install(&mut self, session: SessionId, child: &ChildSa, replaces: Option<EspSpi>) {
-        let cuts = child.mode == ChildMode::Transport
+        let cuts = child.mode == ChildMode::L2tp
             && self.settings.remote.as_ref().is_some_and(|remote| remote.legacy.sha256_96);
         let pair = SaPair::from_child(child, self.replay_window());
         let pair = if cuts { pair.map(SaPair::with_truncated_sha256) } else { pair };

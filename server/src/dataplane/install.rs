@@ -94,8 +94,8 @@ impl SaPair {
 
 fn inner_path(mode: ChildMode) -> InnerPath {
     match mode {
-        ChildMode::Tunnel => InnerPath::Ip,
-        ChildMode::Transport => InnerPath::L2tp,
+        ChildMode::Tunnel | ChildMode::Transport => InnerPath::Ip,
+        ChildMode::L2tp => InnerPath::L2tp,
     }
 }
 
@@ -169,6 +169,8 @@ mod tests {
             remote_ts: vec![ports],
             udp_encap: true,
             path: Path { local: "192.0.2.1:4500".parse().unwrap(), peer: "198.51.100.7:61000".parse().unwrap() },
+            site_child: None,
+            lifetime: None,
         }
     }
 
@@ -204,7 +206,7 @@ mod tests {
     fn transport_mode_carries_l2tp() {
         let tunnel = child(ike::Encr::ChaCha20Poly1305, None, false);
         assert_eq!(SaPair::from_child(&tunnel, 64).unwrap().inner, InnerPath::Ip);
-        let transport = ChildSa { mode: ChildMode::Transport, ..tunnel };
+        let transport = ChildSa { mode: ChildMode::L2tp, ..tunnel };
         assert_eq!(SaPair::from_child(&transport, 64).unwrap().inner, InnerPath::L2tp);
     }
 
