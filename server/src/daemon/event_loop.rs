@@ -238,6 +238,7 @@ impl EventLoop {
                 }
                 Effect::Link { inbound_spi, link } => self.plane.link(inbound_spi, link),
                 Effect::Move { inbound_spi, path } => self.plane.move_peer(inbound_spi, path),
+                Effect::Resolve { .. } | Effect::LocalAddress { .. } | Effect::Traps(_) => {}
             }
         }
     }
