@@ -282,6 +282,12 @@ impl EventLoop {
                 let disconnected = self.gateway.kick(self.now(), &who);
                 drop(reply.send(Kicked { disconnected }));
             }
+            ControlCommand::Up { reply, .. } | ControlCommand::Down { reply, .. } => {
+                drop(reply.send(Err(Failure { message: "this gateway has no sites".into() })));
+            }
+            ControlCommand::Rekey { reply, .. } => {
+                drop(reply.send(Err(Failure { message: "this gateway cannot rekey on demand".into() })));
+            }
             ControlCommand::Reload { reply } | ControlCommand::UsersChanged { reply } => {
                 drop(reply.send(self.reload().await));
             }

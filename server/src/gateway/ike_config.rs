@@ -144,7 +144,7 @@ fn psks(remote: &Remote) -> Result<PskTable, ConfigurationError> {
 
 fn credential(remote: &Remote) -> Result<Option<Credential>, ConfigurationError> {
     let of = |own: &config::ServerIdentity| Credential::new(own.chain.clone(), own.key.expose());
-    remote.server_identity.as_ref().map(of).transpose().map_err(ConfigurationError::Credential)
+    remote.server_identities.first().map(of).transpose().map_err(ConfigurationError::Credential)
 }
 
 fn authorities(remote: &Remote) -> Result<Option<Authorities>, ConfigurationError> {
