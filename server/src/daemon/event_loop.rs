@@ -243,6 +243,7 @@ impl EventLoop {
                     let udp_encap = self.plane.is_in_udp(inbound_spi);
                     self.plane.move_peer(inbound_spi, path, udp_encap);
                 }
+                Effect::Resolve { .. } | Effect::LocalAddress { .. } | Effect::Traps(_) => {}
             }
         }
     }
