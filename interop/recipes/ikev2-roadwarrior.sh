@@ -1,7 +1,7 @@
 #!/bin/bash
 # IKEv2 road warrior: one strongSwan client with a virtual address.
 #
-# AUTH=psk|cert|eap-mschapv2
+# AUTH=psk|cert|eap-mschapv2|eap-tls
 # STACK=libipsec  userspace ESP, always inside UDP, no guest kernel (fast)
 # STACK=guest     kernel ESP in a guest: raw ESP, or inside UDP with NAT=1
 # NAT=0|1         behind a NAT router          FAMILY=4|6  outer addresses
@@ -29,6 +29,9 @@ if wants frag; then
   SWAN_CONN_OPT="fragmentation = force"
   CHARON_CONF="fragment_size = 600"
 fi
+if wants mobike; then CLIENT_MOBIKE=yes; fi
+if wants childless; then SWAN_CONN_OPT="childless = force"; fi
+if wants ppk; then SWAN_CONN_OPT="ppk_id = $PPK_ID"$'\n'"    ppk_required = yes"; fi
 
 plug_in_client() {
   if [ "$NAT" = 1 ]; then
