@@ -1,6 +1,7 @@
 # strongSwan in a node: as client, or as reference server.
 
 # charon NODE libipsec|kernel: writes strongswan.conf and starts the daemon. CHARON_CONF: more lines for section charon.
+# TLS: the highest version that EAP-TLS may take.
 #
 # libipsec is ESP in userspace, always inside UDP. Its plugin must be loaded before kernel-netlink; the marks keep the
 # daemon's own packets out of the tunnel that it serves.
@@ -24,6 +25,9 @@ charon {
   install_virtual_ip = yes
   retransmit_timeout = ${CHARON_TIMEOUT:-2.0}
   retransmit_tries = ${CHARON_TRIES:-3}
+  tls {
+    version_max = ${TLS:-1.2}
+  }
   ${CHARON_CONF:-}
   plugins {
     $marks
