@@ -10,6 +10,7 @@ use crate::identity::Identity;
 use crate::ppk::PpkTable;
 use crate::proposal::Policy;
 use crate::psk::PskTable;
+use crate::site::Site;
 use crate::v1::V1Config;
 
 /// Configuration of an [`Endpoint`](crate::Endpoint).
@@ -34,6 +35,19 @@ pub struct Config {
     pub eap: bool,
     /// Whether a client that asks for it is spared our certificate, where the EAP method proves who we are (RFC 5998).
     pub eap_only: bool,
+<<<<<<< HEAD
+=======
+    /// Other gateways that we have tunnels with.
+    pub sites: Vec<Arc<Site>>,
+    /// Whether a client may have an IKE SA without Child SA (RFC 6023).
+    pub childless: bool,
+    /// Whether clients may move by MOBIKE (RFC 4555).
+    pub mobike: bool,
+    /// Whether clients may have Child SAs in transport mode.
+    pub transport_mode: bool,
+    /// Clients have to log in again after this long (RFC 4478); `None`: never.
+    pub reauthentication: Option<Duration>,
+>>>>>>> main
     /// Whether RSA signatures with SHA-1 (method 1) are made for and accepted from clients that know nothing newer.
     pub rsa_sha1: bool,
     /// Always put ESP into UDP, also where no NAT was detected.
@@ -66,6 +80,14 @@ impl Config {
             ppk_required: false,
             eap: false,
             eap_only: false,
+<<<<<<< HEAD
+=======
+            sites: Vec::new(),
+            childless: true,
+            mobike: true,
+            transport_mode: false,
+            reauthentication: None,
+>>>>>>> main
             rsa_sha1: true,
             force_udp_encap: false,
             shared_identities: false,
@@ -147,11 +169,22 @@ pub struct Lifetime {
     pub soft: Duration,
     /// It ends after this long if it could not be replaced.
     pub hard: Duration,
+    /// Octets that may go through a Child SA in one direction. The packet path counts, asks for another one early enough,
+    /// and stops here.
+    pub bytes: Option<u64>,
+    /// The same in packets.
+    pub packets: Option<u64>,
 }
 
 impl Lifetime {
+    /// Limits of time only.
+    #[must_use]
+    pub const fn new(soft: Duration, hard: Duration) -> Self {
+        Self { soft, hard, bytes: None, packets: None }
+    }
+
     const fn hours(soft: u64, hard: u64) -> Self {
-        Self { soft: Duration::from_secs(soft * 3600), hard: Duration::from_secs(hard * 3600) }
+        Self::new(Duration::from_secs(soft * 3600), Duration::from_secs(hard * 3600))
     }
 }
 
