@@ -35,8 +35,6 @@ pub struct Config {
     pub eap: bool,
     /// Whether a client that asks for it is spared our certificate, where the EAP method proves who we are (RFC 5998).
     pub eap_only: bool,
-<<<<<<< HEAD
-=======
     /// Other gateways that we have tunnels with.
     pub sites: Vec<Arc<Site>>,
     /// Whether a client may have an IKE SA without Child SA (RFC 6023).
@@ -47,7 +45,6 @@ pub struct Config {
     pub transport_mode: bool,
     /// Clients have to log in again after this long (RFC 4478); `None`: never.
     pub reauthentication: Option<Duration>,
->>>>>>> main
     /// Whether RSA signatures with SHA-1 (method 1) are made for and accepted from clients that know nothing newer.
     pub rsa_sha1: bool,
     /// Always put ESP into UDP, also where no NAT was detected.
@@ -80,14 +77,11 @@ impl Config {
             ppk_required: false,
             eap: false,
             eap_only: false,
-<<<<<<< HEAD
-=======
             sites: Vec::new(),
             childless: true,
             mobike: true,
             transport_mode: false,
             reauthentication: None,
->>>>>>> main
             rsa_sha1: true,
             force_udp_encap: false,
             shared_identities: false,

@@ -96,20 +96,6 @@ impl Credential {
         }
     }
 
-<<<<<<< HEAD
-=======
-    /// AUTH data over `octets` for a peer that announced these hash algorithms.
-    pub(crate) fn sign(
-        &self,
-        octets: &[u8],
-        peer_hashes: Option<&[HashAlgId]>,
-        allow_sha1: bool,
-        random: &mut dyn Random,
-    ) -> Result<(AuthMethod, Vec<u8>), SigningFailed> {
-        sign(&self.key, octets, peer_hashes, allow_sha1, random)
-    }
-
->>>>>>> main
     /// The authentication method of IKEv1 that fits our key, if there is one.
     pub(crate) fn isakmp_method(&self) -> Option<IsakmpAuth> {
         self.key.isakmp_method()

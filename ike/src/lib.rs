@@ -56,11 +56,7 @@
 //!
 //! | module | what |
 //! |---|---|
-<<<<<<< HEAD
-//! | [`config`], [`proposal`], [`psk`], [`ppk`], [`credential`] | what the operator decides |
-=======
 //! | [`config`], [`proposal`], [`psk`], [`ppk`], [`credential`], [`site`] | what the operator decides |
->>>>>>> main
 //! | [`event`], [`child_sa`], [`refusal`] | what comes out |
 //! | [`identity`], [`cert`] | who somebody is, and who says so |
 //! | [`wire`] | bytes of messages |

@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use tracing::debug;
 
-<<<<<<< HEAD
 use crate::cert;
-=======
-use crate::cert::Role;
->>>>>>> main
 use crate::config::Config;
 use crate::credential::Credential;
 use crate::event::{AuthenticatedBy, Event};
@@ -138,28 +134,13 @@ fn certificate(
         .client_authorities
         .as_deref()
         .ok_or_else(|| Invalid::authentication(RefusalReason::CertificatesUnavailable))?;
-<<<<<<< HEAD
     proof::verify_certificate(ctx, proof, (Role::Initiator, cert::Role::Client), claim, authorities)?;
-=======
-    let refused = |error| Invalid::authentication(RefusalReason::Certificate(error));
-    let verified = authorities.verify(&request.certificates, ctx.shared.wall, Role::Client).map_err(refused)?;
-    verified.require(idi).map_err(refused)?;
-    let allow_sha1 = ctx.config.rsa_sha1 && proof.hashes().is_none();
-    verified
-        .verify_auth(auth.method, auth.data, &proof.initiator_octets(idi_body), allow_sha1)
-        .map_err(|error| Invalid::authentication(RefusalReason::Signature(error)))?;
->>>>>>> main
     sign(ctx, proof, request)
 }
 
 fn eap(ctx: &mut Context<'_>, proof: &Proof, request: &AuthRequest<'_>) -> Result<OwnProof, Invalid> {
-<<<<<<< HEAD
     let certificate_missing = ctx.config.credentials.is_empty();
     if !ctx.config.eap || certificate_missing {
-=======
-    if !ctx.config.eap || ctx.config.credentials.is_empty() {
-        let certificate_missing = ctx.config.credentials.is_empty();
->>>>>>> main
         return Err(Invalid::authentication(RefusalReason::EapUnavailable { certificate_missing }));
     }
     sign(ctx, proof, request)

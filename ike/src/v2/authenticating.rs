@@ -1,6 +1,5 @@
 //! IKE_AUTH has begun: EAP rounds (RFC 7296 section 2.16), then the wait for the server's grant.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::crypto::secret::Secret;
@@ -137,11 +136,7 @@ impl Authenticating {
         }
         let mut chain = ChainBuilder::new();
         if let Some(own) = self.own.take() {
-<<<<<<< HEAD
             own.push(Role::Responder, &mut chain);
-=======
-            own.push(&mut chain, ctx.config.credentials.first().map(Arc::as_ref));
->>>>>>> main
         }
         let (EapStep::Request(packet)
         | EapStep::Success { message: packet, .. }
@@ -212,11 +207,7 @@ impl Authenticating {
     /// Appends what proves our identity: the certificate or shared key, or after EAP the key of its method.
     fn push_proof(&self, eap_auth: Option<&Secret>, chain: &mut ChainBuilder) {
         if let Some(own) = &self.own {
-<<<<<<< HEAD
             own.push(Role::Responder, chain);
-=======
-            own.push(chain, ctx.config.credentials.first().map(Arc::as_ref));
->>>>>>> main
         }
         if let Some(auth) = eap_auth {
             let (method, data) = (AuthMethod::SHARED_KEY, auth.expose());
