@@ -71,7 +71,9 @@ pub(crate) struct Wish {
     pub(crate) idi: Identity,
     pub(crate) idi_body: Vec<u8>,
     pub(crate) initial_contact: bool,
-    pub(crate) child: super::request::ChildWish,
+    pub(crate) configuration: Option<super::request::ConfigurationWish>,
+    /// Absent: an IKE SA without Child SA, RFC 6023.
+    pub(crate) child: Option<super::request::ChildWish>,
 }
 
 fn login(session: &mut Session, ctx: &mut Context<'_>, proof: &Proof, request: &Message) -> Result<Login, Invalid> {
@@ -95,7 +97,10 @@ fn login(session: &mut Session, ctx: &mut Context<'_>, proof: &Proof, request: &
             (own, Client::Proven(AuthenticatedBy::Certificate))
         }
     };
-    let wish = Wish { idi, idi_body, initial_contact: request.initial_contact, child: request.child };
+    session.mobility.agree(ctx.config.mobike, &request.mobike);
+    session.is_childless = request.child.is_none();
+    let AuthRequest { initial_contact, configuration, child, .. } = request;
+    let wish = Wish { idi, idi_body, initial_contact, configuration, child };
     Ok(Login { request: wish, own, client })
 }
 
