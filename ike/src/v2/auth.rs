@@ -66,7 +66,9 @@ pub(crate) struct Wish {
     pub(crate) initial_contact: bool,
     /// The postquantum preshared key is mixed in.
     pub(crate) ppk: bool,
-    pub(crate) child: super::request::ChildWish,
+    pub(crate) configuration: Option<super::request::ConfigurationWish>,
+    /// Absent: an IKE SA without Child SA, RFC 6023.
+    pub(crate) child: Option<super::request::ChildWish>,
 }
 
 fn login(
@@ -104,7 +106,10 @@ fn login(
             (own, Client::Proven(by))
         }
     };
-    let wish = Wish { idi, idi_body, initial_contact: request.initial_contact, ppk: mixed, child: request.child };
+    session.mobility.agree(ctx.config.mobike, &request.mobike);
+    session.is_childless = request.child.is_none();
+    let AuthRequest { initial_contact, configuration, child, .. } = request;
+    let wish = Wish { idi, idi_body, initial_contact, ppk: mixed, configuration, child };
     Ok(Login { request: wish, own, client })
 }
 

@@ -58,8 +58,12 @@ impl Authenticating {
     pub(super) fn authenticated(&mut self, session: &mut Session, ctx: &mut Context<'_>, by: AuthenticatedBy) {
         session.by = Some(by);
         session.announced = true;
-        let wants = self.wish.child.configuration.as_ref();
-        let asked = |kind| wants.is_some_and(|wish| wish.wants(kind));
+        let wants = self.wish.configuration.as_ref();
+        // Without Child SA yet, the question for an address may come with the first one: the lease has to be there by then.
+        let later = wants.is_none() && self.wish.child.is_none();
+        let asked = |kind| later || wants.is_some_and(|wish| wish.wants(kind));
+        let (tsi, tsr) =
+            self.wish.child.as_ref().map(|child| (child.tsi.clone(), child.tsr.clone())).unwrap_or_default();
         let request = AccessRequest {
             identity: self.wish.idi.clone(),
             by,
@@ -67,8 +71,8 @@ impl Authenticating {
             initial_contact: self.wish.initial_contact,
             ipv4: asked(CpAttr::INTERNAL_IP4_ADDRESS).then(|| wants.and_then(|wish| wish.ipv4)),
             ipv6: asked(CpAttr::INTERNAL_IP6_ADDRESS).then(|| wants.and_then(|wish| wish.ipv6)),
-            tsi: self.wish.child.tsi.clone(),
-            tsr: self.wish.child.tsr.clone(),
+            tsi,
+            tsr,
             behind_nat: session.nat.peer_behind,
             site: None,
         };
@@ -162,19 +166,22 @@ impl Authenticating {
         self.push_proof(eap_auth.as_ref(), &mut chain);
         let Self { mut sa, proof, wish, .. } = *self;
         let terms = Terms { prf: sa.suite.prf, derive: &sa.derive, shared: None, nonces: proof.nonces() };
-        let made = child::first(session, ctx, &grant, &wish.child, &terms);
+        let made = wish.child.as_ref().map(|child| child::first(session, ctx, &grant, child, &terms)).transpose();
         match &made {
             Ok(made) => {
-                if let Some(wish) = &wish.child.configuration {
+                if let Some(wish) = &wish.configuration {
                     chain.push(&Payload::Configuration(configuration::reply(wish, &grant)));
                 }
-                made.push(&mut chain);
+                if let Some(made) = made {
+                    made.push(&mut chain);
+                }
             }
             Err(refused) => refused.push(&mut chain),
         }
+        session.push_abilities(&mut chain);
         session.answer(ctx, &mut sa, chain);
         let children = match made {
-            Ok(made) => vec![made.child],
+            Ok(made) => made.map(|made| made.child).into_iter().collect(),
             Err(refused) => {
                 session.refuse(ctx, ExchangeType::IKE_AUTH, *refused.reason);
                 Vec::new()

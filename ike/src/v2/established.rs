@@ -60,7 +60,7 @@ impl Established {
         grant: Grant,
         children: Vec<Child>,
     ) -> State {
-        let bucket = TokenBucket { tokens: BURST, refilled: ctx.now };
+        let bucket = TokenBucket::full(ctx.now);
         let life = Life::begin(ctx, ctx.config.timing.ike_lifetime);
         let state =
             Self { sa, replaced: Vec::new(), grant, children, rekeying: None, life, childless_since: ctx.now, bucket };
@@ -484,13 +484,19 @@ impl Established {
 }
 
 /// Allows so many requests a second, and a burst.
-struct TokenBucket {
+pub(super) struct TokenBucket {
     tokens: u32,
     refilled: Instant,
 }
 
 impl TokenBucket {
-    fn take(&mut self, now: Instant, per_second: u32) -> bool {
+    /// A full one.
+    pub(super) fn full(now: Instant) -> Self {
+        Self { tokens: BURST, refilled: now }
+    }
+
+    /// Whether one more is allowed.
+    pub(super) fn take(&mut self, now: Instant, per_second: u32) -> bool {
         let elapsed = now.saturating_duration_since(self.refilled);
         let earned = elapsed.as_millis().saturating_mul(per_second.into()) / 1000;
         if earned > 0 {

@@ -9,8 +9,6 @@
 //!
 //! Each state is a struct of its own; a step takes the state and gives back the next one. A message that is not authentic,
 //! not fresh, or of an exchange that the state does not take changes nothing.
-//!
-//! Does not: MOBIKE (RFC 4555).
 
 mod auth;
 mod authenticating;
@@ -24,6 +22,7 @@ mod half_open;
 pub(crate) mod init;
 pub(crate) mod keys;
 mod life;
+mod mobike;
 mod own_rekey;
 mod ppk;
 mod proof;
@@ -58,6 +57,7 @@ use authenticating::Authenticating;
 use closing::Closing;
 use established::Established;
 pub(crate) use half_open::HalfOpen;
+use mobike::Mobility;
 use sa::{IkeSa, Incoming, Message};
 
 /// An IKE SA that failed or was deleted answers retransmissions of the last request for this long.
@@ -91,7 +91,12 @@ pub(crate) struct Context<'a> {
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     path: Path,
+    /// Where the request that waits for its answer came from.
+    reply_path: Path,
     nat: NatStatus,
+    mobility: Mobility,
+    /// The IKE SA began without Child SA (RFC 6023) and may be without.
+    is_childless: bool,
     since: Instant,
     last_heard: Instant,
     identity: Option<Identity>,
@@ -113,7 +118,20 @@ impl Session {
     /// A session whose IKE_SA_INIT was answered.
     pub(crate) fn new(id: SessionId, path: Path, nat: NatStatus, now: Instant, half_open: HalfOpen) -> Self {
         let state = State::HalfOpen(Box::new(half_open));
-        Self { id, path, nat, since: now, last_heard: now, identity: None, by: None, announced: false, state }
+        Self {
+            id,
+            path,
+            reply_path: path,
+            nat,
+            mobility: Mobility::default(),
+            is_childless: false,
+            since: now,
+            last_heard: now,
+            identity: None,
+            by: None,
+            announced: false,
+            state,
+        }
     }
 
     /// Takes a message whose header names one of our SPIs.
@@ -389,7 +407,7 @@ impl Session {
             site: None,
             role: Role::Responder,
             precedence: 0,
-            mobike: false,
+            mobike: self.mobility.is_agreed(),
             ppk: false,
         }
     }

@@ -2,6 +2,7 @@
 //! is optional. A payload that is missing or there twice is an error before anything changes.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use crate::refusal::RefusalReason;
 use crate::wire::EspSpi;
@@ -11,6 +12,7 @@ use crate::wire::v2::{
     PayloadError, Payloads, SecurityAssociation, TrafficSelector,
 };
 
+use super::mobike::Mobike;
 use super::ppk::PpkClaim;
 
 /// IKE_SA_INIT, RFC 7296 section 1.2.
@@ -41,7 +43,10 @@ pub(crate) struct AuthRequest<'a> {
     /// The postquantum preshared key in AUTH, RFC 8784.
     pub(crate) ppk: PpkClaim<'a>,
     pub(crate) initial_contact: bool,
-    pub(crate) child: ChildWish,
+    pub(crate) mobike: Mobike<'a>,
+    pub(crate) configuration: Option<ConfigurationWish>,
+    /// Absent: an IKE SA without Child SA, RFC 6023.
+    pub(crate) child: Option<ChildWish>,
 }
 
 /// A Child SA as a peer wants it.
@@ -50,6 +55,8 @@ pub(crate) struct ChildWish {
     pub(crate) sa: SecurityAssociation,
     pub(crate) tsi: Vec<TrafficSelector>,
     pub(crate) tsr: Vec<TrafficSelector>,
+    /// USE_TRANSPORT_MODE, section 1.3.1.
+    pub(crate) transport: bool,
     pub(crate) configuration: Option<ConfigurationWish>,
 }
 
@@ -86,6 +93,14 @@ pub(crate) enum CreateChildAnswer<'a> {
     Refused(NotifyType),
 }
 
+/// INFORMATIONAL, in either direction: section 1.4, RFC 4555 and RFC 4478.
+pub(crate) struct Informational<'a> {
+    pub(crate) deletes: Vec<Delete>,
+    pub(crate) mobike: Mobike<'a>,
+    /// The peer wants us to authenticate again within this time, RFC 4478 section 2.
+    pub(crate) auth_lifetime: Option<Duration>,
+}
+
 /// Longest cookie, section 2.6.
 const MAX_COOKIE: usize = 64;
 
@@ -97,7 +112,7 @@ pub(crate) struct Invalid {
 }
 
 impl Invalid {
-    fn problem(problem: &'static str) -> Self {
+    pub(crate) fn problem(problem: &'static str) -> Self {
         let reason = Box::new(RefusalReason::Payloads { problem });
         Self { reason, notify: NotifyType::INVALID_SYNTAX, data: Vec::new() }
     }
@@ -196,8 +211,18 @@ impl<'a> Parts<'a> {
             sa: self.sa.take().ok_or(Invalid::problem("SA is missing"))?,
             tsi: self.tsi.take().ok_or(Invalid::problem("TSi is missing"))?,
             tsr: self.tsr.take().ok_or(Invalid::problem("TSr is missing"))?,
-            configuration: self.configuration.as_ref().and_then(ConfigurationWish::read),
+            transport: self.notify(NotifyType::USE_TRANSPORT_MODE).is_some(),
+            configuration: self.configuration(),
         })
+    }
+
+    fn configuration(&self) -> Option<ConfigurationWish> {
+        self.configuration.as_ref().and_then(ConfigurationWish::read)
+    }
+
+    /// Whether nothing of a Child SA is there, RFC 6023 section 3.
+    fn is_childless(&self) -> bool {
+        self.sa.is_none() && self.tsi.is_none() && self.tsr.is_none()
     }
 }
 
@@ -227,8 +252,11 @@ impl<'a> InitRequest<'a> {
 impl<'a> AuthRequest<'a> {
     pub(crate) fn read(first: Option<PayloadType>, chain: &'a [u8]) -> Result<Self, Invalid> {
         let mut parts = Parts::parse(first, chain)?;
+        let child = if parts.is_childless() { None } else { Some(parts.child()?) };
         Ok(Self {
-            child: parts.child()?,
+            child,
+            configuration: parts.configuration(),
+            mobike: Mobike::read(&parts.notifies)?,
             initial_contact: parts.notify(NotifyType::INITIAL_CONTACT).is_some(),
             eap_only: parts.notify(NotifyType::EAP_ONLY_AUTHENTICATION).is_some(),
             ppk: PpkClaim::read(&parts.notifies),
@@ -292,7 +320,22 @@ impl<'a> CreateChildAnswer<'a> {
     }
 }
 
-/// What an INFORMATIONAL request deletes; the rest of it has no meaning here.
+impl<'a> Informational<'a> {
+    pub(crate) fn read(first: Option<PayloadType>, chain: &'a [u8]) -> Result<Self, Invalid> {
+        let parts = Parts::parse(first, chain)?;
+        let mobike = Mobike::read(&parts.notifies)?;
+        let auth_lifetime = parts.notify(NotifyType::AUTH_LIFETIME).and_then(auth_lifetime);
+        Ok(Self { mobike, auth_lifetime, deletes: parts.deletes })
+    }
+}
+
+/// The seconds of AUTH_LIFETIME, RFC 4478 section 3; what is not four octets long says nothing.
+pub(crate) fn auth_lifetime(notify: &Notify<'_>) -> Option<Duration> {
+    let seconds = <[u8; 4]>::try_from(notify.data).ok()?;
+    Some(Duration::from_secs(u32::from_be_bytes(seconds).into()))
+}
+
+/// What a request deletes; the rest of it has no meaning here.
 pub(crate) fn deletes(first: Option<PayloadType>, chain: &[u8]) -> Result<Vec<Delete>, Invalid> {
     Parts::parse(first, chain).map(|parts| parts.deletes)
 }
