@@ -89,6 +89,12 @@ pub enum RefusalReason {
     NoPsk,
     /// The pre-shared key of the client is another one than ours.
     WrongPsk,
+    /// The peer does not use a postquantum preshared key, which is required (RFC 8784).
+    PpkRequired,
+    /// The peer insists on a postquantum preshared key that we do not have (RFC 8784).
+    PpkUnknown,
+    /// The public key of the peer is another one than ours (RFC 7670).
+    OtherRawKey,
     /// The client wants to log in by EAP, but the gateway has no certificate or no users.
     EapUnavailable {
         /// Whether it is the certificate that is missing.
@@ -192,6 +198,9 @@ impl RefusalReason {
             Self::Identity => "identity",
             Self::NoPsk => "no_psk",
             Self::WrongPsk => "wrong_psk",
+            Self::PpkRequired => "ppk_required",
+            Self::PpkUnknown => "ppk_unknown",
+            Self::OtherRawKey => "other_raw_key",
             Self::EapUnavailable { .. } => "eap_unavailable",
             Self::CertificatesUnavailable => "certificates_unavailable",
             Self::NoServerCertificate => "no_server_certificate",
@@ -243,6 +252,9 @@ impl RefusalReason {
                 .into(),
             Self::NoPsk => "add a psk for this identity or address, or one for everybody".into(),
             Self::WrongPsk => "enter the same pre-shared key on both sides".into(),
+            Self::PpkRequired => "give the peer the postquantum key and its id, or let ppk_required be false".into(),
+            Self::PpkUnknown => "enter the same postquantum key with the same id on both sides".into(),
+            Self::OtherRawKey => "set public_key to the key that the peer has now".into(),
             Self::EapUnavailable { certificate_missing: true } => {
                 "set cert and key: clients with user name and password need a server certificate".into()
             }
@@ -315,6 +327,9 @@ impl fmt::Display for RefusalReason {
             Self::Identity => write!(f, "the client's identity is of an unknown kind or not valid"),
             Self::NoPsk => write!(f, "there is no pre-shared key for this client"),
             Self::WrongPsk => write!(f, "the client has another pre-shared key"),
+            Self::PpkRequired => write!(f, "the peer uses no postquantum preshared key, which is required"),
+            Self::PpkUnknown => write!(f, "the peer uses a postquantum preshared key that is not known here"),
+            Self::OtherRawKey => write!(f, "the peer has another public key than the configured one"),
             Self::EapUnavailable { certificate_missing: true } => {
                 write!(f, "the client wants to use name and password, but the gateway has no certificate")
             }

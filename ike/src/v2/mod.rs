@@ -24,6 +24,8 @@ pub(crate) mod keys;
 mod life;
 mod mobike;
 mod own_rekey;
+mod ppk;
+mod proof;
 mod rekey;
 mod relocation;
 pub(crate) mod request;

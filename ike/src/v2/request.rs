@@ -8,11 +8,12 @@ use crate::refusal::RefusalReason;
 use crate::wire::EspSpi;
 use crate::wire::num::{CertEncoding, CpAttr, CpType, HashAlgId, NotifyType, PayloadType};
 use crate::wire::v2::{
-    About, Authentication, CertificateRequest, Configuration, Delete, Eap, Identification, KeyExchange, Notify,
-    Payload, PayloadError, Payloads, SecurityAssociation, TrafficSelector,
+    About, Authentication, Certificate, Configuration, Delete, Eap, Identification, KeyExchange, Notify, Payload,
+    PayloadError, Payloads, SecurityAssociation, TrafficSelector,
 };
 
 use super::mobike::Mobike;
+use super::ppk::PpkClaim;
 
 /// IKE_SA_INIT, RFC 7296 section 1.2.
 pub(crate) struct InitRequest<'a> {
@@ -23,16 +24,24 @@ pub(crate) struct InitRequest<'a> {
     pub(crate) fragmentation: bool,
     /// The hash algorithms that the peer announces, RFC 7427 section 4.
     pub(crate) hashes: Option<Vec<HashAlgId>>,
+    /// The peer has a postquantum preshared key, RFC 8784.
+    pub(crate) ppk: bool,
 }
 
 /// The first request of IKE_AUTH, section 1.2.
 pub(crate) struct AuthRequest<'a> {
     pub(crate) idi: Identification<'a>,
     pub(crate) idr: Option<Identification<'a>>,
-    /// X.509 certificates, that of the peer first.
-    pub(crate) certificates: Vec<&'a [u8]>,
+    /// Certificates, that of the peer first.
+    pub(crate) certificates: Vec<Certificate<'a>>,
+    /// The authorities whose certificates the peer would like to see, as hashes of 20 octets; `None`: it did not say.
+    pub(crate) authorities: Option<Vec<u8>>,
     /// Absent: the peer wants EAP (section 2.16).
     pub(crate) auth: Option<Authentication<'a>>,
+    /// Our AUTH payload may stay away until the EAP method has proven who we are, RFC 5998.
+    pub(crate) eap_only: bool,
+    /// The postquantum preshared key in AUTH, RFC 8784.
+    pub(crate) ppk: PpkClaim<'a>,
     pub(crate) initial_contact: bool,
     pub(crate) mobike: Mobike<'a>,
     pub(crate) configuration: Option<ConfigurationWish>,
@@ -139,7 +148,8 @@ struct Parts<'a> {
     tsr: Option<Vec<TrafficSelector>>,
     configuration: Option<Configuration<'a>>,
     eap: Option<Eap<'a>>,
-    certificates: Vec<&'a [u8]>,
+    certificates: Vec<Certificate<'a>>,
+    authorities: Option<Vec<u8>>,
     notifies: Vec<Notify<'a>>,
     deletes: Vec<Delete>,
 }
@@ -164,7 +174,13 @@ impl<'a> Parts<'a> {
                 Payload::Configuration(p) => parts.configuration.replace(p).is_none(),
                 Payload::Eap(p) => parts.eap.replace(p).is_none(),
                 Payload::Certificate(p) => {
-                    parts.certificates.extend((p.encoding == CertEncoding::X509_SIGNATURE).then_some(p.data));
+                    parts.certificates.push(p);
+                    true
+                }
+                Payload::CertificateRequest(p) => {
+                    if p.encoding == CertEncoding::X509_SIGNATURE {
+                        parts.authorities.get_or_insert_default().extend(p.authorities);
+                    }
                     true
                 }
                 Payload::Notify(p) => {
@@ -175,11 +191,9 @@ impl<'a> Parts<'a> {
                     parts.deletes.push(p);
                     true
                 }
-                Payload::CertificateRequest(CertificateRequest { .. })
-                | Payload::VendorId(_)
-                | Payload::Encrypted(_)
-                | Payload::EncryptedFragment(_)
-                | Payload::Unknown(_) => true,
+                Payload::VendorId(_) | Payload::Encrypted(_) | Payload::EncryptedFragment(_) | Payload::Unknown(_) => {
+                    true
+                }
             };
             if !once {
                 return Err(Invalid::problem("a payload is there twice"));
@@ -226,6 +240,7 @@ impl<'a> InitRequest<'a> {
         Ok(Self {
             cookie,
             hashes,
+            ppk: parts.notify(NotifyType::USE_PPK).is_some(),
             fragmentation: parts.notify(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED).is_some(),
             sa: parts.sa.ok_or(Invalid::problem("SA is missing"))?,
             ke: parts.ke.ok_or(Invalid::problem("KE is missing"))?,
@@ -243,9 +258,12 @@ impl<'a> AuthRequest<'a> {
             configuration: parts.configuration(),
             mobike: Mobike::read(&parts.notifies)?,
             initial_contact: parts.notify(NotifyType::INITIAL_CONTACT).is_some(),
+            eap_only: parts.notify(NotifyType::EAP_ONLY_AUTHENTICATION).is_some(),
+            ppk: PpkClaim::read(&parts.notifies),
             idi: parts.idi.ok_or(Invalid::problem("IDi is missing"))?,
             idr: parts.idr,
             certificates: parts.certificates,
+            authorities: parts.authorities,
             auth: parts.auth,
         })
     }
@@ -258,9 +276,13 @@ pub(crate) fn eap(first: Option<PayloadType>, chain: &[u8]) -> Result<&[u8], Inv
 }
 
 /// The last request of IKE_AUTH after EAP, section 2.16.
-pub(crate) fn final_auth(first: Option<PayloadType>, chain: &[u8]) -> Result<Authentication<'_>, Invalid> {
+pub(crate) fn final_auth(
+    first: Option<PayloadType>,
+    chain: &[u8],
+) -> Result<(Authentication<'_>, PpkClaim<'_>), Invalid> {
     let parts = Parts::parse(first, chain)?;
-    parts.auth.ok_or(Invalid::problem("AUTH is missing"))
+    let claim = PpkClaim::read(&parts.notifies);
+    Ok((parts.auth.ok_or(Invalid::problem("AUTH is missing"))?, claim))
 }
 
 impl<'a> CreateChild<'a> {

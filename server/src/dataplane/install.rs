@@ -9,7 +9,7 @@ use cygnet_ike::crypto::suite as ike;
 use cygnet_ike::wire::v2::TrafficSelector;
 use cygnet_ike::{ChildMode, ChildSa, ChildSuite, DirectionKeys, EspSpi, Path};
 
-use super::{InnerPath, InstallError};
+use super::{Device, InnerPath, InstallError, Limits};
 
 /// Local port of ESP in UDP, RFC 3948 section 2.1.
 const NAT_TRAVERSAL_PORT: u16 = 4500;
@@ -28,6 +28,10 @@ pub struct SaPair {
     pub udp_encap: bool,
     /// Addresses of the outer packets; ports count for ESP in UDP only.
     pub path: Path,
+    /// Where its inner packets come from and go to.
+    pub device: Device,
+    /// How much it may carry.
+    pub limits: Limits,
 }
 
 impl SaPair {
@@ -50,7 +54,22 @@ impl SaPair {
             soft_limit: None,
         };
         let selectors = SelectorSet::new(selectors(&child.local_ts), selectors(&child.remote_ts));
-        Ok(Self { inbound, outbound, inner: inner_path(child.mode), selectors, udp_encap: child.udp_encap, path })
+        Ok(Self {
+            inbound,
+            outbound,
+            inner: inner_path(child.mode),
+            selectors,
+            udp_encap: child.udp_encap,
+            path,
+            device: Device::Shared,
+            limits: Limits::default(),
+        })
+    }
+
+    /// The same with the packets of another device.
+    #[must_use]
+    pub fn on(self, device: Device) -> Self {
+        Self { device, ..self }
     }
 
     /// The same with HMAC-SHA2-256 cut to 96 bits, for clients that do so whatever was negotiated; other suites stay as they are.
