@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::PppAuth;
+use super::{Lifetimes, PppAuth};
 
 /// Where the configuration is looked for.
 pub const CONFIG_FILE: &str = "/etc/cygnet/cygnet.toml";
@@ -23,6 +23,22 @@ pub(super) const LOG_FILTER: &str = "info";
 /// 30 s: with four tries a vanished client is noticed within 90 s, and a phone is not woken more often than by its own
 /// keepalives (RFC 3948 section 4: 20 s).
 pub(super) const LIVENESS: Duration = Duration::from_secs(30);
+
+/// When we rekey SAs of clients: rarely, since most clients do it themselves, after an hour.
+pub(super) const CLIENT_LIFETIMES: Lifetimes = Lifetimes {
+    child: Some(Duration::from_secs(8 * 3600)),
+    ike: Some(Duration::from_secs(24 * 3600)),
+    bytes: None,
+    packets: None,
+};
+#[expect(dead_code, reason = "the reader of sites takes it")]
+/// When we rekey SAs of sites, as most gateways do.
+pub(super) const SITE_LIFETIMES: Lifetimes = Lifetimes {
+    child: Some(Duration::from_secs(3600)),
+    ike: Some(Duration::from_secs(4 * 3600)),
+    bytes: None,
+    packets: None,
+};
 
 /// Width of the anti-replay window, packets (RFC 4303 section 3.4.3 asks for 32 at least).
 ///

@@ -10,7 +10,7 @@ use super::reader::Section;
 use super::remote::RawRemote;
 use super::source::{Source, read_bounded};
 use super::users::RawUsers;
-use super::{ConfigError, Daemon, Logging, Remote, Settings, Surroundings};
+use super::{ConfigError, Crl, CrlPolicy, Daemon, EapMethod, Logging, Remote, Settings, Surroundings, Unique};
 use super::{crosscheck, daemon, remote, users};
 
 /// Reads and checks the configuration at `path`.
@@ -160,7 +160,7 @@ fn settings(
     }
     let users = users.into_values().map(|u| u.value.user).collect();
     let remote = remote.map(|raw| checked_remote(raw).ok_or(())).transpose().ok()?;
-    Some(Settings { path: path.to_owned(), daemon, logging, remote, users, warnings: Vec::new() })
+    Some(Settings { path: path.to_owned(), daemon, logging, remote, sites: Vec::new(), users, warnings: Vec::new() })
 }
 
 /// `None` only if `name` is missing, which is an error that was reported.
@@ -172,8 +172,17 @@ fn checked_remote(raw: RawRemote) -> Option<Remote> {
         name,
         listen: raw.listen,
         psks: raw.psks.into_iter().map(|p| p.value).collect(),
-        server_identity: raw.identity.map(|i| i.identity),
+        server_identities: raw.identity.map(|i| i.identity).into_iter().collect(),
         client_ca: raw.client_ca.map(|ca| ca.value),
+        crl: Crl { policy: CrlPolicy::Relaxed, files: Vec::new() },
+        eap: vec![EapMethod::MsChapV2],
+        eap_only: false,
+        ppks: Vec::new(),
+        ppk_required: false,
+        unique: Unique::Keep,
+        reauthentication: None,
+        lifetimes: super::defaults::CLIENT_LIFETIMES,
+        mobike: true,
         pools: raw.pools.into_iter().map(|p| p.value).collect(),
         dns: raw.dns.into_iter().map(|d| d.value).collect(),
         dns_domains: raw.dns_domains.into_iter().map(|d| d.value).collect(),

@@ -243,6 +243,7 @@ impl EventLoop {
                     let udp_encap = self.plane.is_in_udp(inbound_spi);
                     self.plane.move_peer(inbound_spi, path, udp_encap);
                 }
+                Effect::Resolve { .. } | Effect::LocalAddress { .. } | Effect::Traps(_) => {}
             }
         }
     }
@@ -285,6 +286,12 @@ impl EventLoop {
             ControlCommand::Kick { who, reply } => {
                 let disconnected = self.gateway.kick(self.now(), &who);
                 drop(reply.send(Kicked { disconnected }));
+            }
+            ControlCommand::Up { reply, .. } | ControlCommand::Down { reply, .. } => {
+                drop(reply.send(Err(Failure { message: "this gateway has no sites".into() })));
+            }
+            ControlCommand::Rekey { reply, .. } => {
+                drop(reply.send(Err(Failure { message: "this gateway cannot rekey on demand".into() })));
             }
             ControlCommand::Reload { reply } | ControlCommand::UsersChanged { reply } => {
                 drop(reply.send(self.reload().await));

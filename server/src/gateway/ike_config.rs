@@ -146,7 +146,7 @@ fn psks(remote: &Remote) -> Result<PskTable, ConfigurationError> {
 
 fn credentials(remote: &Remote) -> Result<Vec<Arc<Credential>>, ConfigurationError> {
     let of = |own: &config::ServerIdentity| Credential::new(own.chain.clone(), own.key.expose());
-    remote.server_identity.iter().map(|own| of(own).map(Arc::new).map_err(ConfigurationError::Credential)).collect()
+    remote.server_identities.iter().map(|own| of(own).map(Arc::new).map_err(ConfigurationError::Credential)).collect()
 }
 
 fn authorities(remote: &Remote) -> Result<Option<Arc<Authorities>>, ConfigurationError> {

@@ -26,14 +26,16 @@ mod ppp_end;
 mod reload;
 mod report;
 mod session;
+mod sites;
 mod timers;
 
 #[cfg(test)]
 mod tests;
 
-pub use effect::Effect;
+pub use effect::{Effect, Trap};
 pub use ike_config::ConfigurationError;
 pub use session::{Meter, Traffic};
+pub use sites::{SiteOutcome, SiteReport, SiteState};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

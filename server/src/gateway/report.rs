@@ -29,6 +29,7 @@ impl Gateway {
             now: now.wall,
             name: self.settings.remote.as_ref().map(|r| r.name.clone()).unwrap_or_default(),
             sessions,
+            sites: Vec::new(),
             pools: self.pools(),
             counters: self.counters(),
         }
