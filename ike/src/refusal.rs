@@ -3,6 +3,7 @@
 //! A [`Refusal`] is told to the server only. The peer gets a notification of the RFC at most, never the reason.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::cert::CertError;
 use crate::crypto::sign::SignatureError;
@@ -24,6 +25,8 @@ pub struct Refusal {
     pub exchange: ExchangeType,
     /// Who the peer says it is, if it said so.
     pub identity: Option<Identity>,
+    /// The site whose tunnel it is about, by [`Site::name`](crate::Site::name), if that is known.
+    pub site: Option<Arc<str>>,
     /// Why.
     pub reason: RefusalReason,
 }

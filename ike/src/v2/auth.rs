@@ -2,6 +2,7 @@
 
 use tracing::debug;
 
+use crate::cert::Role;
 use crate::config::Config;
 use crate::credential::Credential;
 use crate::crypto::secret::Secret;
@@ -145,7 +146,7 @@ fn certificate(
         .as_ref()
         .ok_or_else(|| Invalid::authentication(RefusalReason::CertificatesUnavailable))?;
     let refused = |error| Invalid::authentication(RefusalReason::Certificate(error));
-    let verified = authorities.verify(&request.certificates, ctx.shared.wall).map_err(refused)?;
+    let verified = authorities.verify(&request.certificates, ctx.shared.wall, Role::Client).map_err(refused)?;
     verified.require(idi).map_err(refused)?;
     let allow_sha1 = ctx.config.rsa_sha1 && proof.hashes().is_none();
     verified
@@ -155,8 +156,8 @@ fn certificate(
 }
 
 fn eap(ctx: &mut Context<'_>, proof: &Proof, request: &AuthRequest<'_>) -> Result<OwnProof, Invalid> {
-    if !ctx.config.eap || ctx.config.credential.is_none() {
-        let certificate_missing = ctx.config.credential.is_none();
+    if !ctx.config.eap || ctx.config.credentials.is_empty() {
+        let certificate_missing = ctx.config.credentials.is_empty();
         return Err(Invalid::authentication(RefusalReason::EapUnavailable { certificate_missing }));
     }
     sign(ctx, proof, request)
@@ -166,7 +167,7 @@ fn eap(ctx: &mut Context<'_>, proof: &Proof, request: &AuthRequest<'_>) -> Resul
 fn sign(ctx: &mut Context<'_>, proof: &Proof, request: &AuthRequest<'_>) -> Result<OwnProof, Invalid> {
     let config = ctx.config;
     let credential =
-        config.credential.as_ref().ok_or_else(|| Invalid::authentication(RefusalReason::NoServerCertificate))?;
+        config.credentials.first().ok_or_else(|| Invalid::authentication(RefusalReason::NoServerCertificate))?;
     let identity = own_identity(config, credential, requested(request));
     let octets = proof.responder_octets(&keys::own_id_body(&identity));
     let signed = credential.sign(&octets, proof.hashes(), config.rsa_sha1, &mut *ctx.shared.random);

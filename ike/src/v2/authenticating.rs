@@ -1,5 +1,6 @@
 //! IKE_AUTH has begun: EAP rounds (RFC 7296 section 2.16), then the wait for the server's grant.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::crypto::secret::Secret;
@@ -70,6 +71,7 @@ impl Authenticating {
             tsi: self.wish.child.tsi.clone(),
             tsr: self.wish.child.tsr.clone(),
             behind_nat: session.nat.peer_behind,
+            site: None,
         };
         ctx.shared.authenticated = Some((session.id, request));
     }
@@ -129,7 +131,7 @@ impl Authenticating {
         }
         let mut chain = ChainBuilder::new();
         if let Some(own) = self.own.take() {
-            own.push(&mut chain, ctx.config.credential.as_ref());
+            own.push(&mut chain, ctx.config.credentials.first().map(Arc::as_ref));
         }
         let (EapStep::Request(packet)
         | EapStep::Success { message: packet, .. }
@@ -200,7 +202,7 @@ impl Authenticating {
     /// Appends what proves our identity: the certificate or shared key, or after EAP the key of its method.
     fn push_proof(&self, ctx: &Context<'_>, eap_auth: Option<&Secret>, chain: &mut ChainBuilder) {
         if let Some(own) = &self.own {
-            own.push(chain, ctx.config.credential.as_ref());
+            own.push(chain, ctx.config.credentials.first().map(Arc::as_ref));
         }
         if let Some(auth) = eap_auth {
             let (method, data) = (AuthMethod::SHARED_KEY, auth.expose());

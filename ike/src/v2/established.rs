@@ -8,7 +8,7 @@ use tracing::debug;
 
 use crate::child_sa::ChildSuite;
 use crate::config::Config;
-use crate::event::{CloseReason, Event, Grant, SessionId};
+use crate::event::{ChildInfo, CloseReason, Event, Grant, SessionId};
 use crate::refusal::RefusalReason;
 use crate::wire::header::Header;
 use crate::wire::num::{ExchangeType, NotifyType, ProtocolId};
@@ -468,6 +468,10 @@ impl Established {
 
     pub(super) fn child_spis(&self) -> Vec<EspSpi> {
         self.children.iter().map(|child| child.inbound).collect()
+    }
+
+    pub(super) fn child_infos(&self) -> Vec<ChildInfo> {
+        self.children.iter().map(Child::info).collect()
     }
 
     pub(super) fn child_suite(&self) -> Option<ChildSuite> {

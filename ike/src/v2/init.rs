@@ -224,7 +224,7 @@ impl Incoming<'_> {
         debug!(peer = %self.path.peer, exchange = %ExchangeType::IKE_SA_INIT, reason = reason.name(), "refused");
         ctx.shared.counters.refused += 1;
         let (path, exchange) = (self.path, ExchangeType::IKE_SA_INIT);
-        let refusal = Refusal { path, session: None, exchange, identity: None, reason };
+        let refusal = Refusal { path, session: None, exchange, identity: None, site: None, reason };
         ctx.shared.events.push_back(Event::Refused(Box::new(refusal)));
     }
 

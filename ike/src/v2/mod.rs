@@ -41,8 +41,8 @@ use crate::cert::UnixTime;
 use crate::config::Config;
 use crate::crypto::random::Random;
 use crate::event::{
-    AccessRequest, AuthenticatedBy, CloseReason, Counters, Denial, EapStep, Event, Grant, IkeVersion, Path, SessionId,
-    SessionInfo, SessionState, Transmit,
+    AccessRequest, AuthenticatedBy, CloseReason, Counters, Denial, EapStep, Event, Grant, IkeVersion, Path, Role,
+    SessionId, SessionInfo, SessionState, Transmit,
 };
 use crate::identity::Identity;
 use crate::nat::NatStatus;
@@ -191,7 +191,8 @@ impl Session {
         if path != self.path {
             self.move_to(path);
             if matches!(self.state, State::Established(_)) {
-                ctx.shared.events.push_back(Event::Moved { session: self.id, path });
+                let udp_encap = child::uses_udp(self, ctx);
+                ctx.shared.events.push_back(Event::Moved { session: self.id, path, udp_encap });
             }
         }
     }
@@ -380,9 +381,14 @@ impl Session {
             ike_suite: suite.map(|suite| suite.to_string()).unwrap_or_default(),
             child_suite: established.and_then(|state| state.child_suite()).map(|suite| suite.to_string()),
             addresses: established.map(|state| state.addresses()).unwrap_or_default(),
-            children: established.map(|state| state.child_spis()).unwrap_or_default(),
+            children: established.map(|state| state.child_infos()).unwrap_or_default(),
             since: self.since,
             last_heard: self.last_heard,
+            site: None,
+            role: Role::Responder,
+            precedence: 0,
+            mobike: false,
+            ppk: false,
         }
     }
 
@@ -413,6 +419,7 @@ impl Session {
             session: Some(self.id),
             exchange,
             identity: self.identity.clone(),
+            site: None,
             reason,
         })));
     }

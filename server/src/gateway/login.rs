@@ -50,7 +50,7 @@ impl Gateway {
             EapOutcome::Request(message) | EapOutcome::Rejected { message } => EapStep::Request(message),
             EapOutcome::Success { message, msk, user } => {
                 login.user = Some(user);
-                EapStep::Success { msk: Secret::from_slice(msk.expose()), message }
+                EapStep::Success { msk: Secret::from_slice(msk.expose()), message, mutual: false }
             }
             EapOutcome::Failure { message, reason } => {
                 if let Some(reason) = reason {

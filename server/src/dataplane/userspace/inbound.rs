@@ -54,7 +54,7 @@ pub(super) enum Inner {
 impl Inner {
     pub(super) fn new(path: InnerPath, selectors: &Arc<SelectorSet>, link: Option<Arc<Link>>) -> Self {
         match path {
-            InnerPath::Ip => Self::Ip(selectors.clone()),
+            InnerPath::Ip | InnerPath::Transport => Self::Ip(selectors.clone()),
             InnerPath::L2tp => Self::L2tp { link, budget: Budget::default() },
         }
     }

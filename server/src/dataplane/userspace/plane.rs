@@ -23,7 +23,10 @@ use super::table::Route;
 use super::tun::{self, Queue};
 use super::tx::Transmitter;
 use super::{Control, DataPlaneConfig, EVENT_QUEUE, EventSender, Features, Offload, StartError, Started};
-use crate::dataplane::{Counters, DataPlane, DataPlaneEvent, InnerPath, InstallError, Link, SaPair, SendError, Usage};
+use crate::dataplane::{
+    Counters, DataPlane, DataPlaneEvent, DeviceError, InnerPath, InstallError, Link, SaPair, SendError, SiteDevice,
+    Trap, Usage,
+};
 use crate::io::clock::Clock;
 
 /// Commands that wait for a worker. The control plane waits when there are more: a worker looks after each batch.
@@ -216,6 +219,13 @@ impl UserspaceDataPlane {
         UsageMeter { registry: self.registry.clone(), clock: self.clock }
     }
 
+    /// Whether a pair's packets leave in UDP.
+    #[must_use]
+    pub fn is_in_udp(&self, inbound_spi: EspSpi) -> bool {
+        let kind = self.registry.look(Spi(inbound_spi.0), |route| self.sockets.0[route.socket].kind);
+        kind == Some(Kind::EspInUdp)
+    }
+
     /// The worker that an inbound SPI names.
     fn worker_of(&self, spi: Spi) -> Option<&Worker> {
         let [first, ..] = spi.0.to_be_bytes();
@@ -279,17 +289,21 @@ impl DataPlane for UserspaceDataPlane {
         }
     }
 
-    fn move_peer(&mut self, inbound_spi: EspSpi, path: Path) {
+    fn move_peer(&mut self, inbound_spi: EspSpi, path: Path, udp_encap: bool) {
         let spi = Spi(inbound_spi.0);
-        let kind = self.registry.look(spi, |route| self.sockets.0[route.socket].kind);
-        let udp_encap = kind == Some(Kind::EspInUdp);
         let Some(socket) = self.socket_for(udp_encap, path) else { return };
         let peer = outer_peer(path, udp_encap);
         self.registry.reroute(spi, |route| Some(route.towards(peer, path.local.ip(), socket)));
         if let Some(worker) = self.worker_of(spi) {
             // As above.
-            let _ = worker.send(Command::Move(spi, path.peer));
+            let _ = worker.send(Command::Move(spi, udp_encap.then_some(path.peer)));
         }
+    }
+
+    fn set_traps(&mut self, _traps: Vec<Trap>) {}
+
+    fn set_devices(&mut self, _devices: &[SiteDevice]) -> Result<(), DeviceError> {
+        Ok(())
     }
 
     fn link(&mut self, inbound_spi: EspSpi, link: Option<Link>) {
@@ -310,17 +324,6 @@ impl DataPlane for UserspaceDataPlane {
             self.event_sender.send(DataPlaneEvent::SoftLimit { spi: EspSpi(route.inbound_spi.0) });
         }
         Ok(())
-    }
-
-    fn reencapsulate(&mut self, inbound_spi: EspSpi, udp_encap: bool, path: Path) {
-        let spi = Spi(inbound_spi.0);
-        let Some(socket) = self.socket_for(udp_encap, path) else { return };
-        let peer = outer_peer(path, udp_encap);
-        self.registry.reroute(spi, |route| Some(route.towards(peer, path.local.ip(), socket)));
-        if let Some(worker) = self.worker_of(spi) {
-            // As above.
-            let _ = worker.send(Command::Reencapsulate(spi, udp_encap.then_some(path.peer)));
-        }
     }
 
     fn usage(&self, inbound_spi: EspSpi) -> Option<Usage> {

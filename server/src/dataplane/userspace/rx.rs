@@ -50,10 +50,8 @@ pub(super) enum Command {
     Install(Spi, Box<Inbound>),
     /// Do not any more.
     Remove(Spi),
-    /// Packets should come from there.
-    Move(Spi, SocketAddr),
     /// Packets should come from there in UDP, or directly in IP.
-    Reencapsulate(Spi, Option<SocketAddr>),
+    Move(Spi, Option<SocketAddr>),
     /// Carry the packets of this link, or of none.
     Link(Spi, Option<Arc<Link>>),
 }
@@ -256,11 +254,6 @@ impl Inner {
                 self.table.remove(&spi);
             }
             Command::Move(spi, peer) => {
-                if let Some(inbound) = self.table.get_mut(&spi) {
-                    inbound.peer = inbound.peer.map(|_| peer);
-                }
-            }
-            Command::Reencapsulate(spi, peer) => {
                 if let Some(inbound) = self.table.get_mut(&spi) {
                     inbound.peer = peer;
                 }

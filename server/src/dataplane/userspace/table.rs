@@ -72,7 +72,7 @@ impl Route {
             inbound_spi,
             outbound: Arc::new(Outbound { sa, order: Mutex::default() }),
             inner,
-            selectors: if inner == InnerPath::Ip { selectors } else { no_packets() },
+            selectors: if inner == InnerPath::L2tp { no_packets() } else { selectors },
             meter,
             link: None,
             pseudo_header: None,

@@ -102,7 +102,7 @@ impl Transmitter {
     /// Of the outer header. L2TP has no agreement on ECN (RFC 9601), so nothing is promised to the network for its packets.
     fn traffic_class(&self, route: &Route, packet: &[u8]) -> u8 {
         let ingress = match route.inner {
-            InnerPath::Ip => ecn::Ingress::Normal,
+            InnerPath::Ip | InnerPath::Transport => ecn::Ingress::Normal,
             InnerPath::L2tp => ecn::Ingress::Compatibility,
         };
         ecn::encapsulate(packet, ingress, self.copy_dscp)
