@@ -23,7 +23,8 @@ use super::keys::Nonces;
 use super::life::Life;
 use super::own_child::Wanted;
 use super::own_rekey::Rekeying;
-use super::request::{self, ChildWish, CreateChild, Invalid};
+use super::relocation::Relocation;
+use super::request::{ChildWish, CreateChild, Informational, Invalid};
 use super::sa::{Due, IkeSa, Message, OwnRequest, Purpose};
 use super::{Closing, Context, Session, State};
 
@@ -48,6 +49,7 @@ pub(crate) struct Established {
     /// Since when there is no Child SA.
     childless_since: Instant,
     bucket: TokenBucket,
+    pub(super) relocation: Relocation,
 }
 
 /// An IKE SA that was replaced by rekeying.
@@ -77,6 +79,7 @@ impl Established {
             wanted: VecDeque::new(),
             childless_since: ctx.now,
             bucket,
+            relocation: Relocation::default(),
         };
         ctx.shared.counters.established += 1;
         session.state = State::Established(Box::new(state));
@@ -101,7 +104,7 @@ impl Established {
     }
 
     /// An IKE SA that is not the one in use.
-    fn other_sa(&mut self, spi: IkeSpi) -> Option<&mut IkeSa> {
+    pub(super) fn other_sa(&mut self, spi: IkeSpi) -> Option<&mut IkeSa> {
         let replaced = self.replaced.iter_mut().map(|replaced| &mut replaced.sa);
         let rival = self.rekeying.as_mut().and_then(Rekeying::rival);
         replaced.chain(rival).find(|sa| sa.own_spi() == spi)
@@ -224,7 +227,7 @@ impl Established {
         session.answer(ctx, &mut self.sa, chain);
     }
 
-    /// Takes INFORMATIONAL: DELETE, or a question whether we live.
+    /// Takes INFORMATIONAL: DELETE, a change of addresses, or a question whether we live.
     pub(super) fn informational(
         mut self: Box<Self>,
         session: &mut Session,
@@ -232,39 +235,52 @@ impl Established {
         request: &Message,
         on_replaced: Option<IkeSpi>,
     ) -> State {
-        let deletes = match (request::deletes(request.first, &request.chain), on_replaced) {
-            (Ok(deletes), None) => deletes,
-            (Ok(deletes), Some(spi)) => {
-                if let Some(sa) = self.other_sa(spi) {
-                    session.answer(ctx, sa, ChainBuilder::new());
-                }
-                if deletes.contains(&Delete::IkeSa) {
-                    self.other_sa_is_deleted(ctx.now, spi);
-                }
-                return State::Established(self);
-            }
-            (Err(invalid), Some(spi)) => {
+        let read = match Informational::read(request.first, &request.chain) {
+            Ok(read) => read,
+            Err(invalid) => {
+                let Some(spi) = on_replaced else {
+                    return self.invalid(session, ctx, ExchangeType::INFORMATIONAL, invalid);
+                };
                 self.answer_on_other(session, ctx, spi, invalid.notify, &invalid.data);
                 return State::Established(self);
             }
-            (Err(invalid), None) => return self.invalid(session, ctx, ExchangeType::INFORMATIONAL, invalid),
         };
-        if deletes.contains(&Delete::IkeSa) && self.goes_on_with_rival(session, ctx) {
-            return State::Established(self);
+        let chain = self.take_mobike(session, ctx, &read.mobike, on_replaced);
+        if let Some(spi) = on_replaced {
+            if let Some(sa) = self.other_sa(spi) {
+                session.answer(ctx, sa, chain);
+            }
+            if read.deletes.contains(&Delete::IkeSa) {
+                self.other_sa_is_deleted(ctx.now, spi);
+            }
+        } else if read.deletes.contains(&Delete::IkeSa) {
+            if !self.goes_on_with_rival(session, ctx) {
+                return self.is_deleted(session, ctx);
+            }
+        } else {
+            self.delete_children(session, ctx, &read.deletes, chain);
         }
-        if deletes.contains(&Delete::IkeSa) {
-            session.answer(ctx, &mut self.sa, ChainBuilder::new());
-            self.take_down_all(session.id, ctx);
-            session.announce_end(ctx, CloseReason::PeerDeleted);
-            self.sa.forget_own_requests();
-            return Closing::lingering(ctx.now, self.sa);
-        }
-        self.delete_children(session, ctx, &deletes);
+        self.send_next(session, ctx);
         State::Established(self)
     }
 
+    /// The peer has deleted the IKE SA, and with it the session.
+    fn is_deleted(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>) -> State {
+        session.answer(ctx, &mut self.sa, ChainBuilder::new());
+        self.take_down_all(session.id, ctx);
+        session.announce_end(ctx, CloseReason::PeerDeleted);
+        self.sa.forget_own_requests();
+        Closing::lingering(ctx.now, self.sa)
+    }
+
     /// Takes down what the client has deleted, and answers with our SPIs of the same Child SAs (section 1.4.1).
-    fn delete_children(&mut self, session: &Session, ctx: &mut Context<'_>, deletes: &[Delete]) {
+    fn delete_children(
+        &mut self,
+        session: &Session,
+        ctx: &mut Context<'_>,
+        deletes: &[Delete],
+        mut chain: ChainBuilder,
+    ) {
         let mut spis = Vec::new();
         for delete in deletes {
             let Delete::ChildSas { protocol: ProtocolId::ESP, spis: deleted } = delete else { continue };
@@ -274,7 +290,6 @@ impl Established {
                 }
             }
         }
-        let mut chain = ChainBuilder::new();
         if !spis.is_empty() {
             chain.push(&Payload::Delete(Delete::ChildSas { protocol: ProtocolId::ESP, spis }));
         }
@@ -321,7 +336,7 @@ impl Established {
     /// A request of ours was answered: the next may go.
     pub(super) fn response(
         mut self: Box<Self>,
-        session: &Session,
+        session: &mut Session,
         ctx: &mut Context<'_>,
         (purpose, answer): (Purpose, &Message),
         on_replaced: Option<IkeSpi>,
@@ -332,7 +347,13 @@ impl Established {
                 self.rekey_answer(session, ctx, answer)
             }
             (Purpose::DeleteChild, None) => self.remove_leaving_children(session, ctx),
-            (Purpose::Authenticate | Purpose::Liveness | Purpose::DeleteIkeSa, None) => {}
+            (Purpose::Liveness | Purpose::UpdateAddresses | Purpose::PathCheck, None) => {
+                if let Err(reason) = self.path_answer(session, ctx, purpose, answer) {
+                    session.refuse(ctx, ExchangeType::INFORMATIONAL, reason);
+                    return self.close(session, ctx, CloseReason::Failed);
+                }
+            }
+            (Purpose::Authenticate | Purpose::DeleteIkeSa, None) => {}
         }
         self.go_on(session, ctx);
         State::Established(self)
@@ -357,6 +378,7 @@ impl Established {
     }
 
     pub(super) fn send_next(&mut self, session: &Session, ctx: &mut Context<'_>) {
+        self.prepare_path_request(session, ctx);
         for sa in std::iter::once(&mut self.sa).chain(self.replaced.iter_mut().map(|replaced| &mut replaced.sa)) {
             let messages = sa.send_next(ctx.now, &session.timing(ctx.config), &mut *ctx.shared.random);
             ctx.send(session.path, messages);
@@ -401,7 +423,11 @@ impl Established {
             }
             // Packets still come: only the answers are lost on the way.
             Due::Dead if self.is_lively(session, ctx) => {
-                self.sa.restart_transmissions(ctx.now, &session.timing(ctx.config))
+                self.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
+            }
+            Due::Dead if self.tries_elsewhere(session, ctx) => {}
+            Due::Dead if session.waits_for_initiator(ctx.now) => {
+                self.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
             }
             Due::Dead => {
                 self.take_down_all(session.id, ctx);
@@ -410,7 +436,8 @@ impl Established {
             }
         }
         if !self.is_lively(session, ctx) && !self.sa.has_own_request() {
-            self.sa.enqueue(OwnRequest::probe());
+            let probe = self.probe(session, ctx);
+            self.sa.enqueue(probe);
         }
         self.go_on(session, ctx);
         State::Established(self)
