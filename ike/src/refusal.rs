@@ -154,18 +154,6 @@ pub enum RefusalReason {
         /// What it said.
         notify: NotifyType,
     },
-    /// The peer cannot show that it receives what we send to its new address (RFC 4555 section 3.7).
-    PathCheck,
-    /// The peer refuses the addresses that the session has moved to (RFC 4555 section 3.5).
-    AddressesRefused {
-        /// What it said.
-        notify: NotifyType,
-    },
-    /// A client has asked to move to other addresses, and may not.
-    Move {
-        /// Why.
-        problem: &'static str,
-    },
     /// The site did not make a Child SA that we asked for.
     ChildRefused {
         /// What it said.
@@ -191,6 +179,18 @@ pub enum RefusalReason {
     NotOffered,
     /// The site never answered.
     NoAnswer,
+    /// The peer cannot show that it receives what we send to its new address (RFC 4555 section 3.7).
+    PathCheck,
+    /// The peer refuses the addresses that the session has moved to (RFC 4555 section 3.5).
+    AddressesRefused {
+        /// What it said.
+        notify: NotifyType,
+    },
+    /// A client has asked to move to other addresses, and may not.
+    Move {
+        /// Why.
+        problem: &'static str,
+    },
     /// The client did not go on.
     TimedOut {
         /// With what it did not go on.
@@ -245,15 +245,15 @@ impl RefusalReason {
             Self::TooManyRequests => "too_many_requests",
             Self::UnknownChild => "unknown_child",
             Self::RekeyRefused { .. } => "rekey_refused",
-            Self::PathCheck => "path_check",
-            Self::AddressesRefused { .. } => "addresses_refused",
-            Self::Move { .. } => "move",
             Self::ChildRefused { .. } => "child_refused",
             Self::Mode => "mode",
             Self::PeerRefused { .. } => "peer_refused",
             Self::OtherPeer { .. } => "other_peer",
             Self::NotOffered => "not_offered",
             Self::NoAnswer => "no_answer",
+            Self::PathCheck => "path_check",
+            Self::AddressesRefused { .. } => "addresses_refused",
+            Self::Move { .. } => "move",
             Self::TimedOut { .. } => "timed_out",
         }
     }
@@ -412,9 +412,6 @@ impl fmt::Display for RefusalReason {
             Self::TooManyRequests => write!(f, "the client sends requests too fast"),
             Self::UnknownChild => write!(f, "the client rekeys a Child SA that does not exist"),
             Self::RekeyRefused { notify } => write!(f, "the client refused to renew keys: {notify}"),
-            Self::PathCheck => write!(f, "the peer does not show that it receives what is sent to its new address"),
-            Self::AddressesRefused { notify } => write!(f, "the peer refuses the addresses that we moved to: {notify}"),
-            Self::Move { problem } => write!(f, "the client cannot move to another address: {problem}"),
             Self::ChildRefused { notify } => write!(f, "the other side did not make the tunnel: {notify}"),
             Self::Mode => {
                 write!(f, "the other side answers with tunnel mode where transport mode is wanted, or vice versa")
@@ -425,6 +422,9 @@ impl fmt::Display for RefusalReason {
             }
             Self::NotOffered => write!(f, "the other side chose algorithms that were not offered"),
             Self::NoAnswer => write!(f, "the other side does not answer"),
+            Self::PathCheck => write!(f, "the peer does not show that it receives what is sent to its new address"),
+            Self::AddressesRefused { notify } => write!(f, "the peer refuses the addresses that we moved to: {notify}"),
+            Self::Move { problem } => write!(f, "the client cannot move to another address: {problem}"),
             Self::TimedOut { waiting_for } => write!(f, "the client did not go on with {waiting_for}"),
         }
     }
