@@ -15,6 +15,7 @@ mod authenticating;
 mod child;
 mod closing;
 mod configuration;
+mod connection;
 pub(crate) mod cookie;
 mod established;
 pub(crate) mod fragments;
@@ -23,6 +24,7 @@ pub(crate) mod init;
 pub(crate) mod keys;
 mod life;
 mod mobike;
+mod own_certificate;
 mod own_rekey;
 mod ppk;
 mod proof;
@@ -33,6 +35,7 @@ pub(crate) mod sa;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -48,6 +51,7 @@ use crate::event::{
 use crate::identity::Identity;
 use crate::nat::NatStatus;
 use crate::refusal::{Refusal, RefusalReason};
+use crate::site::Site;
 use crate::wire::header::Header;
 use crate::wire::num::{ExchangeType, NotifyType};
 use crate::wire::v2::{ChainBuilder, Notify, Payload};
@@ -97,6 +101,10 @@ pub(crate) struct Session {
     mobility: Mobility,
     /// The IKE SA began without Child SA (RFC 6023) and may be without.
     is_childless: bool,
+    /// The other gateway, if the peer is one: known from the beginning if we began, otherwise from IKE_AUTH on.
+    site: Option<Arc<Site>>,
+    /// A postquantum preshared key is mixed in.
+    ppk: bool,
     since: Instant,
     last_heard: Instant,
     identity: Option<Identity>,
@@ -125,6 +133,8 @@ impl Session {
             nat,
             mobility: Mobility::default(),
             is_childless: false,
+            site: None,
+            ppk: false,
             since: now,
             last_heard: now,
             identity: None,
@@ -351,9 +361,10 @@ impl Session {
         matches!(self.state, State::Established(_))
     }
 
-    /// Whether the session is one of this identity, proven without EAP.
-    pub(crate) fn is_of(&self, identity: &Identity) -> bool {
-        self.is_established() && self.by != Some(AuthenticatedBy::Eap) && self.identity.as_ref() == Some(identity)
+    /// Whether the session is one of this identity, proven without EAP: of this site, or of a client.
+    pub(crate) fn is_of(&self, identity: &Identity, site: Option<&str>) -> bool {
+        let is_same = self.identity.as_ref() == Some(identity) && self.site.as_ref().map(|site| &*site.name) == site;
+        self.is_established() && self.by != Some(AuthenticatedBy::Eap) && is_same
     }
 
     /// The answer to IKE_SA_INIT, as long as a retransmission of the request may come.
@@ -404,11 +415,11 @@ impl Session {
             children: established.map(|state| state.child_infos()).unwrap_or_default(),
             since: self.since,
             last_heard: self.last_heard,
-            site: None,
+            site: self.site.as_ref().map(|site| site.name.clone()),
             role: Role::Responder,
             precedence: 0,
             mobike: self.mobility.is_agreed(),
-            ppk: false,
+            ppk: self.ppk,
         }
     }
 
@@ -439,7 +450,7 @@ impl Session {
             session: Some(self.id),
             exchange,
             identity: self.identity.clone(),
-            site: None,
+            site: self.site.as_ref().map(|site| site.name.clone()),
             reason,
         })));
     }
