@@ -161,6 +161,18 @@ pub enum RefusalReason {
         /// What it said.
         notify: NotifyType,
     },
+    /// The peer cannot show that it receives what we send to its new address (RFC 4555 section 3.7).
+    PathCheck,
+    /// The peer refuses the addresses that the session has moved to (RFC 4555 section 3.5).
+    AddressesRefused {
+        /// What it said.
+        notify: NotifyType,
+    },
+    /// A client has asked to move to other addresses, and may not.
+    Move {
+        /// Why.
+        problem: &'static str,
+    },
     /// The client did not go on.
     TimedOut {
         /// With what it did not go on.
@@ -217,6 +229,9 @@ impl RefusalReason {
             Self::TooManyRequests => "too_many_requests",
             Self::UnknownChild => "unknown_child",
             Self::RekeyRefused { .. } => "rekey_refused",
+            Self::PathCheck => "path_check",
+            Self::AddressesRefused { .. } => "addresses_refused",
+            Self::Move { .. } => "move",
             Self::TimedOut { .. } => "timed_out",
         }
     }
@@ -366,6 +381,9 @@ impl fmt::Display for RefusalReason {
             Self::TooManyRequests => write!(f, "the client sends requests too fast"),
             Self::UnknownChild => write!(f, "the client rekeys a Child SA that does not exist"),
             Self::RekeyRefused { notify } => write!(f, "the client refused to renew keys: {notify}"),
+            Self::PathCheck => write!(f, "the peer does not show that it receives what is sent to its new address"),
+            Self::AddressesRefused { notify } => write!(f, "the peer refuses the addresses that we moved to: {notify}"),
+            Self::Move { problem } => write!(f, "the client cannot move to another address: {problem}"),
             Self::TimedOut { waiting_for } => write!(f, "the client did not go on with {waiting_for}"),
         }
     }

@@ -29,6 +29,7 @@ mod own_rekey;
 mod ppk;
 mod proof;
 mod rekey;
+mod relocation;
 pub(crate) mod request;
 pub(crate) mod sa;
 
@@ -166,6 +167,7 @@ impl Session {
             Incoming::Unexpected => ctx.shared.counters.unexpected += 1,
             Incoming::Fragment => {}
             Incoming::Request(request) => {
+                self.reply_path = path;
                 self.heard(ctx, path);
                 self.request(ctx, &request, replaced);
             }
@@ -215,36 +217,24 @@ impl Session {
         );
     }
 
-    /// Notes an authentic and fresh message. The peer may have a new address: it moved, or its NAT forgot it.
-    fn heard(&mut self, ctx: &mut Context<'_>, path: Path) {
-        self.last_heard = ctx.now;
-        if path != self.path {
-            self.move_to(path);
-            if matches!(self.state, State::Established(_)) {
-                let udp_encap = child::uses_udp(self, ctx);
-                ctx.shared.events.push_back(Event::Moved { session: self.id, path, udp_encap });
-            }
-        }
-    }
-
-    fn move_to(&mut self, path: Path) {
-        debug!(session = %self.id, from = %self.path.peer, peer = %path.peer, "peer has a new address");
-        self.path = path;
-    }
-
-    /// The packet path has seen the client at a new address.
-    pub(crate) fn peer_moved(&mut self, ctx: &mut Context<'_>, path: Path) {
-        if matches!(self.state, State::Established(_)) {
-            self.last_heard = ctx.now;
-            self.move_to(path);
-        }
-    }
-
     /// The packet path has heard the client.
     pub(crate) fn note_inbound(&mut self, now: Instant) {
         if matches!(self.state, State::Established(_)) {
             self.last_heard = self.last_heard.max(now);
         }
+    }
+
+    /// Moves to other addresses of ours or the peer's.
+    pub(crate) fn relocate(&mut self, ctx: &mut Context<'_>, path: Path) {
+        self.step(
+            |session, ctx, mut state| {
+                if let State::Established(state) = &mut state {
+                    state.relocate(session, ctx, path);
+                }
+                state
+            },
+            ctx,
+        );
     }
 
     /// Replaces a Child SA now.
@@ -473,7 +463,7 @@ impl Session {
     /// Answers the request that waits in `sa`.
     fn answer(&self, ctx: &mut Context<'_>, sa: &mut IkeSa, chain: ChainBuilder) {
         let messages = sa.answer(chain, &mut *ctx.shared.random);
-        ctx.send(self.path, messages);
+        ctx.send(self.reply_path, messages);
     }
 
     /// Answers with one notification about the IKE SA or the exchange.

@@ -7,9 +7,9 @@ use cygnet_esp::selector::{Ports, Selector, SelectorSet};
 use cygnet_esp::{AesBits, InboundConfig, Integ, OutboundConfig, SaKeys, Spi, Suite, Transform};
 use cygnet_ike::crypto::suite as ike;
 use cygnet_ike::wire::v2::TrafficSelector;
-use cygnet_ike::{ChildMode, ChildSa, ChildSuite, DirectionKeys, EspSpi, Path};
+use cygnet_ike::{ChildMode, ChildSa, ChildSuite, DirectionKeys, EspSpi, Lifetime, Path};
 
-use super::{Device, InnerPath, InstallError, Limits};
+use super::{Device, InnerPath, InstallError, Limit, Limits};
 
 /// Local port of ESP in UDP, RFC 3948 section 2.1.
 const NAT_TRAVERSAL_PORT: u16 = 4500;
@@ -62,7 +62,7 @@ impl SaPair {
             udp_encap: child.udp_encap,
             path,
             device: Device::Shared,
-            limits: Limits::default(),
+            limits: child.lifetime.map_or_else(Limits::default, |lifetime| limits(&lifetime, child.inbound_spi)),
         })
     }
 
@@ -92,10 +92,23 @@ impl SaPair {
     }
 }
 
+/// A successor is asked for at 13/16 to 14/16 of what a pair may carry: another pair, or the peer that counts the same packets, at
+/// another moment.
+fn limits(lifetime: &Lifetime, spi: EspSpi) -> Limits {
+    let limit = |hard: u64| {
+        let [.., chance] = spi.0.to_be_bytes();
+        let sixteenth = hard / 16;
+        let soft = hard - 2 * sixteenth - sixteenth / 256 * u64::from(chance);
+        Limit { soft, hard }
+    };
+    Limits { bytes: lifetime.bytes.map(limit), packets: lifetime.packets.map(limit) }
+}
+
 fn inner_path(mode: ChildMode) -> InnerPath {
     match mode {
-        ChildMode::Tunnel | ChildMode::Transport => InnerPath::Ip,
+        ChildMode::Tunnel => InnerPath::Ip,
         ChildMode::L2tp => InnerPath::L2tp,
+        ChildMode::Transport => InnerPath::Transport,
     }
 }
 
