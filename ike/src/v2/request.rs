@@ -79,18 +79,20 @@ pub(crate) enum CreateChild<'a> {
 
 /// The answer to our CREATE_CHILD_SA, section 1.3.
 pub(crate) enum CreateChildAnswer<'a> {
-    /// The Child SA that is to take the place of another.
+    /// The Child SA.
     Child {
         sa: SecurityAssociation,
         nonce: &'a [u8],
         ke: Option<KeyExchange<'a>>,
         tsi: Vec<TrafficSelector>,
         tsr: Vec<TrafficSelector>,
+        /// USE_TRANSPORT_MODE is granted.
+        transport: bool,
     },
     /// The IKE SA that is to take the place of this one.
     IkeSa { sa: SecurityAssociation, nonce: &'a [u8], ke: KeyExchange<'a> },
-    /// The peer refuses.
-    Refused(NotifyType),
+    /// The peer refuses; with the data of the notification.
+    Refused(NotifyType, &'a [u8]),
 }
 
 /// INFORMATIONAL, in either direction: section 1.4, RFC 4555 and RFC 4478.
@@ -308,12 +310,13 @@ impl<'a> CreateChildAnswer<'a> {
     pub(crate) fn read(first: Option<PayloadType>, chain: &'a [u8]) -> Result<Self, Invalid> {
         let parts = Parts::parse(first, chain)?;
         if let Some(error) = parts.notifies.iter().find(|notify| notify.kind.is_error()) {
-            return Ok(Self::Refused(error.kind));
+            return Ok(Self::Refused(error.kind, error.data));
         }
+        let transport = parts.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
         let sa = parts.sa.ok_or(Invalid::problem("SA is missing"))?;
         let nonce = parts.nonce.ok_or(Invalid::problem("Nonce is missing"))?;
         match (parts.tsi, parts.tsr) {
-            (Some(tsi), Some(tsr)) => Ok(Self::Child { sa, nonce, ke: parts.ke, tsi, tsr }),
+            (Some(tsi), Some(tsr)) => Ok(Self::Child { sa, nonce, ke: parts.ke, tsi, tsr, transport }),
             (None, None) => Ok(Self::IkeSa { sa, nonce, ke: parts.ke.ok_or(Invalid::problem("KE is missing"))? }),
             _ => Err(Invalid::problem("TSi or TSr is missing")),
         }
