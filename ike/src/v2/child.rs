@@ -8,7 +8,7 @@ use crate::child_sa::{ChildKeys, ChildMode, ChildSa, ChildSuite};
 use crate::crypto::dh::{Group, KeyPair};
 use crate::crypto::prf::Prf;
 use crate::crypto::secret::Secret;
-use crate::event::{Event, Grant};
+use crate::event::{ChildInfo, Event, Grant};
 use crate::narrow::{Allowed, Narrowed};
 use crate::proposal::{ChildKeyExchange, ChosenChild, choose_child};
 use crate::refusal::RefusalReason;
@@ -51,6 +51,18 @@ impl Child {
     /// Whether neither side has replaced or deleted it.
     pub(crate) fn is_in_use(&self) -> bool {
         self.replaced_until.is_none() && !self.is_leaving
+    }
+
+    /// A view for people.
+    pub(crate) fn info(&self) -> ChildInfo {
+        ChildInfo {
+            inbound_spi: self.inbound,
+            name: None,
+            local_ts: self.local_ts.clone(),
+            remote_ts: self.remote_ts.clone(),
+            suite: self.suite,
+            mode: ChildMode::Tunnel,
+        }
     }
 }
 
@@ -213,12 +225,14 @@ pub(crate) fn bring_up(
         remote_ts: child.remote_ts.clone(),
         udp_encap: uses_udp(session, ctx),
         path: session.path,
+        site_child: None,
+        lifetime: ctx.config.timing.child_lifetime,
     };
     ctx.shared.events.push_back(Event::ChildUp { session: session.id, child: Box::new(sa), replaces });
 }
 
 /// Whether ESP goes through UDP: on account of address translation, and to a peer that has moved to port 4500 for it.
-fn uses_udp(session: &Session, ctx: &Context<'_>) -> bool {
+pub(super) fn uses_udp(session: &Session, ctx: &Context<'_>) -> bool {
     let wanted = session.nat.any() || (ctx.config.force_udp_encap && session.nat.supported);
     wanted && session.path.local.port() == ENCAPSULATION_PORT
 }

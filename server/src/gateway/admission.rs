@@ -130,7 +130,7 @@ impl Gateway {
     }
 
     pub(super) fn child_up(&mut self, now: Now, id: SessionId, child: Box<ChildSa>, replaces: Option<EspSpi>) {
-        if child.mode == ChildMode::Transport {
+        if child.mode == ChildMode::L2tp {
             return self.transport_up(now, id, child, replaces);
         }
         let Some(session) = self.sessions.get_mut(&id) else { return };

@@ -1,9 +1,11 @@
 //! What the gateway wants done: values that the daemon carries out in order.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cygnet_ike::{ChildSa, EspSpi, Path, SessionId, Transmit};
+use ipnet::IpNet;
 
 use crate::dataplane::Link;
 
@@ -63,4 +65,31 @@ pub enum Effect {
         /// Our and the peer's address.
         path: Path,
     },
+    /// Look the name of a site's peer up, then call [`super::Gateway::resolved`] with all its addresses.
+    Resolve {
+        /// Whose peer.
+        site: Arc<str>,
+        /// A DNS name.
+        name: String,
+    },
+    /// Ask the kernel which of our addresses leads to a site's peer, then call [`super::Gateway::local_address`].
+    LocalAddress {
+        /// Whose peer.
+        site: Arc<str>,
+        /// Its address.
+        peer: IpAddr,
+    },
+    /// Tell of packets to these networks that find no SA pair, by [`super::Gateway::no_tunnel`]. Replaces what was said before.
+    Traps(Vec<Trap>),
+}
+
+/// Traffic that is worth a tunnel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trap {
+    /// Which site it belongs to.
+    pub site: Arc<str>,
+    /// Where it comes from.
+    pub local: Vec<IpNet>,
+    /// Where it goes.
+    pub remote: Vec<IpNet>,
 }

@@ -1,5 +1,7 @@
 //! What the IKE and L2TP endpoints are told, made of the settings.
 
+use std::sync::Arc;
+
 use cygnet_ike::config::Config;
 use cygnet_ike::credential::{Authorities, Credential, CredentialError};
 use cygnet_ike::crypto::random::Random;
@@ -58,7 +60,7 @@ pub(super) fn build(settings: &Settings, esp_shards: u8) -> Result<Config, Confi
     Ok(Config {
         policy: policy(remote)?,
         psks: psks(remote)?,
-        credential: credential(remote)?,
+        credentials: credentials(remote)?,
         client_authorities: authorities(remote)?,
         eap: login.password,
         rsa_sha1: remote.rsa_sha1,
@@ -142,11 +144,12 @@ fn psks(remote: &Remote) -> Result<PskTable, ConfigurationError> {
     Ok(PskTable::new(remote.psks.iter().map(entry).collect::<Result<_, ConfigurationError>>()?))
 }
 
-fn credential(remote: &Remote) -> Result<Option<Credential>, ConfigurationError> {
+fn credentials(remote: &Remote) -> Result<Vec<Arc<Credential>>, ConfigurationError> {
     let of = |own: &config::ServerIdentity| Credential::new(own.chain.clone(), own.key.expose());
-    remote.server_identities.first().map(of).transpose().map_err(ConfigurationError::Credential)
+    remote.server_identities.iter().map(|own| of(own).map(Arc::new).map_err(ConfigurationError::Credential)).collect()
 }
 
-fn authorities(remote: &Remote) -> Result<Option<Authorities>, ConfigurationError> {
-    remote.client_ca.as_deref().map(Authorities::new).transpose().map_err(ConfigurationError::Authorities)
+fn authorities(remote: &Remote) -> Result<Option<Arc<Authorities>>, ConfigurationError> {
+    let authorities = remote.client_ca.as_deref().map(Authorities::new).transpose();
+    authorities.map(|found| found.map(Arc::new)).map_err(ConfigurationError::Authorities)
 }

@@ -54,7 +54,7 @@ impl Gateway {
             }
             EapOutcome::Success { message, msk, user, method: _ } => {
                 login.user = Some(user);
-                EapStep::Success { msk: Secret::from_slice(msk.expose()), message }
+                EapStep::Success { msk: Secret::from_slice(msk.expose()), message, mutual: false }
             }
             EapOutcome::Failure { message, reason } => {
                 self.note_failure(now, login, reason.as_ref());

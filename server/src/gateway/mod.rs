@@ -26,14 +26,16 @@ mod ppp_end;
 mod reload;
 mod report;
 mod session;
+mod sites;
 mod timers;
 
 #[cfg(test)]
 mod tests;
 
-pub use effect::Effect;
+pub use effect::{Effect, Trap};
 pub use ike_config::ConfigurationError;
 pub use session::{Meter, Traffic};
+pub use sites::{SiteOutcome, SiteReport, SiteState};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -282,7 +284,7 @@ impl Gateway {
             Event::Authenticated { session, request } => self.admit(now, session, &request),
             Event::ChildUp { session, child, replaces } => self.child_up(now, session, child, replaces),
             Event::ChildDown { session, inbound_spi } => self.child_down(session, inbound_spi),
-            Event::Moved { session, path } => self.moved(session, path),
+            Event::Moved { session, path, .. } => self.moved(session, path),
             Event::Established { session, info } if info.version == IkeVersion::V1 => {
                 self.phase1_up(now, session, &info);
                 self.report_established(session);
@@ -290,6 +292,8 @@ impl Gateway {
             Event::Established { session, .. } => self.report_established(session),
             Event::Closed { session, reason } => self.closed(now, session, reason),
             Event::Refused(refusal) => self.report_refusal(now, &refusal),
+            // Sites are not configured yet.
+            Event::ChildFailed { .. } | Event::ReauthenticationDue { .. } => {}
         }
     }
 }

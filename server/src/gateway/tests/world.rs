@@ -224,6 +224,7 @@ impl World {
                 self.links.remove(&inbound_spi);
             }
             Effect::Move { inbound_spi, path } => self.children.get_mut(&inbound_spi).unwrap().path = path,
+            Effect::Resolve { .. } | Effect::LocalAddress { .. } | Effect::Traps(_) => {}
         }
     }
 
