@@ -83,6 +83,10 @@ impl Credential {
         &self.certificate
     }
 
+    pub(crate) fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
     /// Whether our certificate has this name, so that we may use it as our identity.
     #[must_use]
     pub fn speaks_for(&self, identity: &Identity) -> bool {
@@ -90,17 +94,6 @@ impl Credential {
             Identity::DerAsn1Dn(dn) => dn == self.certificate.subject(),
             _ => self.certificate.names().contains(identity),
         }
-    }
-
-    /// AUTH data over `octets` for a peer that announced these hash algorithms.
-    pub(crate) fn sign(
-        &self,
-        octets: &[u8],
-        peer_hashes: Option<&[HashAlgId]>,
-        allow_sha1: bool,
-        random: &mut dyn Random,
-    ) -> Result<(AuthMethod, Vec<u8>), SigningFailed> {
-        sign(&self.key, octets, peer_hashes, allow_sha1, random)
     }
 
     /// The authentication method of IKEv1 that fits our key, if there is one.

@@ -290,9 +290,10 @@ impl Endpoint {
         let _ = (now, session);
     }
 
-    /// Moves a session that we began to other addresses (MOBIKE, RFC 4555 section 3.5).
+    /// Moves a session that we began to other addresses (MOBIKE, RFC 4555 section 3.5): at once here, and at the peer as soon
+    /// as it has heard of it. Ignored unless [`SessionInfo::mobike`] says that the peer takes part in this.
     pub fn relocate(&mut self, now: Instant, session: SessionId, path: Path) {
-        let _ = (now, session, path);
+        self.with_session(now, session, |session, ctx| session.relocate(ctx, path));
     }
 
     /// The packet path saw authentic ESP from a new address. No [`Event::Moved`] follows.

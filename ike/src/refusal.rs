@@ -89,6 +89,12 @@ pub enum RefusalReason {
     NoPsk,
     /// The pre-shared key of the client is another one than ours.
     WrongPsk,
+    /// The peer does not use a postquantum preshared key, which is required (RFC 8784).
+    PpkRequired,
+    /// The peer insists on a postquantum preshared key that we do not have (RFC 8784).
+    PpkUnknown,
+    /// The public key of the peer is another one than ours (RFC 7670).
+    OtherRawKey,
     /// The client wants to log in by EAP, but the gateway has no certificate or no users.
     EapUnavailable {
         /// Whether it is the certificate that is missing.
@@ -148,6 +154,18 @@ pub enum RefusalReason {
         /// What it said.
         notify: NotifyType,
     },
+    /// The peer cannot show that it receives what we send to its new address (RFC 4555 section 3.7).
+    PathCheck,
+    /// The peer refuses the addresses that the session has moved to (RFC 4555 section 3.5).
+    AddressesRefused {
+        /// What it said.
+        notify: NotifyType,
+    },
+    /// A client has asked to move to other addresses, and may not.
+    Move {
+        /// Why.
+        problem: &'static str,
+    },
     /// The client did not go on.
     TimedOut {
         /// With what it did not go on.
@@ -180,6 +198,9 @@ impl RefusalReason {
             Self::Identity => "identity",
             Self::NoPsk => "no_psk",
             Self::WrongPsk => "wrong_psk",
+            Self::PpkRequired => "ppk_required",
+            Self::PpkUnknown => "ppk_unknown",
+            Self::OtherRawKey => "other_raw_key",
             Self::EapUnavailable { .. } => "eap_unavailable",
             Self::CertificatesUnavailable => "certificates_unavailable",
             Self::NoServerCertificate => "no_server_certificate",
@@ -199,6 +220,9 @@ impl RefusalReason {
             Self::TooManyRequests => "too_many_requests",
             Self::UnknownChild => "unknown_child",
             Self::RekeyRefused { .. } => "rekey_refused",
+            Self::PathCheck => "path_check",
+            Self::AddressesRefused { .. } => "addresses_refused",
+            Self::Move { .. } => "move",
             Self::TimedOut { .. } => "timed_out",
         }
     }
@@ -228,6 +252,9 @@ impl RefusalReason {
                 .into(),
             Self::NoPsk => "add a psk for this identity or address, or one for everybody".into(),
             Self::WrongPsk => "enter the same pre-shared key on both sides".into(),
+            Self::PpkRequired => "give the peer the postquantum key and its id, or let ppk_required be false".into(),
+            Self::PpkUnknown => "enter the same postquantum key with the same id on both sides".into(),
+            Self::OtherRawKey => "set public_key to the key that the peer has now".into(),
             Self::EapUnavailable { certificate_missing: true } => {
                 "set cert and key: clients with user name and password need a server certificate".into()
             }
@@ -300,6 +327,9 @@ impl fmt::Display for RefusalReason {
             Self::Identity => write!(f, "the client's identity is of an unknown kind or not valid"),
             Self::NoPsk => write!(f, "there is no pre-shared key for this client"),
             Self::WrongPsk => write!(f, "the client has another pre-shared key"),
+            Self::PpkRequired => write!(f, "the peer uses no postquantum preshared key, which is required"),
+            Self::PpkUnknown => write!(f, "the peer uses a postquantum preshared key that is not known here"),
+            Self::OtherRawKey => write!(f, "the peer has another public key than the configured one"),
             Self::EapUnavailable { certificate_missing: true } => {
                 write!(f, "the client wants to use name and password, but the gateway has no certificate")
             }
@@ -331,6 +361,9 @@ impl fmt::Display for RefusalReason {
             Self::TooManyRequests => write!(f, "the client sends requests too fast"),
             Self::UnknownChild => write!(f, "the client rekeys a Child SA that does not exist"),
             Self::RekeyRefused { notify } => write!(f, "the client refused to renew keys: {notify}"),
+            Self::PathCheck => write!(f, "the peer does not show that it receives what is sent to its new address"),
+            Self::AddressesRefused { notify } => write!(f, "the peer refuses the addresses that we moved to: {notify}"),
+            Self::Move { problem } => write!(f, "the client cannot move to another address: {problem}"),
             Self::TimedOut { waiting_for } => write!(f, "the client did not go on with {waiting_for}"),
         }
     }

@@ -37,6 +37,7 @@
 
 # Addresses of the topology, see topology.sh.
 : "${SERVER_ADDR:=203.0.113.1}" ; : "${SERVER_ADDR6:=2001:db8:113::1}"
+: "${SRV_ADDR:=$SERVER_ADDR}"    # as the server itself knows its address
 : "${WAN_GW:=203.0.113.254}"    ; : "${WAN_GW6:=2001:db8:113::fe}"
 : "${CLIENT_GW:=198.51.100.254}" ; : "${CLIENT_GW6:=2001:db8:100::fe}"
 : "${CLIENT_ADDR:=198.51.100.10}" ; : "${CLIENT_ADDR6:=2001:db8:100::10}"

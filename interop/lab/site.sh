@@ -36,8 +36,6 @@ peer_start() {
 }
 
 peer_config() {
-  local auth=psk
-  [ "$AUTH" = psk ] || auth=$'pubkey\n      certs = client.pem'
   cat <<CONF
 connections {
   site {
@@ -52,11 +50,11 @@ connections {
     dpd_delay = ${DPD_DELAY:-10s}
     ${SWAN_CONN_OPT:-}
     local {
-      auth = $auth
+      $(swan_end client client)
       id = $CLIENT_ID
     }
     remote {
-      auth = ${auth%%$'\n'*}
+      $(swan_end client server)
       id = $SERVER_ID
     }
     children {
@@ -74,6 +72,17 @@ secrets {
   }
 }
 CONF
+}
+
+# swan_end OURS NAME: how NAME, server or client, proves itself, in the words of strongSwan; OURS is who writes this.
+swan_end() {
+  case $AUTH:$([ "$1" = "$2" ] && echo own || echo other) in
+    psk:*) echo 'auth = psk' ;;
+    cert:own) printf 'auth = pubkey\n      certs = %s.pem\n' "$2" ;;
+    cert:other) echo 'auth = pubkey' ;;
+    rawkey:*) printf 'auth = pubkey\n      pubkeys = %s.pub\n' "$2" ;;
+    *) die "AUTH=$AUTH" ;;
+  esac
 }
 
 # A recipe with other networks defines its own.

@@ -21,6 +21,7 @@ cygnet_configure() {
   { cygnet_config; cygnet_places; } >"$OUT/srv/cygnet.toml"
 }
 
+# cygnet COMMAND...: the binary as a command, towards the server of the run.
 cygnet() { ns srv "$CYGNET" --config "$OUT/srv/cygnet.toml" "$@"; }
 
 # In peace means: within ten seconds, and with exit status 0.
@@ -38,7 +39,24 @@ srv_ready() { server_listens && cygnet status --json >/dev/null; }
 
 srv_idle() {
   cygnet status
-  cygnet status --json | python3 -c 'import json, sys; sys.exit(len(json.load(sys.stdin)["sessions"]) != 0)'
+  cygnet status --json | python3 -c '
+import json, sys
+status = json.load(sys.stdin)
+sys.exit(len(status["sessions"]) != 0 or any(s["state"] == "UP" for s in status.get("sites", [])))'
+}
+
+# A command ends when the tunnel is up, the keys are new, or with the reason why not.
+srv_initiate()    { cygnet up peer; }
+srv_rekey_child() { cygnet rekey peer; }
+srv_rekey_ike()   { cygnet rekey peer --ike; }
+
+# srv_site_is STATE: UP, CONNECTING, WAITING, DOWN, STOPPED.
+srv_site_is() {
+  cygnet status --json | python3 -c '
+import json, sys
+sites = json.load(sys.stdin)["sites"]
+print(json.dumps(sites))
+sys.exit(not any(s["name"] == "peer" and s["state"] == sys.argv[1] for s in sites))' "$1"
 }
 
 # srv_has_session USER ADDRESS VIA: a session of that user, from that address, by that protocol (ikev2, l2tp, xauth).
@@ -75,6 +93,10 @@ quoted() {
 }
 
 cygnet_config() {
+  if [ "$ROLE" = site ]; then cygnet_site; else cygnet_remote; fi
+}
+
+cygnet_remote() {
   local networks=("$LAN_NET" "$LAN_NET2" "$LAN_NET6")
   echo "[remote]"
   echo "name = \"$SERVER_ID\""
@@ -85,11 +107,46 @@ cygnet_config() {
   [ "$SRV_ROUTES" = all ] || echo "routes = $(quoted "${networks[@]}")"
   [ -z "$SRV_ESP" ] || echo "esp = $(quoted ${SRV_ESP//,/ })"
   [ -z "$SRV_POLICY" ] || echo "policy = $(quoted ${SRV_POLICY//,/ })"
+  [ -z "$SRV_REAUTH" ] || echo "reauth = \"$SRV_REAUTH\""
   cygnet_protocols
   cygnet_logins
   [ -z "$SRV_REMOTE" ] || tr ';' '\n' <<<"$SRV_REMOTE"
   cygnet_groups
+  cygnet_ppk
   cygnet_users
+}
+
+# The tunnel to gw2, see lab/site.sh.
+cygnet_site() {
+  cat <<CONF
+[site.peer]
+peer = "${SRV_PEER:-$CLIENT_ADDR}"
+id = "$SERVER_ID"
+peer_id = "$CLIENT_ID"
+start = "$SRV_START"
+CONF
+  cygnet_site_auth
+  [ -z "$SRV_ESP" ] || echo "esp = $(quoted ${SRV_ESP//,/ })"
+  [ -z "$SRV_CHILD_REKEY" ] || echo "child_lifetime = \"$SRV_CHILD_REKEY\""
+  [ -z "$SRV_IKE_REKEY" ] || echo "ike_lifetime = \"$SRV_IKE_REKEY\""
+  [ -z "${SRV_LIVENESS:-}" ] || echo "liveness = \"$SRV_LIVENESS\""
+  [ -z "$SRV_SITE" ] || tr ';' '\n' <<<"$SRV_SITE"
+  cygnet_site_networks
+}
+
+cygnet_site_auth() {
+  case $AUTH in
+    psk) echo 'psk = "file:psk"' ;;
+    cert) printf '%s = "../pki/%s"\n' cert server.pem key server.key ca ca.pem ;;
+    rawkey) printf '%s = "../pki/%s"\n' key server.key public_key client.pub ;;
+    *) die "AUTH=$AUTH" ;;
+  esac
+}
+
+# What the tunnel joins; a recipe with other networks defines its own.
+cygnet_site_networks() {
+  echo "local = $(quoted "$LAN_NET" "$LAN_NET6")"
+  echo "remote = $(quoted "$FAR_NET" "$FAR_NET6")"
 }
 
 # What the clients of the run speak.
@@ -131,7 +188,7 @@ cygnet_logins() {
   if [ "$AUTH" = psk ] || [ "$ROLE" = both ]; then
     [ "$AGGRESSIVE" = yes ] || echo 'psk = "file:psk"'
   fi
-  [ "$AUTH" != cert ] || echo 'ca = "../pki/ca.pem"'
+  case $AUTH in cert | eap-tls) echo 'ca = "../pki/ca.pem"' ;; esac
   [ "$AUTH" != psk ] || return 0
   echo 'cert = "../pki/server.pem"'
   echo 'key = "../pki/server.key"'
@@ -142,10 +199,12 @@ cygnet_groups() {
   printf '\n[psk]\n"keyid:%s" = "file:psk"\n' "$GROUP"
 }
 
+cygnet_ppk() { printf '\n[ppk]\n"%s" = "0x%s"\n' "$PPK_ID" "$PPK_SECRET"; }
+
 # Who has a password; SRV_USERS: more lines of that table, separated by ;
 cygnet_users() {
   local devices=
-  [ "$ROLE" != roadwarrior ] || [[ $AUTH == eap-* ]] || return 0
+  [ "$ROLE" != roadwarrior ] || [ "$AUTH" = eap-mschapv2 ] || return 0
   [ -z "$SRV_DEVICES" ] || devices=", devices = $SRV_DEVICES"
   printf '\n[users]\n'
   printf '%s = { password = "%s"%s }\n' "$USER1" "$PASS1" "$devices" "$USER2" "$PASS2" "$devices"

@@ -1,36 +1,29 @@
 //! The first request of IKE_AUTH, RFC 7296 sections 1.2, 2.15 and 2.16: who the client is, and how it proves that.
 
+use std::sync::Arc;
+
 use tracing::debug;
 
-use crate::cert::Role;
+use crate::cert;
 use crate::config::Config;
 use crate::credential::Credential;
-use crate::crypto::secret::Secret;
 use crate::event::{AuthenticatedBy, Event};
 use crate::identity::Identity;
 use crate::refusal::RefusalReason;
-use crate::wire::num::{AuthMethod, CertEncoding, ExchangeType};
-use crate::wire::v2::{Authentication, Certificate, ChainBuilder, Identification, Notify, Payload};
+use crate::wire::num::{AuthMethod, ExchangeType};
+use crate::wire::v2::{ChainBuilder, Notify, Payload};
 
 use super::authenticating::{Authenticating, Step};
-use super::half_open::{HalfOpen, Proof};
+use super::half_open::HalfOpen;
+use super::proof::{self, Claim, OwnProof, Proof};
 use super::request::{AuthRequest, Invalid};
-use super::sa::Message;
-use super::{Context, Session, State, keys};
-
-/// What proves our identity, sent with the first answer of IKE_AUTH.
-pub(crate) struct OwnProof {
-    pub(crate) identity: Identity,
-    pub(crate) method: AuthMethod,
-    pub(crate) data: Vec<u8>,
-    /// Our certificates go along.
-    pub(crate) certificates: bool,
-}
+use super::sa::{IkeSa, Message, Role};
+use super::{Context, Session, State, keys, ppk};
 
 /// Takes the first request of IKE_AUTH.
 pub(super) fn first(session: &mut Session, ctx: &mut Context<'_>, half_open: HalfOpen, request: &Message) -> State {
-    let Some((mut sa, proof)) = half_open.into_keyed() else { return State::Over };
-    match login(session, ctx, &proof, request) {
+    let Some((mut sa, mut proof)) = half_open.into_keyed() else { return State::Over };
+    match login(session, ctx, &mut sa, &mut proof, request) {
         Ok(login) => {
             let mut state = Authenticating::new(ctx, sa, proof, login.request, login.own);
             match login.client {
@@ -71,10 +64,20 @@ pub(crate) struct Wish {
     pub(crate) idi: Identity,
     pub(crate) idi_body: Vec<u8>,
     pub(crate) initial_contact: bool,
-    pub(crate) child: super::request::ChildWish,
+    /// The postquantum preshared key is mixed in.
+    pub(crate) ppk: bool,
+    pub(crate) configuration: Option<super::request::ConfigurationWish>,
+    /// Absent: an IKE SA without Child SA, RFC 6023.
+    pub(crate) child: Option<super::request::ChildWish>,
 }
 
-fn login(session: &mut Session, ctx: &mut Context<'_>, proof: &Proof, request: &Message) -> Result<Login, Invalid> {
+fn login(
+    session: &mut Session,
+    ctx: &mut Context<'_>,
+    sa: &mut IkeSa,
+    proof: &mut Proof,
+    request: &Message,
+) -> Result<Login, Invalid> {
     let request = AuthRequest::read(request.first, &request.chain)?;
     let idi = match Identity::parse(request.idi.id_type, request.idi.data) {
         Ok(idi) => idi,
@@ -84,18 +87,29 @@ fn login(session: &mut Session, ctx: &mut Context<'_>, proof: &Proof, request: &
     };
     session.identity = Some(idi.clone());
     let idi_body = keys::id_body(&request.idi);
+    let mut mixed = false;
     let (own, client) = match request.auth {
         None => (eap(ctx, proof, &request)?, Client::WantsEap(idi.clone())),
-        Some(auth) if auth.method == AuthMethod::SHARED_KEY => {
-            let own = psk(session, ctx, proof, &request, (&idi, &idi_body), &auth)?;
-            (own, Client::Proven(AuthenticatedBy::Psk))
-        }
-        Some(auth) => {
-            let own = certificate(ctx, proof, &request, (&idi, &idi_body), &auth)?;
-            (own, Client::Proven(AuthenticatedBy::Certificate))
+        Some(mut auth) => {
+            let (key, data) = ppk::decide(ctx, proof, &request.ppk, auth.data)?;
+            if let Some(key) = key {
+                ppk::apply(sa, proof, key);
+                mixed = true;
+            }
+            auth.data = data;
+            let claim = Claim { identity: &idi, id_body: &idi_body, certificates: &request.certificates, auth };
+            let (own, by) = if auth.method == AuthMethod::SHARED_KEY {
+                (psk(session, ctx, proof, &request, &claim)?, AuthenticatedBy::Psk)
+            } else {
+                (certificate(ctx, proof, &request, &claim)?, AuthenticatedBy::Certificate)
+            };
+            (own, Client::Proven(by))
         }
     };
-    let wish = Wish { idi, idi_body, initial_contact: request.initial_contact, child: request.child };
+    session.mobility.agree(ctx.config.mobike, &request.mobike);
+    session.is_childless = request.child.is_none();
+    let AuthRequest { initial_contact, configuration, child, .. } = request;
+    let wish = Wish { idi, idi_body, initial_contact, ppk: mixed, configuration, child };
     Ok(Login { request: wish, own, client })
 }
 
@@ -104,60 +118,34 @@ fn psk(
     ctx: &Context<'_>,
     proof: &Proof,
     request: &AuthRequest<'_>,
-    (idi, idi_body): (&Identity, &[u8]),
-    auth: &Authentication<'_>,
+    claim: &Claim<'_>,
 ) -> Result<OwnProof, Invalid> {
-    let psk = ctx.config.psks.find(idi, session.path.peer.ip());
-    // The same work without a key, so that the time does not tell who has one.
-    let expected = proof.shared_key_auth(psk.map_or(&[], Secret::expose), &proof.initiator_octets(idi_body));
-    let is_right = expected.ct_eq(auth.data);
+    let psk = ctx.config.psks.find(claim.identity, session.path.peer.ip());
+    proof::verify_psk(proof, Role::Initiator, claim, psk)?;
     let psk = psk.ok_or_else(|| Invalid::authentication(RefusalReason::NoPsk))?;
-    if !is_right {
-        return Err(Invalid::authentication(RefusalReason::WrongPsk));
-    }
     // Who has the key may call us what it likes: devices take the address or name that was typed in.
     let identity = requested(request).unwrap_or_else(|| ctx.config.identity.clone());
-    let octets = proof.responder_octets(&keys::own_id_body(&identity));
-    let data = proof.shared_key_auth(psk.expose(), &octets).expose().to_vec();
-    Ok(OwnProof { identity, method: AuthMethod::SHARED_KEY, data, certificates: false })
+    Ok(proof::prove_by_psk(proof, Role::Responder, identity, psk))
 }
 
 fn certificate(
     ctx: &mut Context<'_>,
     proof: &Proof,
     request: &AuthRequest<'_>,
-    (idi, idi_body): (&Identity, &[u8]),
-    auth: &Authentication<'_>,
+    claim: &Claim<'_>,
 ) -> Result<OwnProof, Invalid> {
-    let known = matches!(
-        auth.method,
-        AuthMethod::RSA_SIGNATURE
-            | AuthMethod::ECDSA_SHA256_P256
-            | AuthMethod::ECDSA_SHA384_P384
-            | AuthMethod::ECDSA_SHA512_P521
-            | AuthMethod::DIGITAL_SIGNATURE
-    );
-    if !known {
-        return Err(Invalid::authentication(RefusalReason::AuthMethod(auth.method)));
-    }
     let authorities = ctx
         .config
         .client_authorities
-        .as_ref()
+        .as_deref()
         .ok_or_else(|| Invalid::authentication(RefusalReason::CertificatesUnavailable))?;
-    let refused = |error| Invalid::authentication(RefusalReason::Certificate(error));
-    let verified = authorities.verify(&request.certificates, ctx.shared.wall, Role::Client).map_err(refused)?;
-    verified.require(idi).map_err(refused)?;
-    let allow_sha1 = ctx.config.rsa_sha1 && proof.hashes().is_none();
-    verified
-        .verify_auth(auth.method, auth.data, &proof.initiator_octets(idi_body), allow_sha1)
-        .map_err(|error| Invalid::authentication(RefusalReason::Signature(error)))?;
+    proof::verify_certificate(ctx, proof, (Role::Initiator, cert::Role::Client), claim, authorities)?;
     sign(ctx, proof, request)
 }
 
 fn eap(ctx: &mut Context<'_>, proof: &Proof, request: &AuthRequest<'_>) -> Result<OwnProof, Invalid> {
-    if !ctx.config.eap || ctx.config.credentials.is_empty() {
-        let certificate_missing = ctx.config.credentials.is_empty();
+    let certificate_missing = ctx.config.credentials.is_empty();
+    if !ctx.config.eap || certificate_missing {
         return Err(Invalid::authentication(RefusalReason::EapUnavailable { certificate_missing }));
     }
     sign(ctx, proof, request)
@@ -169,11 +157,7 @@ fn sign(ctx: &mut Context<'_>, proof: &Proof, request: &AuthRequest<'_>) -> Resu
     let credential =
         config.credentials.first().ok_or_else(|| Invalid::authentication(RefusalReason::NoServerCertificate))?;
     let identity = own_identity(config, credential, requested(request));
-    let octets = proof.responder_octets(&keys::own_id_body(&identity));
-    let signed = credential.sign(&octets, proof.hashes(), config.rsa_sha1, &mut *ctx.shared.random);
-    let (method, data) = signed
-        .map_err(|error| Invalid::authentication(RefusalReason::NoSignatureScheme { problem: error.to_string() }))?;
-    Ok(OwnProof { identity, method, data, certificates: true })
+    proof::prove_by_certificate(ctx, proof, Role::Responder, identity, credential)
 }
 
 /// The name by which the client wants to reach us.
@@ -182,7 +166,7 @@ fn requested(request: &AuthRequest<'_>) -> Option<Identity> {
 }
 
 /// The requested name if it is ours, otherwise the configured one.
-fn own_identity(config: &Config, credential: &Credential, requested: Option<Identity>) -> Identity {
+fn own_identity(config: &Config, credential: &Arc<Credential>, requested: Option<Identity>) -> Identity {
     match requested {
         Some(requested) if requested == config.identity || credential.speaks_for(&requested) => requested,
         Some(requested) => {
@@ -190,17 +174,5 @@ fn own_identity(config: &Config, credential: &Credential, requested: Option<Iden
             config.identity.clone()
         }
         None => config.identity.clone(),
-    }
-}
-
-impl OwnProof {
-    /// Appends IDr, CERT and AUTH.
-    pub(crate) fn push(&self, chain: &mut ChainBuilder, credential: Option<&Credential>) {
-        let id = self.identity.data();
-        chain.push(&Payload::IdResponder(Identification::new(self.identity.id_type(), &id)));
-        for data in credential.filter(|_| self.certificates).map(Credential::chain).unwrap_or_default() {
-            chain.push(&Payload::Certificate(Certificate { encoding: CertEncoding::X509_SIGNATURE, data }));
-        }
-        chain.push(&Payload::Authentication(Authentication { method: self.method, data: &self.data }));
     }
 }

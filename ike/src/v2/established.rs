@@ -20,7 +20,8 @@ use super::configuration;
 use super::keys::Nonces;
 use super::life::Life;
 use super::own_rekey::Rekeying;
-use super::request::{self, ChildWish, CreateChild, Invalid};
+use super::relocation::Relocation;
+use super::request::{ChildWish, CreateChild, Informational, Invalid};
 use super::sa::{Due, IkeSa, Message, OwnRequest, Purpose};
 use super::{Closing, Context, Session, State};
 
@@ -43,6 +44,7 @@ pub(crate) struct Established {
     /// Since when there is no Child SA.
     childless_since: Instant,
     bucket: TokenBucket,
+    pub(super) relocation: Relocation,
 }
 
 /// An IKE SA that was replaced by rekeying.
@@ -60,10 +62,19 @@ impl Established {
         grant: Grant,
         children: Vec<Child>,
     ) -> State {
-        let bucket = TokenBucket { tokens: BURST, refilled: ctx.now };
+        let bucket = TokenBucket::full(ctx.now);
         let life = Life::begin(ctx, ctx.config.timing.ike_lifetime);
-        let state =
-            Self { sa, replaced: Vec::new(), grant, children, rekeying: None, life, childless_since: ctx.now, bucket };
+        let state = Self {
+            sa,
+            replaced: Vec::new(),
+            grant,
+            children,
+            rekeying: None,
+            life,
+            childless_since: ctx.now,
+            bucket,
+            relocation: Relocation::default(),
+        };
         ctx.shared.counters.established += 1;
         session.state = State::Established(Box::new(state));
         let info = Box::new(session.info());
@@ -87,7 +98,7 @@ impl Established {
     }
 
     /// An IKE SA that is not the one in use.
-    fn other_sa(&mut self, spi: IkeSpi) -> Option<&mut IkeSa> {
+    pub(super) fn other_sa(&mut self, spi: IkeSpi) -> Option<&mut IkeSa> {
         let replaced = self.replaced.iter_mut().map(|replaced| &mut replaced.sa);
         let rival = self.rekeying.as_mut().and_then(Rekeying::rival);
         replaced.chain(rival).find(|sa| sa.own_spi() == spi)
@@ -207,7 +218,7 @@ impl Established {
         session.answer(ctx, &mut self.sa, chain);
     }
 
-    /// Takes INFORMATIONAL: DELETE, or a question whether we live.
+    /// Takes INFORMATIONAL: DELETE, a change of addresses, or a question whether we live.
     pub(super) fn informational(
         mut self: Box<Self>,
         session: &mut Session,
@@ -215,39 +226,52 @@ impl Established {
         request: &Message,
         on_replaced: Option<IkeSpi>,
     ) -> State {
-        let deletes = match (request::deletes(request.first, &request.chain), on_replaced) {
-            (Ok(deletes), None) => deletes,
-            (Ok(deletes), Some(spi)) => {
-                if let Some(sa) = self.other_sa(spi) {
-                    session.answer(ctx, sa, ChainBuilder::new());
-                }
-                if deletes.contains(&Delete::IkeSa) {
-                    self.other_sa_is_deleted(ctx.now, spi);
-                }
-                return State::Established(self);
-            }
-            (Err(invalid), Some(spi)) => {
+        let read = match Informational::read(request.first, &request.chain) {
+            Ok(read) => read,
+            Err(invalid) => {
+                let Some(spi) = on_replaced else {
+                    return self.invalid(session, ctx, ExchangeType::INFORMATIONAL, invalid);
+                };
                 self.answer_on_other(session, ctx, spi, invalid.notify, &invalid.data);
                 return State::Established(self);
             }
-            (Err(invalid), None) => return self.invalid(session, ctx, ExchangeType::INFORMATIONAL, invalid),
         };
-        if deletes.contains(&Delete::IkeSa) && self.goes_on_with_rival(session, ctx) {
-            return State::Established(self);
+        let chain = self.take_mobike(session, ctx, &read.mobike, on_replaced);
+        if let Some(spi) = on_replaced {
+            if let Some(sa) = self.other_sa(spi) {
+                session.answer(ctx, sa, chain);
+            }
+            if read.deletes.contains(&Delete::IkeSa) {
+                self.other_sa_is_deleted(ctx.now, spi);
+            }
+        } else if read.deletes.contains(&Delete::IkeSa) {
+            if !self.goes_on_with_rival(session, ctx) {
+                return self.is_deleted(session, ctx);
+            }
+        } else {
+            self.delete_children(session, ctx, &read.deletes, chain);
         }
-        if deletes.contains(&Delete::IkeSa) {
-            session.answer(ctx, &mut self.sa, ChainBuilder::new());
-            self.take_down_all(session.id, ctx);
-            session.announce_end(ctx, CloseReason::PeerDeleted);
-            self.sa.forget_own_requests();
-            return Closing::lingering(ctx.now, self.sa);
-        }
-        self.delete_children(session, ctx, &deletes);
+        self.send_next(session, ctx);
         State::Established(self)
     }
 
+    /// The peer has deleted the IKE SA, and with it the session.
+    fn is_deleted(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>) -> State {
+        session.answer(ctx, &mut self.sa, ChainBuilder::new());
+        self.take_down_all(session.id, ctx);
+        session.announce_end(ctx, CloseReason::PeerDeleted);
+        self.sa.forget_own_requests();
+        Closing::lingering(ctx.now, self.sa)
+    }
+
     /// Takes down what the client has deleted, and answers with our SPIs of the same Child SAs (section 1.4.1).
-    fn delete_children(&mut self, session: &Session, ctx: &mut Context<'_>, deletes: &[Delete]) {
+    fn delete_children(
+        &mut self,
+        session: &Session,
+        ctx: &mut Context<'_>,
+        deletes: &[Delete],
+        mut chain: ChainBuilder,
+    ) {
         let mut spis = Vec::new();
         for delete in deletes {
             let Delete::ChildSas { protocol: ProtocolId::ESP, spis: deleted } = delete else { continue };
@@ -257,7 +281,6 @@ impl Established {
                 }
             }
         }
-        let mut chain = ChainBuilder::new();
         if !spis.is_empty() {
             chain.push(&Payload::Delete(Delete::ChildSas { protocol: ProtocolId::ESP, spis }));
         }
@@ -304,7 +327,7 @@ impl Established {
     /// A request of ours was answered: the next may go.
     pub(super) fn response(
         mut self: Box<Self>,
-        session: &Session,
+        session: &mut Session,
         ctx: &mut Context<'_>,
         (purpose, answer): (Purpose, &Message),
         on_replaced: Option<IkeSpi>,
@@ -313,7 +336,13 @@ impl Established {
             (_, Some(spi)) => self.other_sa_is_deleted(ctx.now, spi),
             (Purpose::RekeyChild | Purpose::RekeyIkeSa, None) => self.rekey_answer(session, ctx, answer),
             (Purpose::DeleteChild, None) => self.remove_leaving_children(session, ctx),
-            (Purpose::Liveness | Purpose::DeleteIkeSa, None) => {}
+            (Purpose::Liveness | Purpose::UpdateAddresses | Purpose::PathCheck, None) => {
+                if let Err(reason) = self.path_answer(session, ctx, purpose, answer) {
+                    session.refuse(ctx, ExchangeType::INFORMATIONAL, reason);
+                    return self.close(session, ctx, CloseReason::Failed);
+                }
+            }
+            (Purpose::DeleteIkeSa, None) => {}
         }
         self.begin_due_rekeys(session, ctx);
         self.send_next(session, ctx);
@@ -347,7 +376,8 @@ impl Established {
         self.sa.enqueue(OwnRequest::delete(purpose, delete));
     }
 
-    fn send_next(&mut self, session: &Session, ctx: &mut Context<'_>) {
+    pub(super) fn send_next(&mut self, session: &Session, ctx: &mut Context<'_>) {
+        self.prepare_path_request(session, ctx);
         for sa in std::iter::once(&mut self.sa).chain(self.replaced.iter_mut().map(|replaced| &mut replaced.sa)) {
             let messages = sa.send_next(ctx.now, &ctx.config.timing, &mut *ctx.shared.random);
             ctx.send(session.path, messages);
@@ -389,6 +419,10 @@ impl Established {
             }
             // Packets still come: only the answers are lost on the way.
             Due::Dead if self.is_lively(session, ctx) => self.sa.restart_transmissions(ctx.now, &ctx.config.timing),
+            Due::Dead if self.tries_elsewhere(session, ctx) => {}
+            Due::Dead if session.waits_for_initiator(ctx.now) => {
+                self.sa.restart_transmissions(ctx.now, &ctx.config.timing);
+            }
             Due::Dead => {
                 self.take_down_all(session.id, ctx);
                 session.announce_end(ctx, CloseReason::PeerDead);
@@ -396,7 +430,8 @@ impl Established {
             }
         }
         if !self.is_lively(session, ctx) && !self.sa.has_own_request() {
-            self.sa.enqueue(OwnRequest::probe());
+            let probe = self.probe(session, ctx);
+            self.sa.enqueue(probe);
         }
         self.begin_due_rekeys(session, ctx);
         self.send_next(session, ctx);
@@ -484,13 +519,19 @@ impl Established {
 }
 
 /// Allows so many requests a second, and a burst.
-struct TokenBucket {
+pub(super) struct TokenBucket {
     tokens: u32,
     refilled: Instant,
 }
 
 impl TokenBucket {
-    fn take(&mut self, now: Instant, per_second: u32) -> bool {
+    /// A full one.
+    pub(super) fn full(now: Instant) -> Self {
+        Self { tokens: BURST, refilled: now }
+    }
+
+    /// Whether one more is allowed.
+    pub(super) fn take(&mut self, now: Instant, per_second: u32) -> bool {
         let elapsed = now.saturating_duration_since(self.refilled);
         let earned = elapsed.as_millis().saturating_mul(per_second.into()) / 1000;
         if earned > 0 {

@@ -21,8 +21,9 @@ use crate::wire::v2::{
 };
 
 use super::cookie::CookieJar;
-use super::half_open::{HalfOpen, Transcript};
+use super::half_open::HalfOpen;
 use super::keys::SpiPair;
+use super::proof::Transcript;
 use super::request::{InitRequest, Invalid};
 use super::{Context, Session};
 
@@ -45,6 +46,11 @@ struct Incoming<'a> {
     path: Path,
     header: &'a Header,
     message: &'a [u8],
+}
+
+/// Whether both sides have postquantum preshared keys, RFC 8784 section 3.
+fn offers_ppk(config: &Config, request: &InitRequest<'_>) -> bool {
+    request.ppk && !config.ppks.is_empty()
 }
 
 /// Takes a request that was not answered before. Gives back the new session, if it comes to that.
@@ -141,6 +147,7 @@ impl Incoming<'_> {
             initiator_nonce: request.nonce.to_vec(),
             responder_nonce: nonce,
             hashes: request.hashes.clone(),
+            ppk: offers_ppk(ctx.config, request),
         };
         let deadline = ctx.now + ctx.config.timing.half_open;
         let exchange = (pair, request.ke.data.to_vec());
@@ -179,6 +186,9 @@ impl Incoming<'_> {
         if request.hashes.is_some() {
             let hashes: Vec<u8> = HASH_ALGORITHMS.iter().flat_map(|hash| hash.0.to_be_bytes()).collect();
             message.push(&Payload::Notify(Notify::new(NotifyType::SIGNATURE_HASH_ALGORITHMS, &hashes)));
+        }
+        if offers_ppk(config, request) {
+            message.push(&Payload::Notify(Notify::new(NotifyType::USE_PPK, &[])));
         }
         message.finish().expect("what we answer is bounded").into()
     }

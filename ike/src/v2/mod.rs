@@ -9,8 +9,6 @@
 //!
 //! Each state is a struct of its own; a step takes the state and gives back the next one. A message that is not authentic,
 //! not fresh, or of an exchange that the state does not take changes nothing.
-//!
-//! Does not: MOBIKE (RFC 4555).
 
 mod auth;
 mod authenticating;
@@ -24,8 +22,12 @@ mod half_open;
 pub(crate) mod init;
 pub(crate) mod keys;
 mod life;
+mod mobike;
 mod own_rekey;
+mod ppk;
+mod proof;
 mod rekey;
+mod relocation;
 pub(crate) mod request;
 pub(crate) mod sa;
 
@@ -56,6 +58,7 @@ use authenticating::Authenticating;
 use closing::Closing;
 use established::Established;
 pub(crate) use half_open::HalfOpen;
+use mobike::Mobility;
 use sa::{IkeSa, Incoming, Message};
 
 /// An IKE SA that failed or was deleted answers retransmissions of the last request for this long.
@@ -89,7 +92,12 @@ pub(crate) struct Context<'a> {
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     path: Path,
+    /// Where the request that waits for its answer came from.
+    reply_path: Path,
     nat: NatStatus,
+    mobility: Mobility,
+    /// The IKE SA began without Child SA (RFC 6023) and may be without.
+    is_childless: bool,
     since: Instant,
     last_heard: Instant,
     identity: Option<Identity>,
@@ -111,7 +119,20 @@ impl Session {
     /// A session whose IKE_SA_INIT was answered.
     pub(crate) fn new(id: SessionId, path: Path, nat: NatStatus, now: Instant, half_open: HalfOpen) -> Self {
         let state = State::HalfOpen(Box::new(half_open));
-        Self { id, path, nat, since: now, last_heard: now, identity: None, by: None, announced: false, state }
+        Self {
+            id,
+            path,
+            reply_path: path,
+            nat,
+            mobility: Mobility::default(),
+            is_childless: false,
+            since: now,
+            last_heard: now,
+            identity: None,
+            by: None,
+            announced: false,
+            state,
+        }
     }
 
     /// Takes a message whose header names one of our SPIs.
@@ -136,6 +157,7 @@ impl Session {
             Incoming::Unexpected => ctx.shared.counters.unexpected += 1,
             Incoming::Fragment => {}
             Incoming::Request(request) => {
+                self.reply_path = path;
                 self.heard(ctx, path);
                 self.request(ctx, &request, replaced);
             }
@@ -185,36 +207,24 @@ impl Session {
         );
     }
 
-    /// Notes an authentic and fresh message. The peer may have a new address: it moved, or its NAT forgot it.
-    fn heard(&mut self, ctx: &mut Context<'_>, path: Path) {
-        self.last_heard = ctx.now;
-        if path != self.path {
-            self.move_to(path);
-            if matches!(self.state, State::Established(_)) {
-                let udp_encap = child::uses_udp(self, ctx);
-                ctx.shared.events.push_back(Event::Moved { session: self.id, path, udp_encap });
-            }
-        }
-    }
-
-    fn move_to(&mut self, path: Path) {
-        debug!(session = %self.id, from = %self.path.peer, peer = %path.peer, "peer has a new address");
-        self.path = path;
-    }
-
-    /// The packet path has seen the client at a new address.
-    pub(crate) fn peer_moved(&mut self, ctx: &mut Context<'_>, path: Path) {
-        if matches!(self.state, State::Established(_)) {
-            self.last_heard = ctx.now;
-            self.move_to(path);
-        }
-    }
-
     /// The packet path has heard the client.
     pub(crate) fn note_inbound(&mut self, now: Instant) {
         if matches!(self.state, State::Established(_)) {
             self.last_heard = self.last_heard.max(now);
         }
+    }
+
+    /// Moves to other addresses of ours or the peer's.
+    pub(crate) fn relocate(&mut self, ctx: &mut Context<'_>, path: Path) {
+        self.step(
+            |session, ctx, mut state| {
+                if let State::Established(state) = &mut state {
+                    state.relocate(session, ctx, path);
+                }
+                state
+            },
+            ctx,
+        );
     }
 
     /// Replaces a Child SA now.
@@ -387,7 +397,7 @@ impl Session {
             site: None,
             role: Role::Responder,
             precedence: 0,
-            mobike: false,
+            mobike: self.mobility.is_agreed(),
             ppk: false,
         }
     }
@@ -442,7 +452,7 @@ impl Session {
     /// Answers the request that waits in `sa`.
     fn answer(&self, ctx: &mut Context<'_>, sa: &mut IkeSa, chain: ChainBuilder) {
         let messages = sa.answer(chain, &mut *ctx.shared.random);
-        ctx.send(self.path, messages);
+        ctx.send(self.reply_path, messages);
     }
 
     /// Answers with one notification about the IKE SA or the exchange.

@@ -104,13 +104,13 @@ impl OwnRequest {
     pub(crate) fn delete(purpose: Purpose, delete: Delete) -> Self {
         let mut chain = ChainBuilder::new();
         chain.push(&Payload::Delete(delete));
-        let (first, chain) = chain.finish().expect("one DELETE is short");
-        Self { purpose, exchange: ExchangeType::INFORMATIONAL, first, chain }
+        Self::informational(purpose, chain)
     }
 
-    /// Asks for a sign of life.
-    pub(crate) fn probe() -> Self {
-        Self { purpose: Purpose::Liveness, exchange: ExchangeType::INFORMATIONAL, first: None, chain: Vec::new() }
+    /// INFORMATIONAL with a few notifications; without any it asks for a sign of life.
+    pub(crate) fn informational(purpose: Purpose, chain: ChainBuilder) -> Self {
+        let (first, chain) = chain.finish().expect("INFORMATIONAL requests are short");
+        Self { purpose, exchange: ExchangeType::INFORMATIONAL, first, chain }
     }
 }
 
@@ -127,6 +127,10 @@ pub(crate) enum Purpose {
     DeleteChild,
     /// DELETE of the IKE SA.
     DeleteIkeSa,
+    /// Our addresses have changed, RFC 4555 section 3.5.
+    UpdateAddresses,
+    /// Whether the peer is where it says, RFC 4555 section 3.7.
+    PathCheck,
 }
 
 /// What a message turned out to be.
@@ -316,6 +320,22 @@ impl IkeSa {
         }
     }
 
+    /// Puts a request of ours before those that wait.
+    pub(crate) fn enqueue_first(&mut self, request: OwnRequest) {
+        self.sent.waiting.push_front(request);
+    }
+
+    /// Whether a request of ours is on its way.
+    pub(crate) fn has_outstanding(&self) -> bool {
+        self.sent.outstanding.is_some()
+    }
+
+    /// The request of ours that is on its way, to be sent at once along another path; its transmissions begin anew.
+    pub(crate) fn resend(&mut self, now: Instant, timing: &Timing) -> Vec<Bytes> {
+        self.restart_transmissions(now, timing);
+        self.sent.outstanding.as_ref().map(|outstanding| outstanding.messages.clone()).unwrap_or_default()
+    }
+
     /// Stops sending requests of ours.
     pub(crate) fn forget_own_requests(&mut self) {
         self.sent.outstanding = None;
@@ -340,9 +360,12 @@ impl IkeSa {
         let messages = self.seal(request.exchange, id, false, request.first, &request.chain, random);
         let transmissions = match request.purpose {
             Purpose::DeleteIkeSa => timing.delete_transmissions,
-            Purpose::Liveness | Purpose::DeleteChild | Purpose::RekeyChild | Purpose::RekeyIkeSa => {
-                timing.transmissions
-            }
+            Purpose::Liveness
+            | Purpose::DeleteChild
+            | Purpose::RekeyChild
+            | Purpose::RekeyIkeSa
+            | Purpose::UpdateAddresses
+            | Purpose::PathCheck => timing.transmissions,
         };
         let retransmit = Retransmit::new(now, timing.retransmit, transmissions);
         self.sent.outstanding = Some(Outstanding { id, request, messages: messages.clone(), retransmit });

@@ -106,8 +106,9 @@ fn limits(lifetime: &Lifetime, spi: EspSpi) -> Limits {
 
 fn inner_path(mode: ChildMode) -> InnerPath {
     match mode {
-        ChildMode::Tunnel | ChildMode::Transport => InnerPath::Ip,
+        ChildMode::Tunnel => InnerPath::Ip,
         ChildMode::L2tp => InnerPath::L2tp,
+        ChildMode::Transport => InnerPath::Transport,
     }
 }
 

@@ -27,7 +27,7 @@ struct Client {
 
 impl Client {
     fn new() -> Self {
-        let server = EapServer::new(SEED, "vpn.example.org");
+        let server = EapServer::new(SEED, "vpn.example.org", &EapConfig::default());
         let request = server.start();
         Self { server, request }
     }
@@ -205,7 +205,7 @@ fn a_client_that_wants_another_method_is_told_apart() {
     let reason = reason.unwrap();
     assert_eq!(
         reason.to_string(),
-        "the client refuses EAP-MSCHAPv2 and wants EAP-TLS or EAP-TTLS; choose user name and password in its settings"
+        "the client refuses EAP-MSCHAPv2 and wants EAP-TLS or EAP-TTLS; choose user name and password in its settings, or add \"tls\" to `eap` and give the gateway `ca`"
     );
 }
 
