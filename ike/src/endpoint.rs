@@ -432,8 +432,9 @@ impl Endpoint {
         let Some((id, request)) = self.shared.authenticated.take() else { return };
         let is_proven = request.by != crate::event::AuthenticatedBy::Eap;
         if request.initial_contact && is_proven && !self.config.shared_identities {
-            let is_stale =
-                |(other, session): &(&SessionId, &Session)| **other != id && session.is_of(&request.identity);
+            let is_stale = |(other, session): &(&SessionId, &Session)| {
+                **other != id && session.is_of(&request.identity, request.site.as_deref())
+            };
             let stale: Vec<SessionId> = self.sessions.iter().filter(is_stale).map(|(other, _)| *other).collect();
             for other in stale {
                 self.with_session(now, other, |session, ctx| session.abandon(ctx, CloseReason::Replaced));

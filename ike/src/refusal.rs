@@ -93,6 +93,13 @@ pub enum RefusalReason {
     PpkRequired,
     /// The peer insists on a postquantum preshared key that we do not have (RFC 8784).
     PpkUnknown,
+    /// The peer has the address of a site, but calls itself otherwise.
+    PeerIdentity {
+        /// What that site calls itself.
+        expected: Identity,
+    },
+    /// The EAP method has not proven to the client who we are, and our certificate was to stay away (RFC 5998).
+    EapNotMutual,
     /// The public key of the peer is another one than ours (RFC 7670).
     OtherRawKey,
     /// The client wants to log in by EAP, but the gateway has no certificate or no users.
@@ -226,6 +233,8 @@ impl RefusalReason {
             Self::PpkRequired => "ppk_required",
             Self::PpkUnknown => "ppk_unknown",
             Self::OtherRawKey => "other_raw_key",
+            Self::PeerIdentity { .. } => "peer_identity",
+            Self::EapNotMutual => "eap_not_mutual",
             Self::EapUnavailable { .. } => "eap_unavailable",
             Self::CertificatesUnavailable => "certificates_unavailable",
             Self::NoServerCertificate => "no_server_certificate",
@@ -285,6 +294,10 @@ impl RefusalReason {
             Self::WrongPsk => "enter the same pre-shared key on both sides".into(),
             Self::PpkRequired => "give the peer the postquantum key and its id, or let ppk_required be false".into(),
             Self::PpkUnknown => "enter the same postquantum key with the same id on both sides".into(),
+            Self::PeerIdentity { .. } => "set peer_id to what the peer calls itself, or its own id to that name".into(),
+            Self::EapNotMutual => {
+                "let the client use EAP-TLS, or expect the certificate of the gateway, or set eap_only = false".into()
+            }
             Self::OtherRawKey => "set public_key to the key that the peer has now".into(),
             Self::EapUnavailable { certificate_missing: true } => {
                 "set cert and key: clients with user name and password need a server certificate".into()
@@ -380,6 +393,13 @@ impl fmt::Display for RefusalReason {
             Self::WrongPsk => write!(f, "the client has another pre-shared key"),
             Self::PpkRequired => write!(f, "the peer uses no postquantum preshared key, which is required"),
             Self::PpkUnknown => write!(f, "the peer uses a postquantum preshared key that is not known here"),
+            Self::PeerIdentity { expected } => write!(f, "the peer at this address should call itself {expected}"),
+            Self::EapNotMutual => {
+                write!(
+                    f,
+                    "the client wants no certificate of the gateway, but its EAP method does not prove who that is"
+                )
+            }
             Self::OtherRawKey => write!(f, "the peer has another public key than the configured one"),
             Self::EapUnavailable { certificate_missing: true } => {
                 write!(f, "the client wants to use name and password, but the gateway has no certificate")

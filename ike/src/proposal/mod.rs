@@ -146,6 +146,16 @@ impl Policy {
         &self.child
     }
 
+    /// Whether an IKE SA may have this suite.
+    #[must_use]
+    pub fn allows_ike(&self, suite: &IkeSuite) -> bool {
+        self.ike.iter().any(|offer| {
+            let integrity = suite.integ.is_none_or(|integ| offer.integs.contains(&integ));
+            let (encr, prf) = (offer.encrs.contains(&suite.encr), offer.prfs.contains(&suite.prf));
+            encr && integrity && prf && offer.groups.contains(&suite.group)
+        })
+    }
+
     /// The named sets of which this is made; none if the IKE list is explicit.
     #[must_use]
     pub fn names(&self) -> &[PolicyName] {

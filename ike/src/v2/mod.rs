@@ -15,6 +15,7 @@ mod authenticating;
 mod child;
 mod closing;
 mod configuration;
+mod connection;
 pub(crate) mod cookie;
 mod established;
 mod fit;
@@ -24,6 +25,7 @@ pub(crate) mod init;
 pub(crate) mod keys;
 mod life;
 mod mobike;
+mod own_certificate;
 mod own_child;
 mod own_rekey;
 mod ppk;
@@ -421,9 +423,10 @@ impl Session {
         matches!(self.state, State::Established(_))
     }
 
-    /// Whether the session is one of this identity, proven without EAP.
-    pub(crate) fn is_of(&self, identity: &Identity) -> bool {
-        self.is_established() && self.by != Some(AuthenticatedBy::Eap) && self.identity.as_ref() == Some(identity)
+    /// Whether the session is one of this identity, proven without EAP: of this site, or of a client.
+    pub(crate) fn is_of(&self, identity: &Identity, site: Option<&str>) -> bool {
+        let is_same = self.identity.as_ref() == Some(identity) && self.site.as_ref().map(|site| &*site.name) == site;
+        self.is_established() && self.by != Some(AuthenticatedBy::Eap) && is_same
     }
 
     /// The answer to IKE_SA_INIT, as long as a retransmission of the request may come.
