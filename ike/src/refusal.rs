@@ -184,6 +184,8 @@ pub enum RefusalReason {
     },
     /// The site has chosen algorithms that were not offered.
     NotOffered,
+    /// The configuration of the site has no algorithms to offer.
+    NothingToOffer,
     /// The site never answered.
     NoAnswer,
     /// The peer cannot show that it receives what we send to its new address (RFC 4555 section 3.7).
@@ -259,6 +261,7 @@ impl RefusalReason {
             Self::PeerRefused { .. } => "peer_refused",
             Self::OtherPeer { .. } => "other_peer",
             Self::NotOffered => "not_offered",
+            Self::NothingToOffer => "nothing_to_offer",
             Self::NoAnswer => "no_answer",
             Self::PathCheck => "path_check",
             Self::AddressesRefused { .. } => "addresses_refused",
@@ -441,6 +444,7 @@ impl fmt::Display for RefusalReason {
                 write!(f, "the other side calls itself {found}, expected is {expected}")
             }
             Self::NotOffered => write!(f, "the other side chose algorithms that were not offered"),
+            Self::NothingToOffer => write!(f, "there are no algorithms to offer"),
             Self::NoAnswer => write!(f, "the other side does not answer"),
             Self::PathCheck => write!(f, "the peer does not show that it receives what is sent to its new address"),
             Self::AddressesRefused { notify } => write!(f, "the peer refuses the addresses that we moved to: {notify}"),
