@@ -161,6 +161,8 @@ pub enum RefusalReason {
         /// What it said.
         notify: NotifyType,
     },
+    /// The client says that it does not believe who we are (RFC 7296 section 2.21.2).
+    Distrusted,
     /// The peer cannot show that it receives what we send to its new address (RFC 4555 section 3.7).
     PathCheck,
     /// The peer refuses the addresses that the session has moved to (RFC 4555 section 3.5).
@@ -254,6 +256,7 @@ impl RefusalReason {
             Self::TooManyRequests => "too_many_requests",
             Self::UnknownChild => "unknown_child",
             Self::RekeyRefused { .. } => "rekey_refused",
+            Self::Distrusted => "distrusted",
             Self::PathCheck => "path_check",
             Self::AddressesRefused { .. } => "addresses_refused",
             Self::Move { .. } => "move",
@@ -432,6 +435,12 @@ impl fmt::Display for RefusalReason {
             Self::TooManyRequests => write!(f, "the client sends requests too fast"),
             Self::UnknownChild => write!(f, "the client rekeys a Child SA that does not exist"),
             Self::RekeyRefused { notify } => write!(f, "the client refused to renew keys: {notify}"),
+            Self::Distrusted => {
+                write!(
+                    f,
+                    "the other side does not believe who we are: it may miss our authority, or expect another name or key"
+                )
+            }
             Self::PathCheck => write!(f, "the peer does not show that it receives what is sent to its new address"),
             Self::AddressesRefused { notify } => write!(f, "the peer refuses the addresses that we moved to: {notify}"),
             Self::Move { problem } => write!(f, "the client cannot move to another address: {problem}"),

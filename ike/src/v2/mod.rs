@@ -21,6 +21,7 @@ mod established;
 mod fit;
 pub(crate) mod fragments;
 mod half_open;
+mod informational;
 pub(crate) mod init;
 pub(crate) mod keys;
 mod life;
@@ -30,6 +31,7 @@ mod own_child;
 mod own_rekey;
 mod ppk;
 mod proof;
+mod reauthentication;
 mod rekey;
 mod relocation;
 pub(crate) mod request;
@@ -66,6 +68,7 @@ use closing::Closing;
 use established::Established;
 pub(crate) use half_open::HalfOpen;
 use mobike::Mobility;
+use reauthentication::LoginLife;
 use sa::{IkeSa, Incoming, Message};
 
 /// An IKE SA that failed or was deleted answers retransmissions of the last request for this long.
@@ -115,6 +118,7 @@ pub(crate) struct Session {
     ppk: bool,
     /// Since when the session is established.
     established: Option<Instant>,
+    login: LoginLife,
     since: Instant,
     last_heard: Instant,
     identity: Option<Identity>,
@@ -149,6 +153,7 @@ impl Session {
             precedence,
             ppk: false,
             established: None,
+            login: LoginLife::default(),
             since: now,
             last_heard: now,
             identity: None,

@@ -20,9 +20,7 @@ use crate::event::CloseReason;
 use crate::proposal::{IkeSuite, ike_offer};
 use crate::refusal::RefusalReason;
 use crate::wire::num::{ExchangeType, NotifyType, ProtocolId};
-use crate::wire::v2::{
-    ChainBuilder, Delete, KeyExchange, Nonce, Payload, SecurityAssociation, Spi,
-};
+use crate::wire::v2::{ChainBuilder, Delete, KeyExchange, Nonce, Payload, SecurityAssociation, Spi};
 use crate::wire::{EspSpi, IkeSpi};
 
 use super::child::{self, Child};
