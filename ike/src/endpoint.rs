@@ -275,19 +275,19 @@ impl Endpoint {
     }
 
     /// Makes one more Child SA of the session's site, the one at this place of [`Site::children`]. It ends with
-    /// [`Event::ChildUp`] or [`Event::ChildFailed`].
+    /// [`Event::ChildUp`] or [`Event::ChildFailed`]. The site is the one that the session was begun with.
     pub fn create_child(&mut self, now: Instant, session: SessionId, child: usize) {
-        let _ = (now, session, child);
+        self.with_session(now, session, |session, ctx| session.create_child(ctx, child));
     }
 
     /// Deletes a Child SA at both ends.
     pub fn close_child(&mut self, now: Instant, session: SessionId, inbound_spi: crate::wire::EspSpi) {
-        let _ = (now, session, inbound_spi);
+        self.with_session(now, session, |session, ctx| session.close_child(ctx, inbound_spi));
     }
 
     /// Replaces the IKE SA now.
     pub fn rekey_ike(&mut self, now: Instant, session: SessionId) {
-        let _ = (now, session);
+        self.with_session(now, session, Session::rekey_ike);
     }
 
     /// Moves a session that we began to other addresses (MOBIKE, RFC 4555 section 3.5): at once here, and at the peer as soon

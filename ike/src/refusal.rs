@@ -161,6 +161,8 @@ pub enum RefusalReason {
         /// What it said.
         notify: NotifyType,
     },
+    /// The client says that it does not believe who we are (RFC 7296 section 2.21.2).
+    Distrusted,
     /// The peer cannot show that it receives what we send to its new address (RFC 4555 section 3.7).
     PathCheck,
     /// The peer refuses the addresses that the session has moved to (RFC 4555 section 3.5).
@@ -173,6 +175,31 @@ pub enum RefusalReason {
         /// Why.
         problem: &'static str,
     },
+    /// The site did not make a Child SA that we asked for.
+    ChildRefused {
+        /// What it said.
+        notify: NotifyType,
+    },
+    /// The site answers with tunnel mode where the configuration says transport mode, or the other way round.
+    Mode,
+    /// The site refused what we began.
+    PeerRefused {
+        /// What it said.
+        notify: NotifyType,
+        /// Whether it has proven by the keys that it said so, if not who it is; otherwise anybody on the way may have.
+        protected: bool,
+    },
+    /// The site calls itself otherwise than the configuration says.
+    OtherPeer {
+        /// Who it has to be.
+        expected: Identity,
+        /// Who it says it is.
+        found: Identity,
+    },
+    /// The site has chosen algorithms that were not offered.
+    NotOffered,
+    /// The site never answered.
+    NoAnswer,
     /// The client did not go on.
     TimedOut {
         /// With what it did not go on.
@@ -229,9 +256,16 @@ impl RefusalReason {
             Self::TooManyRequests => "too_many_requests",
             Self::UnknownChild => "unknown_child",
             Self::RekeyRefused { .. } => "rekey_refused",
+            Self::Distrusted => "distrusted",
             Self::PathCheck => "path_check",
             Self::AddressesRefused { .. } => "addresses_refused",
             Self::Move { .. } => "move",
+            Self::ChildRefused { .. } => "child_refused",
+            Self::Mode => "mode",
+            Self::PeerRefused { .. } => "peer_refused",
+            Self::OtherPeer { .. } => "other_peer",
+            Self::NotOffered => "not_offered",
+            Self::NoAnswer => "no_answer",
             Self::TimedOut { .. } => "timed_out",
         }
     }
@@ -284,6 +318,26 @@ impl RefusalReason {
             Self::TrafficSelectors { .. } => "set routes to networks that the client asks for".into(),
             Self::NoAddressRequested => "let the client ask for a virtual address".into(),
             Self::NoAddress => "enlarge the pool".into(),
+            Self::ChildRefused { notify: NotifyType::TS_UNACCEPTABLE } => {
+                "set local and remote to the networks that the other side has as remote and local".into()
+            }
+            Self::ChildRefused { notify: NotifyType::NO_PROPOSAL_CHOSEN } => {
+                "set esp to algorithms that both sides have, perfect forward secrecy included".into()
+            }
+            Self::Mode => {
+                "set the same mode on both sides; with address translation on the way only tunnel mode works".into()
+            }
+            Self::PeerRefused { notify: NotifyType::NO_PROPOSAL_CHOSEN, .. } => {
+                "set ike to algorithms that both sides have".into()
+            }
+            Self::PeerRefused { notify: NotifyType::AUTHENTICATION_FAILED, .. } => {
+                "compare key, id and peer_id on both sides; the other side's log has the reason".into()
+            }
+            Self::OtherPeer { found, .. } => format!("set peer_id = \"{found}\" if that is the right one"),
+            Self::NoAnswer => "check the address, and let UDP ports 500 and 4500 through in both directions".into(),
+            Self::TimedOut { waiting_for: "the answer to IKE_AUTH" } => {
+                "let UDP port 4500 and large datagrams through between the two sides".into()
+            }
             Self::TimedOut { waiting_for: "IKE_AUTH" } => {
                 "let UDP port 4500 and large datagrams through between client and gateway".into()
             }
@@ -389,9 +443,25 @@ impl fmt::Display for RefusalReason {
             Self::TooManyRequests => write!(f, "the client sends requests too fast"),
             Self::UnknownChild => write!(f, "the client rekeys a Child SA that does not exist"),
             Self::RekeyRefused { notify } => write!(f, "the client refused to renew keys: {notify}"),
+            Self::Distrusted => {
+                write!(
+                    f,
+                    "the other side does not believe who we are: it may miss our authority, or expect another name or key"
+                )
+            }
             Self::PathCheck => write!(f, "the peer does not show that it receives what is sent to its new address"),
             Self::AddressesRefused { notify } => write!(f, "the peer refuses the addresses that we moved to: {notify}"),
             Self::Move { problem } => write!(f, "the client cannot move to another address: {problem}"),
+            Self::ChildRefused { notify } => write!(f, "the other side did not make the tunnel: {notify}"),
+            Self::Mode => {
+                write!(f, "the other side answers with tunnel mode where transport mode is wanted, or vice versa")
+            }
+            Self::PeerRefused { notify, .. } => write!(f, "the other side refused: {notify}"),
+            Self::OtherPeer { expected, found } => {
+                write!(f, "the other side calls itself {found}, expected is {expected}")
+            }
+            Self::NotOffered => write!(f, "the other side chose algorithms that were not offered"),
+            Self::NoAnswer => write!(f, "the other side does not answer"),
             Self::TimedOut { waiting_for } => write!(f, "the client did not go on with {waiting_for}"),
         }
     }

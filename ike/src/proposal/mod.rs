@@ -8,6 +8,7 @@
 
 mod choose;
 mod notation;
+mod offer;
 mod suite;
 mod v1;
 
@@ -16,6 +17,9 @@ pub use choose::{
 };
 pub use notation::NotationError;
 pub(crate) use notation::{encr_name, group_name, prf_name};
+pub use offer::{
+    child_guess, child_offer_with_choice, child_offers, chosen_child, chosen_ike, ike_guess, ike_offers, offers_group,
+};
 pub use suite::{ChildOffer, IkeOffer, IkeSuite};
 pub use v1::{RefusedTransform, V1Mismatch};
 
