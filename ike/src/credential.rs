@@ -124,13 +124,17 @@ impl Authorities {
         &self.key_hashes
     }
 
-    /// Verifies the certificate of a peer, the first of `certificates`, with the help of the others.
-    pub(crate) fn verify(
-        &self,
-        certificates: &[&[u8]],
-        now: UnixTime,
-        role: Role,
-    ) -> Result<VerifiedCertificate, CertError> {
+    /// The authorities' certificates.
+    #[must_use]
+    pub fn anchors(&self) -> &TrustAnchors {
+        &self.anchors
+    }
+
+    /// Verifies the certificate of a peer (DER), the first of `certificates`, with the help of the others.
+    ///
+    /// # Errors
+    /// [`CertError`] with the reason, for the operator.
+    pub fn verify(&self, certificates: &[&[u8]], now: UnixTime, role: Role) -> Result<VerifiedCertificate, CertError> {
         let (end_entity, others) = certificates.split_first().ok_or(CertError::Missing)?;
         verify_chain(end_entity, others, &self.anchors, now, role)
     }
