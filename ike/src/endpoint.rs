@@ -275,19 +275,19 @@ impl Endpoint {
     }
 
     /// Makes one more Child SA of the session's site, the one at this place of [`Site::children`]. It ends with
-    /// [`Event::ChildUp`] or [`Event::ChildFailed`].
+    /// [`Event::ChildUp`] or [`Event::ChildFailed`]. The site is the one that the session was begun with.
     pub fn create_child(&mut self, now: Instant, session: SessionId, child: usize) {
-        let _ = (now, session, child);
+        self.with_session(now, session, |session, ctx| session.create_child(ctx, child));
     }
 
     /// Deletes a Child SA at both ends.
     pub fn close_child(&mut self, now: Instant, session: SessionId, inbound_spi: crate::wire::EspSpi) {
-        let _ = (now, session, inbound_spi);
+        self.with_session(now, session, |session, ctx| session.close_child(ctx, inbound_spi));
     }
 
     /// Replaces the IKE SA now.
     pub fn rekey_ike(&mut self, now: Instant, session: SessionId) {
-        let _ = (now, session);
+        self.with_session(now, session, Session::rekey_ike);
     }
 
     /// Moves a session that we began to other addresses (MOBIKE, RFC 4555 section 3.5): at once here, and at the peer as soon
@@ -432,8 +432,9 @@ impl Endpoint {
         let Some((id, request)) = self.shared.authenticated.take() else { return };
         let is_proven = request.by != crate::event::AuthenticatedBy::Eap;
         if request.initial_contact && is_proven && !self.config.shared_identities {
-            let is_stale =
-                |(other, session): &(&SessionId, &Session)| **other != id && session.is_of(&request.identity);
+            let is_stale = |(other, session): &(&SessionId, &Session)| {
+                **other != id && session.is_of(&request.identity, request.site.as_deref())
+            };
             let stale: Vec<SessionId> = self.sessions.iter().filter(is_stale).map(|(other, _)| *other).collect();
             for other in stale {
                 self.with_session(now, other, |session, ctx| session.abandon(ctx, CloseReason::Replaced));

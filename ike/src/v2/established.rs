@@ -1,6 +1,7 @@
 //! IKE_AUTH is done: Child SAs come and go, the IKE SA is rekeyed, both sides look whether the other still lives
 //! (RFC 7296 sections 1.3, 1.4, 2.4 and 2.8).
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -17,11 +18,13 @@ use crate::wire::{EspSpi, IkeSpi};
 
 use super::child::{self, Child};
 use super::configuration;
+use super::fit;
 use super::keys::Nonces;
 use super::life::Life;
+use super::own_child::Wanted;
 use super::own_rekey::Rekeying;
 use super::relocation::Relocation;
-use super::request::{ChildWish, CreateChild, Informational, Invalid};
+use super::request::{ChildWish, CreateChild, Invalid};
 use super::sa::{Due, IkeSa, Message, OwnRequest, Purpose};
 use super::{Closing, Context, Session, State};
 
@@ -41,6 +44,8 @@ pub(crate) struct Established {
     /// Our own rekey that is under way.
     pub(super) rekeying: Option<Rekeying>,
     pub(super) life: Life,
+    /// Tunnels of the site that are to be made.
+    pub(super) wanted: VecDeque<Wanted>,
     /// Since when there is no Child SA.
     childless_since: Instant,
     bucket: TokenBucket,
@@ -63,7 +68,7 @@ impl Established {
         children: Vec<Child>,
     ) -> State {
         let bucket = TokenBucket::full(ctx.now);
-        let life = Life::begin(ctx, ctx.config.timing.ike_lifetime);
+        let life = Life::begin(ctx, session.timing(ctx.config).ike_lifetime);
         let state = Self {
             sa,
             replaced: Vec::new(),
@@ -71,6 +76,7 @@ impl Established {
             children,
             rekeying: None,
             life,
+            wanted: VecDeque::new(),
             childless_since: ctx.now,
             bucket,
             relocation: Relocation::default(),
@@ -162,7 +168,7 @@ impl Established {
             },
         };
         // A rekey replaces one, but both are there for a while.
-        let limit = ctx.config.limits.children;
+        let limit = session.child_limit(ctx.config);
         if self.children.len() >= if old.is_some() { limit.saturating_mul(2) } else { limit } {
             session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, RefusalReason::TooManyChildren);
             return session.answer_notify(ctx, &mut self.sa, NotifyType::NO_ADDITIONAL_SAS, &[]);
@@ -170,12 +176,13 @@ impl Established {
         let mut chain = ChainBuilder::new();
         match self.try_child(session, ctx, wish, nonce, ke, old, &mut chain) {
             Ok((child, own_nonce)) => {
+                let mut replaced = None;
                 if let Some(old) = old.and_then(|old| self.children.get_mut(old)) {
-                    old.replaced_until = Some(ctx.now + ctx.config.timing.replaced);
+                    replaced = Some(old.inbound);
+                    old.replaced_until = Some(ctx.now + session.timing(ctx.config).replaced);
                     old.life.forget_rekey();
-                    let old = old.inbound;
-                    self.note_child_rival(old, child.inbound, [nonce, &own_nonce]);
                 }
+                self.note_child_rival(replaced, &child, [nonce, &own_nonce]);
                 self.children.push(child);
             }
             Err(refused) => {
@@ -197,13 +204,15 @@ impl Established {
         old: Option<usize>,
         chain: &mut ChainBuilder,
     ) -> Result<(Child, Vec<u8>), child::Refused> {
-        let (chosen, narrowed) = child::negotiate(ctx, &self.grant, wish, ke)?;
+        let replaced = old.and_then(|old| self.children.get(old));
+        let fit = fit::fit(session, &self.grant, &self.children, replaced, wish)?;
+        let chosen = child::negotiate(session, ctx, wish, ke)?;
         let agreed = chosen.group.map(|group| child::agree(ctx, group, ke)).transpose()?;
         let own_nonce = child::new_nonce(ctx);
         let nonces = Nonces { initiator: nonce, responder: &own_nonce };
         let terms = child::terms(&self.sa, agreed.as_ref(), nonces);
-        let replaces = old.and_then(|old| self.children.get(old)).map(|old| old.inbound);
-        let made = child::make(session, ctx, &chosen, narrowed, &terms, replaces);
+        let replaces = replaced.map(|old| old.inbound);
+        let made = child::make(session, ctx, &chosen, fit, &terms, replaces);
         if let Some(wish) = &wish.configuration {
             chain.push(&Payload::Configuration(configuration::reply(wish, &self.grant)));
         }
@@ -218,76 +227,7 @@ impl Established {
         session.answer(ctx, &mut self.sa, chain);
     }
 
-    /// Takes INFORMATIONAL: DELETE, a change of addresses, or a question whether we live.
-    pub(super) fn informational(
-        mut self: Box<Self>,
-        session: &mut Session,
-        ctx: &mut Context<'_>,
-        request: &Message,
-        on_replaced: Option<IkeSpi>,
-    ) -> State {
-        let read = match Informational::read(request.first, &request.chain) {
-            Ok(read) => read,
-            Err(invalid) => {
-                let Some(spi) = on_replaced else {
-                    return self.invalid(session, ctx, ExchangeType::INFORMATIONAL, invalid);
-                };
-                self.answer_on_other(session, ctx, spi, invalid.notify, &invalid.data);
-                return State::Established(self);
-            }
-        };
-        let chain = self.take_mobike(session, ctx, &read.mobike, on_replaced);
-        if let Some(spi) = on_replaced {
-            if let Some(sa) = self.other_sa(spi) {
-                session.answer(ctx, sa, chain);
-            }
-            if read.deletes.contains(&Delete::IkeSa) {
-                self.other_sa_is_deleted(ctx.now, spi);
-            }
-        } else if read.deletes.contains(&Delete::IkeSa) {
-            if !self.goes_on_with_rival(session, ctx) {
-                return self.is_deleted(session, ctx);
-            }
-        } else {
-            self.delete_children(session, ctx, &read.deletes, chain);
-        }
-        self.send_next(session, ctx);
-        State::Established(self)
-    }
-
-    /// The peer has deleted the IKE SA, and with it the session.
-    fn is_deleted(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>) -> State {
-        session.answer(ctx, &mut self.sa, ChainBuilder::new());
-        self.take_down_all(session.id, ctx);
-        session.announce_end(ctx, CloseReason::PeerDeleted);
-        self.sa.forget_own_requests();
-        Closing::lingering(ctx.now, self.sa)
-    }
-
-    /// Takes down what the client has deleted, and answers with our SPIs of the same Child SAs (section 1.4.1).
-    fn delete_children(
-        &mut self,
-        session: &Session,
-        ctx: &mut Context<'_>,
-        deletes: &[Delete],
-        mut chain: ChainBuilder,
-    ) {
-        let mut spis = Vec::new();
-        for delete in deletes {
-            let Delete::ChildSas { protocol: ProtocolId::ESP, spis: deleted } = delete else { continue };
-            for spi in deleted {
-                if let Some(at) = self.children.iter().position(|child| child.outbound == *spi) {
-                    spis.push(self.take_down(session.id, ctx, at));
-                }
-            }
-        }
-        if !spis.is_empty() {
-            chain.push(&Payload::Delete(Delete::ChildSas { protocol: ProtocolId::ESP, spis }));
-        }
-        session.answer(ctx, &mut self.sa, chain);
-    }
-
-    fn answer_on_other(
+    pub(super) fn answer_on_other(
         &mut self,
         session: &Session,
         ctx: &mut Context<'_>,
@@ -306,7 +246,7 @@ impl Established {
     }
 
     /// An authentic request that makes no sense. A syntax error is the end of the IKE SA (section 2.21.3).
-    fn invalid(
+    pub(super) fn invalid(
         mut self: Box<Self>,
         session: &mut Session,
         ctx: &mut Context<'_>,
@@ -324,40 +264,6 @@ impl Established {
         Closing::lingering(ctx.now, self.sa)
     }
 
-    /// A request of ours was answered: the next may go.
-    pub(super) fn response(
-        mut self: Box<Self>,
-        session: &mut Session,
-        ctx: &mut Context<'_>,
-        (purpose, answer): (Purpose, &Message),
-        on_replaced: Option<IkeSpi>,
-    ) -> State {
-        match (purpose, on_replaced) {
-            (_, Some(spi)) => self.other_sa_is_deleted(ctx.now, spi),
-            (Purpose::RekeyChild | Purpose::RekeyIkeSa, None) => self.rekey_answer(session, ctx, answer),
-            (Purpose::DeleteChild, None) => self.remove_leaving_children(session, ctx),
-            (Purpose::Liveness | Purpose::UpdateAddresses | Purpose::PathCheck, None) => {
-                if let Err(reason) = self.path_answer(session, ctx, purpose, answer) {
-                    session.refuse(ctx, ExchangeType::INFORMATIONAL, reason);
-                    return self.close(session, ctx, CloseReason::Failed);
-                }
-            }
-            (Purpose::DeleteIkeSa, None) => {}
-        }
-        self.begin_due_rekeys(session, ctx);
-        self.send_next(session, ctx);
-        State::Established(self)
-    }
-
-    /// Rekeys a Child SA now.
-    pub(super) fn rekey_child(&mut self, session: &Session, ctx: &mut Context<'_>, inbound: EspSpi) {
-        if let Some(child) = self.children.iter_mut().find(|child| child.inbound == inbound && child.is_in_use()) {
-            child.life.rekey_after(ctx.now, Duration::ZERO);
-        }
-        self.begin_due_rekeys(session, ctx);
-        self.send_next(session, ctx);
-    }
-
     /// Ends the session from our side.
     pub(super) fn close(
         mut self: Box<Self>,
@@ -367,6 +273,7 @@ impl Established {
     ) -> State {
         self.take_down_all(session.id, ctx);
         session.announce_end(ctx, reason);
+        self.relocation = Relocation::default();
         self.enqueue_delete(Purpose::DeleteIkeSa, Delete::IkeSa);
         self.send_next(session, ctx);
         Closing::deleting(ctx.now + DELETE_LIFETIME, self.sa)
@@ -379,7 +286,7 @@ impl Established {
     pub(super) fn send_next(&mut self, session: &Session, ctx: &mut Context<'_>) {
         self.prepare_path_request(session, ctx);
         for sa in std::iter::once(&mut self.sa).chain(self.replaced.iter_mut().map(|replaced| &mut replaced.sa)) {
-            let messages = sa.send_next(ctx.now, &ctx.config.timing, &mut *ctx.shared.random);
+            let messages = sa.send_next(ctx.now, &session.timing(ctx.config), &mut *ctx.shared.random);
             ctx.send(session.path, messages);
         }
     }
@@ -388,6 +295,9 @@ impl Established {
     pub(super) fn take_down_all(&mut self, session: SessionId, ctx: &mut Context<'_>) {
         while !self.children.is_empty() {
             self.take_down(session, ctx, 0);
+        }
+        if let Some(Rekeying::Child(request)) = self.rekeying.take() {
+            ctx.shared.esp_spis.remove(&request.inbound());
         }
     }
 
@@ -408,8 +318,11 @@ impl Established {
         if let Some(reason) = self.end_of_life(session, ctx) {
             return self.close(session, ctx, reason);
         }
-        if self.children.is_empty() && self.childless_since + ctx.config.timing.childless <= ctx.now {
+        if self.childless_until(session, ctx.config).is_some_and(|until| until <= ctx.now) {
             return self.close(session, ctx, CloseReason::NoChildSa);
+        }
+        if let Some(reason) = session.check_login(ctx) {
+            return self.close(session, ctx, reason);
         }
         match self.sa.due(ctx.now) {
             Due::Nothing => {}
@@ -418,10 +331,12 @@ impl Established {
                 ctx.send(session.path, messages);
             }
             // Packets still come: only the answers are lost on the way.
-            Due::Dead if self.is_lively(session, ctx) => self.sa.restart_transmissions(ctx.now, &ctx.config.timing),
+            Due::Dead if self.is_lively(session, ctx) => {
+                self.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
+            }
             Due::Dead if self.tries_elsewhere(session, ctx) => {}
             Due::Dead if session.waits_for_initiator(ctx.now) => {
-                self.sa.restart_transmissions(ctx.now, &ctx.config.timing);
+                self.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
             }
             Due::Dead => {
                 self.take_down_all(session.id, ctx);
@@ -433,8 +348,7 @@ impl Established {
             let probe = self.probe(session, ctx);
             self.sa.enqueue(probe);
         }
-        self.begin_due_rekeys(session, ctx);
-        self.send_next(session, ctx);
+        self.go_on(session, ctx);
         State::Established(self)
     }
 
@@ -455,7 +369,7 @@ impl Established {
     }
 
     fn is_lively(&self, session: &Session, ctx: &Context<'_>) -> bool {
-        ctx.config.timing.liveness.is_none_or(|interval| session.last_heard + interval > ctx.now)
+        session.timing(ctx.config).liveness.is_none_or(|interval| session.last_heard + interval > ctx.now)
     }
 
     /// The client has not deleted what it has replaced: we do.
@@ -471,28 +385,26 @@ impl Established {
         }
     }
 
-    /// The client has answered our DELETE: those Child SAs are gone on both sides.
-    fn remove_leaving_children(&mut self, session: &Session, ctx: &mut Context<'_>) {
-        if self.sa.has_own_request_for(Purpose::DeleteChild) {
-            return;
-        }
-        while let Some(at) = self.children.iter().position(|child| child.is_leaving) {
-            self.take_down(session.id, ctx, at);
-        }
-    }
-
-    pub(super) fn timeout(&self, last_heard: Instant, config: &Config) -> Option<Instant> {
+    pub(super) fn timeout(&self, session: &Session, config: &Config) -> Option<Instant> {
+        let timing = session.timing(config);
         let replaced =
             self.replaced.iter().flat_map(|replaced| [Some(replaced.until), replaced.sa.timeout()]).flatten();
         let children = self.children.iter().filter_map(|child| child.replaced_until);
         let lives = std::iter::once(&self.life).chain(self.children.iter().map(|child| &child.life));
         let ends = lives.clone().filter_map(Life::ends_at);
-        let rekeys = lives.filter_map(Life::rekey_at).filter(|_| !self.is_rekey_blocked());
-        let childless = self.children.is_empty().then_some(self.childless_since + config.timing.childless);
+        let wanted = self.wanted.iter().map(Wanted::not_before);
+        let rekeys = lives.filter_map(Life::rekey_at).chain(wanted).filter(|_| !self.is_rekey_blocked());
+        let childless = self.childless_until(session, config);
         let liveness =
-            config.timing.liveness.filter(|_| !self.sa.has_own_request()).map(|interval| last_heard + interval);
+            timing.liveness.filter(|_| !self.sa.has_own_request()).map(|interval| session.last_heard + interval);
         let times = replaced.chain(children).chain(ends).chain(rekeys).chain(childless).chain(liveness);
-        times.chain(self.sa.timeout()).min()
+        times.chain(self.sa.timeout()).chain(session.login.timeout()).min()
+    }
+
+    /// How long it may go on without Child SA. A site may do so for ever, and a client that began like that (RFC 6023).
+    fn childless_until(&self, session: &Session, config: &Config) -> Option<Instant> {
+        let may_be = session.is_childless || session.site().is_some();
+        (self.children.is_empty() && !may_be).then(|| self.childless_since + session.timing(config).childless)
     }
 
     pub(super) fn ike_spis(&self) -> Vec<IkeSpi> {

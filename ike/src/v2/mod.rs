@@ -15,17 +15,23 @@ mod authenticating;
 mod child;
 mod closing;
 mod configuration;
+mod connection;
 pub(crate) mod cookie;
 mod established;
+mod fit;
 pub(crate) mod fragments;
 mod half_open;
+mod informational;
 pub(crate) mod init;
 pub(crate) mod keys;
 mod life;
 mod mobike;
+mod own_certificate;
+mod own_child;
 mod own_rekey;
 mod ppk;
 mod proof;
+mod reauthentication;
 mod rekey;
 mod relocation;
 pub(crate) mod request;
@@ -34,13 +40,14 @@ pub(crate) mod sa;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tracing::debug;
 
 use crate::cert::UnixTime;
-use crate::config::Config;
+use crate::config::{Config, Timing};
 use crate::crypto::random::Random;
 use crate::event::{
     AccessRequest, AuthenticatedBy, CloseReason, Counters, Denial, EapStep, Event, Grant, IkeVersion, Path, Role,
@@ -48,7 +55,9 @@ use crate::event::{
 };
 use crate::identity::Identity;
 use crate::nat::NatStatus;
+use crate::proposal::Policy;
 use crate::refusal::{Refusal, RefusalReason};
+use crate::site::Site;
 use crate::wire::header::Header;
 use crate::wire::num::{ExchangeType, NotifyType};
 use crate::wire::v2::{ChainBuilder, Notify, Payload};
@@ -59,6 +68,7 @@ use closing::Closing;
 use established::Established;
 pub(crate) use half_open::HalfOpen;
 use mobike::Mobility;
+use reauthentication::LoginLife;
 use sa::{IkeSa, Incoming, Message};
 
 /// An IKE SA that failed or was deleted answers retransmissions of the last request for this long.
@@ -98,6 +108,17 @@ pub(crate) struct Session {
     mobility: Mobility,
     /// The IKE SA began without Child SA (RFC 6023) and may be without.
     is_childless: bool,
+    /// Who began.
+    role: Role,
+    /// The other gateway, if the peer is one: known from the beginning if we began, otherwise from IKE_AUTH on.
+    site: Option<Arc<Site>>,
+    /// The same number at both ends, different for every session.
+    precedence: u128,
+    /// A postquantum preshared key is mixed in.
+    ppk: bool,
+    /// Since when the session is established.
+    established: Option<Instant>,
+    login: LoginLife,
     since: Instant,
     last_heard: Instant,
     identity: Option<Identity>,
@@ -118,6 +139,7 @@ enum State {
 impl Session {
     /// A session whose IKE_SA_INIT was answered.
     pub(crate) fn new(id: SessionId, path: Path, nat: NatStatus, now: Instant, half_open: HalfOpen) -> Self {
+        let precedence = half_open.spis.precedence();
         let state = State::HalfOpen(Box::new(half_open));
         Self {
             id,
@@ -126,6 +148,12 @@ impl Session {
             nat,
             mobility: Mobility::default(),
             is_childless: false,
+            role: Role::Responder,
+            site: None,
+            precedence,
+            ppk: false,
+            established: None,
+            login: LoginLife::default(),
             since: now,
             last_heard: now,
             identity: None,
@@ -133,6 +161,42 @@ impl Session {
             announced: false,
             state,
         }
+    }
+
+    /// The peer has turned out to be this site: what the site says counts from now on.
+    pub(crate) fn belongs_to(&mut self, site: Arc<Site>) {
+        self.site = Some(site);
+    }
+
+    /// The site that the peer is, if it is one.
+    pub(crate) fn site(&self) -> Option<&Arc<Site>> {
+        self.site.as_ref()
+    }
+
+    /// Durations: those of the site, or of clients.
+    pub(crate) fn timing(&self, config: &Config) -> Timing {
+        self.site.as_ref().map_or(config.timing, |site| site.timing)
+    }
+
+    /// Acceptable algorithms: those of the site, or of clients.
+    pub(crate) fn policy<'a>(&'a self, config: &'a Config) -> &'a Policy {
+        self.site.as_ref().map_or(&config.policy, |site| &site.policy)
+    }
+
+    /// How long a login holds, RFC 4478: what the site says, or what is for clients.
+    pub(crate) fn reauthentication(&self, config: &Config) -> Option<Duration> {
+        self.site.as_ref().map_or(config.reauthentication, |site| site.reauthentication)
+    }
+
+    /// Whether ESP goes through UDP in any case.
+    pub(crate) fn forces_udp(&self, config: &Config) -> bool {
+        self.site.as_ref().map_or(config.force_udp_encap, |site| site.force_udp_encap)
+    }
+
+    /// Child SAs beyond which the peer gets no more.
+    pub(crate) fn child_limit(&self, config: &Config) -> usize {
+        let of_site = self.site.as_ref().map_or(0, |site| site.children.len().saturating_mul(2));
+        config.limits.children.max(of_site)
     }
 
     /// Takes a message whose header names one of our SPIs.
@@ -229,10 +293,33 @@ impl Session {
 
     /// Replaces a Child SA now.
     pub(crate) fn rekey_child(&mut self, ctx: &mut Context<'_>, inbound_spi: EspSpi) {
+        self.if_established(ctx, |state, session, ctx| state.rekey_child(session, ctx, inbound_spi));
+    }
+
+    /// Replaces the IKE SA now.
+    pub(crate) fn rekey_ike(&mut self, ctx: &mut Context<'_>) {
+        self.if_established(ctx, Established::rekey_ike);
+    }
+
+    /// Deletes a Child SA at both ends.
+    pub(crate) fn close_child(&mut self, ctx: &mut Context<'_>, inbound_spi: EspSpi) {
+        self.if_established(ctx, |state, session, ctx| state.close_child(session, ctx, inbound_spi));
+    }
+
+    /// Makes one more Child SA of the site.
+    pub(crate) fn create_child(&mut self, ctx: &mut Context<'_>, child: usize) {
+        self.if_established(ctx, |state, session, ctx| state.want_child(session, ctx, child));
+    }
+
+    fn if_established(
+        &mut self,
+        ctx: &mut Context<'_>,
+        act: impl FnOnce(&mut Established, &Session, &mut Context<'_>),
+    ) {
         self.step(
             |session, ctx, mut state| {
                 if let State::Established(state) = &mut state {
-                    state.rekey_child(session, ctx, inbound_spi);
+                    act(state, session, ctx);
                 }
                 state
             },
@@ -320,7 +407,7 @@ impl Session {
         match &self.state {
             State::HalfOpen(state) => Some(state.deadline),
             State::Authenticating(state) => Some(state.timeout()),
-            State::Established(state) => state.timeout(self.last_heard, config),
+            State::Established(state) => state.timeout(self, config),
             State::Closing(state) => Some(state.timeout()),
             State::Over => None,
         }
@@ -341,9 +428,10 @@ impl Session {
         matches!(self.state, State::Established(_))
     }
 
-    /// Whether the session is one of this identity, proven without EAP.
-    pub(crate) fn is_of(&self, identity: &Identity) -> bool {
-        self.is_established() && self.by != Some(AuthenticatedBy::Eap) && self.identity.as_ref() == Some(identity)
+    /// Whether the session is one of this identity, proven without EAP: of this site, or of a client.
+    pub(crate) fn is_of(&self, identity: &Identity, site: Option<&str>) -> bool {
+        let is_same = self.identity.as_ref() == Some(identity) && self.site.as_ref().map(|site| &*site.name) == site;
+        self.is_established() && self.by != Some(AuthenticatedBy::Eap) && is_same
     }
 
     /// The answer to IKE_SA_INIT, as long as a retransmission of the request may come.
@@ -394,11 +482,11 @@ impl Session {
             children: established.map(|state| state.child_infos()).unwrap_or_default(),
             since: self.since,
             last_heard: self.last_heard,
-            site: None,
-            role: Role::Responder,
-            precedence: 0,
+            site: self.site.as_ref().map(|site| site.name.clone()),
+            role: self.role,
+            precedence: self.precedence,
             mobike: self.mobility.is_agreed(),
-            ppk: false,
+            ppk: self.ppk,
         }
     }
 
@@ -429,7 +517,7 @@ impl Session {
             session: Some(self.id),
             exchange,
             identity: self.identity.clone(),
-            site: None,
+            site: self.site.as_ref().map(|site| site.name.clone()),
             reason,
         })));
     }

@@ -79,23 +79,27 @@ pub(crate) enum CreateChild<'a> {
 
 /// The answer to our CREATE_CHILD_SA, section 1.3.
 pub(crate) enum CreateChildAnswer<'a> {
-    /// The Child SA that is to take the place of another.
+    /// The Child SA.
     Child {
         sa: SecurityAssociation,
         nonce: &'a [u8],
         ke: Option<KeyExchange<'a>>,
         tsi: Vec<TrafficSelector>,
         tsr: Vec<TrafficSelector>,
+        /// USE_TRANSPORT_MODE is granted.
+        transport: bool,
     },
     /// The IKE SA that is to take the place of this one.
     IkeSa { sa: SecurityAssociation, nonce: &'a [u8], ke: KeyExchange<'a> },
-    /// The peer refuses.
-    Refused(NotifyType),
+    /// The peer refuses; with the data of the notification.
+    Refused(NotifyType, &'a [u8]),
 }
 
 /// INFORMATIONAL, in either direction: section 1.4, RFC 4555 and RFC 4478.
 pub(crate) struct Informational<'a> {
     pub(crate) deletes: Vec<Delete>,
+    /// AUTHENTICATION_FAILED: our proof was not good enough, section 2.21.2.
+    pub(crate) distrusts: bool,
     pub(crate) mobike: Mobike<'a>,
     /// The peer wants us to authenticate again within this time, RFC 4478 section 2.
     pub(crate) auth_lifetime: Option<Duration>,
@@ -308,12 +312,13 @@ impl<'a> CreateChildAnswer<'a> {
     pub(crate) fn read(first: Option<PayloadType>, chain: &'a [u8]) -> Result<Self, Invalid> {
         let parts = Parts::parse(first, chain)?;
         if let Some(error) = parts.notifies.iter().find(|notify| notify.kind.is_error()) {
-            return Ok(Self::Refused(error.kind));
+            return Ok(Self::Refused(error.kind, error.data));
         }
+        let transport = parts.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
         let sa = parts.sa.ok_or(Invalid::problem("SA is missing"))?;
         let nonce = parts.nonce.ok_or(Invalid::problem("Nonce is missing"))?;
         match (parts.tsi, parts.tsr) {
-            (Some(tsi), Some(tsr)) => Ok(Self::Child { sa, nonce, ke: parts.ke, tsi, tsr }),
+            (Some(tsi), Some(tsr)) => Ok(Self::Child { sa, nonce, ke: parts.ke, tsi, tsr, transport }),
             (None, None) => Ok(Self::IkeSa { sa, nonce, ke: parts.ke.ok_or(Invalid::problem("KE is missing"))? }),
             _ => Err(Invalid::problem("TSi or TSr is missing")),
         }
@@ -325,7 +330,8 @@ impl<'a> Informational<'a> {
         let parts = Parts::parse(first, chain)?;
         let mobike = Mobike::read(&parts.notifies)?;
         let auth_lifetime = parts.notify(NotifyType::AUTH_LIFETIME).and_then(auth_lifetime);
-        Ok(Self { mobike, auth_lifetime, deletes: parts.deletes })
+        let distrusts = parts.notify(NotifyType::AUTHENTICATION_FAILED).is_some();
+        Ok(Self { mobike, auth_lifetime, distrusts, deletes: parts.deletes })
     }
 }
 

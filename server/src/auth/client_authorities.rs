@@ -21,7 +21,7 @@ impl ClientCertificates for ClientAuthorities {
     }
 
     fn authorities(&self) -> Vec<Vec<u8>> {
-        self.0.anchors().certificates().iter().map(|authority| authority.subject().to_vec()).collect()
+        self.0.certificates().iter().map(|authority| authority.subject().to_vec()).collect()
     }
 }
 
