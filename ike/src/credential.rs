@@ -173,13 +173,11 @@ impl Authorities {
         &self.key_hashes
     }
 
-    /// Verifies the certificate of a peer, the first of `certificates`, with the help of the others.
-    pub(crate) fn verify(
-        &self,
-        certificates: &[&[u8]],
-        now: UnixTime,
-        role: Role,
-    ) -> Result<VerifiedCertificate, CertError> {
+    /// Verifies the certificate of a peer (DER), the first of `certificates`, with the help of the others.
+    ///
+    /// # Errors
+    /// [`CertError`] with the reason, for the operator.
+    pub fn verify(&self, certificates: &[&[u8]], now: UnixTime, role: Role) -> Result<VerifiedCertificate, CertError> {
         let (end_entity, others) = certificates.split_first().ok_or(CertError::Missing)?;
         let revocation = self.revocation();
         verify_unrevoked(end_entity, others, &self.anchors, now, role, revocation.as_deref())
