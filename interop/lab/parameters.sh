@@ -25,6 +25,9 @@
 : "${SRV_SITE:=}"                 # Cygnet only: more lines of [site.peer], separated by ;
 : "${SRV_CHILD_REKEY:=}" ; : "${SRV_IKE_REKEY:=}"   # when the server makes its SAs anew, 7s; empty: the driver's own
 : "${SRV_REAUTH:=}"               # how long an authentication is good for, 20s; empty: for ever
+: "${SRV_CRL:=}"                  # how much is asked about revoked certificates: strict, ifuri, relaxed
+: "${SRV_CRL_FILE:=}"             # a list of revoked certificates, in OUT/pki
+: "${SRV_UNIQUE:=}"               # what a new login means for an older one of the same identity; empty: the driver's own
 : "${SRV_START:=passive}"         # who opens the tunnel to a site: passive (the peer, or a command), demand (also traffic), always
 : "${SRV_DEVICES:=}"              # sessions that a user may have at the same time
 : "${SRV_PPP_AUTH:=mschap-v2}"    # how a user proves who they are inside L2TP: mschap-v2, chap, pap

@@ -59,6 +59,12 @@ pki_issue() {
     --dn "O=Interop, CN=$id" --san "$id" "$@" --outform pem >"$folder/$name.pem"
 }
 
+# pki_revoke NAME FILE: FILE is the list of the authority with that certificate in it.
+pki_revoke() {
+  pki_run --signcrl --cacert "$OUT/pki/ca.pem" --cakey "$OUT/pki/ca.key" --lifetime 2 \
+    --cert "$OUT/pki/$1.pem" --reason key-compromise >"$OUT/pki/$2"
+}
+
 # pki_put NODE NAME: the authority's certificate, a certificate and its key into the node's swanctl folder, and the bare public
 # keys of both ends.
 pki_put() {

@@ -85,8 +85,8 @@ swan_end() {
   esac
 }
 
-# A recipe with other networks defines its own.
-peer_children() { peer_child net "$FAR_NET,$FAR_NET6" "$LAN_NET,$LAN_NET6"; }
+# PEER_TS: what the peer claims to have behind it. A recipe with other networks defines its own.
+peer_children() { peer_child net "${PEER_TS:-$FAR_NET,$FAR_NET6}" "$LAN_NET,$LAN_NET6"; }
 
 # peer_child NAME LOCAL_TS REMOTE_TS
 peer_child() {

@@ -10,6 +10,7 @@ use crate::wire::v2::{Authentication, ChainBuilder, Delete, Eap, Notify, Payload
 
 use super::auth::Wish;
 use super::child::{self, Terms};
+use super::connection::Connection;
 use super::established::Established;
 use super::proof::{OwnProof, Proof};
 use super::request::{self, Invalid};
@@ -25,6 +26,8 @@ pub(crate) struct Authenticating {
     own: Option<OwnProof>,
     /// The body of the IDr payload in it.
     own_id_body: Vec<u8>,
+    /// We prove who we are by the EAP method alone, RFC 5998.
+    is_eap_only: bool,
     step: Step,
     rounds: u32,
     deadline: Instant,
@@ -46,7 +49,9 @@ impl Authenticating {
     pub(super) fn new(ctx: &Context<'_>, sa: IkeSa, proof: Proof, wish: Wish, own: OwnProof) -> Self {
         let deadline = ctx.now + ctx.config.timing.authentication;
         let own_id_body = keys::own_id_body(&own.identity);
-        Self { sa, proof, wish, own: Some(own), own_id_body, step: Step::Grant(None), rounds: 1, deadline }
+        let is_eap_only = own.is_left_to_eap();
+        let step = Step::Grant(None);
+        Self { sa, proof, wish, own: Some(own), own_id_body, is_eap_only, step, rounds: 1, deadline }
     }
 
     /// Goes on when the server has answered.
@@ -74,7 +79,7 @@ impl Authenticating {
             tsi,
             tsr,
             behind_nat: session.nat.peer_behind,
-            site: None,
+            site: session.site.as_ref().map(|site| site.name.clone()),
         };
         ctx.shared.authenticated = Some((session.id, request));
     }
@@ -89,7 +94,7 @@ impl Authenticating {
             Step::EapClient => {
                 request::eap(request.first, &request.chain).map(|packet| self.eap_response(session, ctx, packet))
             }
-            Step::EapProof(_) => self.eap_proof(ctx, request).map(|own| {
+            Step::EapProof(_) => self.eap_proof(session, ctx, request).map(|own| {
                 self.step = Step::Grant(Some(own));
                 self.authenticated(session, ctx, AuthenticatedBy::Eap);
             }),
@@ -109,16 +114,17 @@ impl Authenticating {
     }
 
     /// Checks the AUTH payload of the client and makes ours, both with the key of the EAP method.
-    fn eap_proof(&mut self, ctx: &Context<'_>, request: &Message) -> Result<Secret, Invalid> {
+    fn eap_proof(&mut self, session: &mut Session, ctx: &Context<'_>, request: &Message) -> Result<Secret, Invalid> {
         let Step::EapProof(msk) = &self.step else { return Err(Invalid::authentication(RefusalReason::EapFailed)) };
         let (auth, claim) = request::final_auth(request.first, &request.chain)?;
         if auth.method != AuthMethod::SHARED_KEY {
             return Err(Invalid::authentication(RefusalReason::AuthMethod(auth.method)));
         }
-        let (key, data) = ppk::decide(ctx, &self.proof, &claim, auth.data)?;
+        let (key, data) = ppk::decide(ctx.config, &Connection::Remote, &self.proof, &claim, auth.data)?;
         if let Some(key) = key {
-            ppk::apply(&mut self.sa, &mut self.proof, key);
-            self.wish.ppk = true;
+            self.proof.mix(key);
+            self.sa.mix(key);
+            session.ppk = true;
         }
         let octets = self.proof.octets(Role::Initiator, &self.wish.idi_body);
         if !self.proof.shared_key_auth(msk.expose(), &octets).ct_eq(data) {
@@ -137,6 +143,9 @@ impl Authenticating {
     ) -> State {
         if !matches!(self.step, Step::EapServer) {
             return State::Authenticating(self);
+        }
+        if self.is_eap_only && matches!(eap, EapStep::Success { mutual: false, .. }) {
+            return self.refuse(session, ctx, Invalid::authentication(RefusalReason::EapNotMutual));
         }
         let mut chain = ChainBuilder::new();
         if let Some(own) = self.own.take() {
@@ -163,7 +172,7 @@ impl Authenticating {
     pub(super) fn grant(self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>, grant: Grant) -> State {
         let Step::Grant(eap_auth) = &self.step else { return State::Authenticating(self) };
         let mut chain = ChainBuilder::new();
-        self.push_proof(eap_auth.as_ref(), &mut chain);
+        self.push_proof(session, eap_auth.as_ref(), &mut chain);
         let Self { mut sa, proof, wish, .. } = *self;
         let terms = Terms { prf: sa.suite.prf, derive: &sa.derive, shared: None, nonces: proof.nonces() };
         let made = wish.child.as_ref().map(|child| child::first(session, ctx, &grant, child, &terms)).transpose();
@@ -202,7 +211,7 @@ impl Authenticating {
             }
             Denial::NoAddress => {
                 let mut chain = ChainBuilder::new();
-                self.push_proof(eap_auth.as_ref(), &mut chain);
+                self.push_proof(session, eap_auth.as_ref(), &mut chain);
                 chain.push(&Payload::Notify(Notify::new(NotifyType::INTERNAL_ADDRESS_FAILURE, &[])));
                 session.refuse(ctx, ExchangeType::IKE_AUTH, RefusalReason::NoAddress);
                 session.answer(ctx, &mut self.sa, chain);
@@ -212,7 +221,7 @@ impl Authenticating {
     }
 
     /// Appends what proves our identity: the certificate or shared key, or after EAP the key of its method.
-    fn push_proof(&self, eap_auth: Option<&Secret>, chain: &mut ChainBuilder) {
+    fn push_proof(&self, session: &Session, eap_auth: Option<&Secret>, chain: &mut ChainBuilder) {
         if let Some(own) = &self.own {
             own.push(Role::Responder, chain);
         }
@@ -220,7 +229,7 @@ impl Authenticating {
             let (method, data) = (AuthMethod::SHARED_KEY, auth.expose());
             chain.push(&Payload::Authentication(Authentication { method, data }));
         }
-        if self.wish.ppk {
+        if session.ppk {
             ppk::push_accepted(chain);
         }
     }

@@ -1,6 +1,7 @@
 //! IKE_AUTH is done: Child SAs come and go, the IKE SA is rekeyed, both sides look whether the other still lives
 //! (RFC 7296 sections 1.3, 1.4, 2.4 and 2.8).
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -17,9 +18,12 @@ use crate::wire::{EspSpi, IkeSpi};
 
 use super::child::{self, Child};
 use super::configuration;
+use super::fit;
 use super::keys::Nonces;
 use super::life::Life;
+use super::own_child::Wanted;
 use super::own_rekey::Rekeying;
+use super::reauthentication::Reauthentication;
 use super::relocation::Relocation;
 use super::request::{ChildWish, CreateChild, Informational, Invalid};
 use super::sa::{Due, IkeSa, Message, OwnRequest, Purpose};
@@ -41,6 +45,10 @@ pub(crate) struct Established {
     /// Our own rekey that is under way.
     pub(super) rekeying: Option<Rekeying>,
     pub(super) life: Life,
+    /// Tunnels of the site that are to be made.
+    pub(super) wanted: VecDeque<Wanted>,
+    /// A limit of the login of which the server has yet to be reminded.
+    pub(super) reauthentication: Option<Reauthentication>,
     /// Since when there is no Child SA.
     childless_since: Instant,
     bucket: TokenBucket,
@@ -63,7 +71,7 @@ impl Established {
         children: Vec<Child>,
     ) -> State {
         let bucket = TokenBucket::full(ctx.now);
-        let life = Life::begin(ctx, ctx.config.timing.ike_lifetime);
+        let life = Life::begin(ctx, session.timing(ctx.config).ike_lifetime);
         let state = Self {
             sa,
             replaced: Vec::new(),
@@ -71,11 +79,14 @@ impl Established {
             children,
             rekeying: None,
             life,
+            wanted: VecDeque::new(),
+            reauthentication: None,
             childless_since: ctx.now,
             bucket,
             relocation: Relocation::default(),
         };
         ctx.shared.counters.established += 1;
+        session.established = Some(ctx.now);
         session.state = State::Established(Box::new(state));
         let info = Box::new(session.info());
         debug!(session = %session.id, peer = %session.path.peer, suite = info.ike_suite, "established");
@@ -162,7 +173,7 @@ impl Established {
             },
         };
         // A rekey replaces one, but both are there for a while.
-        let limit = ctx.config.limits.children;
+        let limit = session.child_limit(ctx.config);
         if self.children.len() >= if old.is_some() { limit.saturating_mul(2) } else { limit } {
             session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, RefusalReason::TooManyChildren);
             return session.answer_notify(ctx, &mut self.sa, NotifyType::NO_ADDITIONAL_SAS, &[]);
@@ -170,12 +181,13 @@ impl Established {
         let mut chain = ChainBuilder::new();
         match self.try_child(session, ctx, wish, nonce, ke, old, &mut chain) {
             Ok((child, own_nonce)) => {
+                let mut replaced = None;
                 if let Some(old) = old.and_then(|old| self.children.get_mut(old)) {
-                    old.replaced_until = Some(ctx.now + ctx.config.timing.replaced);
+                    replaced = Some(old.inbound);
+                    old.replaced_until = Some(ctx.now + session.timing(ctx.config).replaced);
                     old.life.forget_rekey();
-                    let old = old.inbound;
-                    self.note_child_rival(old, child.inbound, [nonce, &own_nonce]);
                 }
+                self.note_child_rival(replaced, &child, [nonce, &own_nonce]);
                 self.children.push(child);
             }
             Err(refused) => {
@@ -197,13 +209,15 @@ impl Established {
         old: Option<usize>,
         chain: &mut ChainBuilder,
     ) -> Result<(Child, Vec<u8>), child::Refused> {
-        let (chosen, narrowed) = child::negotiate(ctx, &self.grant, wish, ke)?;
+        let replaced = old.and_then(|old| self.children.get(old));
+        let fit = fit::fit(session, &self.grant, &self.children, replaced, wish)?;
+        let chosen = child::negotiate(session, ctx, wish, ke)?;
         let agreed = chosen.group.map(|group| child::agree(ctx, group, ke)).transpose()?;
         let own_nonce = child::new_nonce(ctx);
         let nonces = Nonces { initiator: nonce, responder: &own_nonce };
         let terms = child::terms(&self.sa, agreed.as_ref(), nonces);
-        let replaces = old.and_then(|old| self.children.get(old)).map(|old| old.inbound);
-        let made = child::make(session, ctx, &chosen, narrowed, &terms, replaces);
+        let replaces = replaced.map(|old| old.inbound);
+        let made = child::make(session, ctx, &chosen, fit, &terms, replaces);
         if let Some(wish) = &wish.configuration {
             chain.push(&Payload::Configuration(configuration::reply(wish, &self.grant)));
         }
@@ -236,6 +250,7 @@ impl Established {
                 return State::Established(self);
             }
         };
+        self.limit_login(session, ctx, read.auth_lifetime);
         let chain = self.take_mobike(session, ctx, &read.mobike, on_replaced);
         if let Some(spi) = on_replaced {
             if let Some(sa) = self.other_sa(spi) {
@@ -334,7 +349,9 @@ impl Established {
     ) -> State {
         match (purpose, on_replaced) {
             (_, Some(spi)) => self.other_sa_is_deleted(ctx.now, spi),
-            (Purpose::RekeyChild | Purpose::RekeyIkeSa, None) => self.rekey_answer(session, ctx, answer),
+            (Purpose::CreateChild | Purpose::RekeyChild | Purpose::RekeyIkeSa, None) => {
+                self.rekey_answer(session, ctx, answer)
+            }
             (Purpose::DeleteChild, None) => self.remove_leaving_children(session, ctx),
             (Purpose::Liveness | Purpose::UpdateAddresses | Purpose::PathCheck, None) => {
                 if let Err(reason) = self.path_answer(session, ctx, purpose, answer) {
@@ -342,20 +359,10 @@ impl Established {
                     return self.close(session, ctx, CloseReason::Failed);
                 }
             }
-            (Purpose::DeleteIkeSa, None) => {}
+            (Purpose::Authenticate | Purpose::DeleteIkeSa, None) => {}
         }
-        self.begin_due_rekeys(session, ctx);
-        self.send_next(session, ctx);
+        self.go_on(session, ctx);
         State::Established(self)
-    }
-
-    /// Rekeys a Child SA now.
-    pub(super) fn rekey_child(&mut self, session: &Session, ctx: &mut Context<'_>, inbound: EspSpi) {
-        if let Some(child) = self.children.iter_mut().find(|child| child.inbound == inbound && child.is_in_use()) {
-            child.life.rekey_after(ctx.now, Duration::ZERO);
-        }
-        self.begin_due_rekeys(session, ctx);
-        self.send_next(session, ctx);
     }
 
     /// Ends the session from our side.
@@ -379,7 +386,7 @@ impl Established {
     pub(super) fn send_next(&mut self, session: &Session, ctx: &mut Context<'_>) {
         self.prepare_path_request(session, ctx);
         for sa in std::iter::once(&mut self.sa).chain(self.replaced.iter_mut().map(|replaced| &mut replaced.sa)) {
-            let messages = sa.send_next(ctx.now, &ctx.config.timing, &mut *ctx.shared.random);
+            let messages = sa.send_next(ctx.now, &session.timing(ctx.config), &mut *ctx.shared.random);
             ctx.send(session.path, messages);
         }
     }
@@ -388,6 +395,9 @@ impl Established {
     pub(super) fn take_down_all(&mut self, session: SessionId, ctx: &mut Context<'_>) {
         while !self.children.is_empty() {
             self.take_down(session, ctx, 0);
+        }
+        if let Some(Rekeying::Child(request)) = self.rekeying.take() {
+            ctx.shared.esp_spis.remove(&request.inbound());
         }
     }
 
@@ -404,11 +414,12 @@ impl Established {
 
     pub(super) fn handle_timeout(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>) -> State {
         self.serve_replaced(session, ctx);
+        self.remind(session, ctx);
         self.remove_replaced_children(session, ctx);
         if let Some(reason) = self.end_of_life(session, ctx) {
             return self.close(session, ctx, reason);
         }
-        if self.children.is_empty() && self.childless_since + ctx.config.timing.childless <= ctx.now {
+        if self.childless_until(session, ctx.config).is_some_and(|until| until <= ctx.now) {
             return self.close(session, ctx, CloseReason::NoChildSa);
         }
         match self.sa.due(ctx.now) {
@@ -418,10 +429,12 @@ impl Established {
                 ctx.send(session.path, messages);
             }
             // Packets still come: only the answers are lost on the way.
-            Due::Dead if self.is_lively(session, ctx) => self.sa.restart_transmissions(ctx.now, &ctx.config.timing),
+            Due::Dead if self.is_lively(session, ctx) => {
+                self.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
+            }
             Due::Dead if self.tries_elsewhere(session, ctx) => {}
             Due::Dead if session.waits_for_initiator(ctx.now) => {
-                self.sa.restart_transmissions(ctx.now, &ctx.config.timing);
+                self.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
             }
             Due::Dead => {
                 self.take_down_all(session.id, ctx);
@@ -433,8 +446,7 @@ impl Established {
             let probe = self.probe(session, ctx);
             self.sa.enqueue(probe);
         }
-        self.begin_due_rekeys(session, ctx);
-        self.send_next(session, ctx);
+        self.go_on(session, ctx);
         State::Established(self)
     }
 
@@ -455,7 +467,7 @@ impl Established {
     }
 
     fn is_lively(&self, session: &Session, ctx: &Context<'_>) -> bool {
-        ctx.config.timing.liveness.is_none_or(|interval| session.last_heard + interval > ctx.now)
+        session.timing(ctx.config).liveness.is_none_or(|interval| session.last_heard + interval > ctx.now)
     }
 
     /// The client has not deleted what it has replaced: we do.
@@ -481,17 +493,27 @@ impl Established {
         }
     }
 
-    pub(super) fn timeout(&self, last_heard: Instant, config: &Config) -> Option<Instant> {
+    /// When the session ends for want of a Child SA. One with a site does not: whether it is needed, the server knows. Nor does
+    /// one that the client began without.
+    fn childless_until(&self, session: &Session, config: &Config) -> Option<Instant> {
+        let may_be = session.site().is_some() || session.is_childless;
+        (self.children.is_empty() && !may_be).then_some(self.childless_since + session.timing(config).childless)
+    }
+
+    pub(super) fn timeout(&self, session: &Session, config: &Config) -> Option<Instant> {
+        let timing = session.timing(config);
         let replaced =
             self.replaced.iter().flat_map(|replaced| [Some(replaced.until), replaced.sa.timeout()]).flatten();
         let children = self.children.iter().filter_map(|child| child.replaced_until);
         let lives = std::iter::once(&self.life).chain(self.children.iter().map(|child| &child.life));
         let ends = lives.clone().filter_map(Life::ends_at);
-        let rekeys = lives.filter_map(Life::rekey_at).filter(|_| !self.is_rekey_blocked());
-        let childless = self.children.is_empty().then_some(self.childless_since + config.timing.childless);
+        let wanted = self.wanted.iter().map(Wanted::not_before);
+        let rekeys = lives.filter_map(Life::rekey_at).chain(wanted).filter(|_| !self.is_rekey_blocked());
+        let childless = self.childless_until(session, config);
         let liveness =
-            config.timing.liveness.filter(|_| !self.sa.has_own_request()).map(|interval| last_heard + interval);
-        let times = replaced.chain(children).chain(ends).chain(rekeys).chain(childless).chain(liveness);
+            timing.liveness.filter(|_| !self.sa.has_own_request()).map(|interval| session.last_heard + interval);
+        let reminder = self.reauthentication.as_ref().map(Reauthentication::due);
+        let times = replaced.chain(children).chain(reminder).chain(ends).chain(rekeys).chain(childless).chain(liveness);
         times.chain(self.sa.timeout()).min()
     }
 

@@ -4,6 +4,7 @@
 //! key adds what AUTH would be then; the responder repeats the notification if it uses the key. With EAP that is the last
 //! request of IKE_AUTH, and the signature that the responder makes before is made without.
 
+use crate::config::Config;
 use crate::crypto::prf::Prf;
 use crate::crypto::secret::Secret;
 use crate::ppk::SitePpk;
@@ -11,7 +12,7 @@ use crate::refusal::RefusalReason;
 use crate::wire::num::NotifyType;
 use crate::wire::v2::{ChainBuilder, Notify, Payload};
 
-use super::Context;
+use super::connection::Connection;
 use super::proof::Proof;
 use super::request::Invalid;
 use super::sa::IkeSa;
@@ -33,21 +34,33 @@ pub(crate) fn mix(prf: Prf, ppk: &Secret, key: &Secret) -> Secret {
     prf.plus(ppk.expose(), &[key.expose()], key.len())
 }
 
-/// The decision of a responder about a remote client, see [`PpkClaim::decide`].
+/// The decision of a responder, see [`PpkClaim::decide`].
 pub(crate) fn decide<'a, 'k>(
-    ctx: &Context<'k>,
+    config: &'k Config,
+    connection: &'k Connection,
     proof: &Proof,
     claim: &PpkClaim<'a>,
     auth: &'a [u8],
 ) -> Result<(Option<&'k Secret>, &'a [u8]), Invalid> {
-    let config = ctx.config;
-    claim.decide(proof, auth, config.ppk_required, |id| config.ppks.find(id)).map_err(Invalid::authentication)
+    let own = connection.site().map(|site| site.ppk.as_ref());
+    let required = own.map_or(config.ppk_required, |own| own.is_some_and(|ppk| ppk.required));
+    let find = |id: &[u8]| match own {
+        Some(own) => own.filter(|ppk| ppk.id == id).map(|ppk| &ppk.secret),
+        None => config.ppks.find(id),
+    };
+    claim.decide(proof, auth, required, find).map_err(Invalid::authentication)
 }
 
-/// Mixes `key` into the keys of the IKE SA and of AUTH payloads.
-pub(crate) fn apply(sa: &mut IkeSa, proof: &mut Proof, key: &Secret) {
-    sa.derive = mix(sa.suite.prf, key, &sa.derive);
-    proof.mix(key);
+/// Whether we have a postquantum preshared key for anybody.
+pub(crate) fn has_any(config: &Config) -> bool {
+    !config.ppks.is_empty() || config.sites.iter().any(|site| site.ppk.is_some())
+}
+
+impl IkeSa {
+    /// Mixes `key` into `SK_d`.
+    pub(crate) fn mix(&mut self, key: &Secret) {
+        self.derive = mix(self.suite.prf, key, &self.derive);
+    }
 }
 
 /// Appends the name of our key, and what AUTH would be without it if the tunnel may come up without.

@@ -261,16 +261,22 @@ fn verify_raw_key(
         .map_err(|error| Invalid::authentication(RefusalReason::Signature(error)))
 }
 
-fn require_signature(claim: &Claim<'_>) -> Result<(), Invalid> {
-    let known = matches!(
-        claim.auth.method,
+/// That the AUTH payload is a signature of a kind that we verify.
+pub(crate) fn require_signature(claim: &Claim<'_>) -> Result<(), Invalid> {
+    let method = claim.auth.method;
+    if is_signature(method) { Ok(()) } else { Err(Invalid::authentication(RefusalReason::AuthMethod(method))) }
+}
+
+/// Whether the method is a signature of a kind that we verify.
+pub(crate) fn is_signature(method: AuthMethod) -> bool {
+    matches!(
+        method,
         AuthMethod::RSA_SIGNATURE
             | AuthMethod::ECDSA_SHA256_P256
             | AuthMethod::ECDSA_SHA384_P384
             | AuthMethod::ECDSA_SHA512_P521
             | AuthMethod::DIGITAL_SIGNATURE
-    );
-    if known { Ok(()) } else { Err(Invalid::authentication(RefusalReason::AuthMethod(claim.auth.method))) }
+    )
 }
 
 /// SHA-1 is for peers that know nothing else.
@@ -282,6 +288,11 @@ impl OwnProof {
     /// A name whose proof is left to an EAP method, RFC 5998.
     pub(crate) fn by_eap(identity: Identity) -> Self {
         Self { identity, auth: None, sent: Sent::Nothing }
+    }
+
+    /// Whether nothing but the EAP method proves the name.
+    pub(crate) fn is_left_to_eap(&self) -> bool {
+        self.auth.is_none()
     }
 
     /// The data of the AUTH payload.

@@ -92,7 +92,7 @@ impl Established {
     /// What is on its way goes along the new path, too.
     fn resend(&mut self, session: &Session, ctx: &mut Context<'_>) {
         for sa in std::iter::once(&mut self.sa).chain(self.replaced.iter_mut().map(|replaced| &mut replaced.sa)) {
-            let messages = sa.resend(ctx.now, &ctx.config.timing);
+            let messages = sa.resend(ctx.now, &session.timing(ctx.config));
             ctx.shared.counters.retransmissions_sent += u64::from(!messages.is_empty());
             ctx.send(session.path, messages);
         }

@@ -25,8 +25,8 @@ use crate::wire::v2::{ChainBuilder, Delete, Fragment, Payload, Sealed, fragment_
 use super::fragments::{Complete, FRAGMENT_LEN, Reassembly};
 use super::keys::{SaKeys, SpiPair};
 
-/// Own requests that may wait for the window. More are not needed: one for each Child SA and one for the IKE SA.
-const MAX_WAITING: usize = 16;
+/// Own requests that may wait for the window: one for each Child SA of a site with many tunnels, and one for the IKE SA.
+const MAX_WAITING: usize = 64;
 
 /// Which end of the exchange that made an IKE SA we are. It stays so for the whole life of the SA, whoever sends a request
 /// (RFC 7296 section 3.1, Initiator flag).
@@ -119,6 +119,10 @@ impl OwnRequest {
 pub(crate) enum Purpose {
     /// Whether the peer lives.
     Liveness,
+    /// IKE_AUTH.
+    Authenticate,
+    /// One more Child SA.
+    CreateChild,
     /// A Child SA in place of another.
     RekeyChild,
     /// An IKE SA in place of this one.
@@ -191,6 +195,13 @@ impl IkeSa {
             received: Received { next: next_request, busy: None, last: None, reassembly: None },
             sent: Sent::default(),
         }
+    }
+
+    /// The SA of an initiator after IKE_SA_INIT, whose request had message ID 0.
+    pub(crate) fn after_own_init(spis: SpiPair, suite: IkeSuite, keys: SaKeys, fragmentation: bool) -> Self {
+        let mut sa = Self::new(Role::Initiator, spis, suite, keys, fragmentation, 0);
+        sa.sent.next = 1;
+        sa
     }
 
     /// The SPI that we chose.
@@ -320,6 +331,15 @@ impl IkeSa {
         }
     }
 
+    /// Goes on with what an SA that this one replaces has yet to send. What it has sent already was about itself, or did not
+    /// get an answer in time for it to matter.
+    pub(crate) fn take_over_requests(&mut self, old: &mut Self) {
+        let is_about_all = |request: &OwnRequest| request.purpose == Purpose::DeleteChild;
+        let outstanding = old.sent.outstanding.take().map(|outstanding| outstanding.request);
+        let left = outstanding.into_iter().chain(old.sent.waiting.drain(..));
+        self.sent.waiting.extend(left.filter(is_about_all));
+    }
+
     /// Puts a request of ours before those that wait.
     pub(crate) fn enqueue_first(&mut self, request: OwnRequest) {
         self.sent.waiting.push_front(request);
@@ -360,12 +380,7 @@ impl IkeSa {
         let messages = self.seal(request.exchange, id, false, request.first, &request.chain, random);
         let transmissions = match request.purpose {
             Purpose::DeleteIkeSa => timing.delete_transmissions,
-            Purpose::Liveness
-            | Purpose::DeleteChild
-            | Purpose::RekeyChild
-            | Purpose::RekeyIkeSa
-            | Purpose::UpdateAddresses
-            | Purpose::PathCheck => timing.transmissions,
+            _ => timing.transmissions,
         };
         let retransmit = Retransmit::new(now, timing.retransmit, transmissions);
         self.sent.outstanding = Some(Outstanding { id, request, messages: messages.clone(), retransmit });
