@@ -25,6 +25,7 @@
 : "${SRV_SITE:=}"                 # Cygnet only: more lines of [site.peer], separated by ;
 : "${SRV_CHILD_REKEY:=}" ; : "${SRV_IKE_REKEY:=}"   # when the server makes its SAs anew, 7s; empty: the driver's own
 : "${SRV_REAUTH:=}"               # how long an authentication is good for, 20s; empty: for ever
+: "${SRV_ENCAP:=no}"              # yes: ESP inside UDP also without NAT, towards a site
 : "${SRV_CRL:=}"                  # how much is asked about revoked certificates: strict, ifuri, relaxed
 : "${SRV_CRL_FILE:=}"             # a list of revoked certificates, in OUT/pki
 : "${SRV_UNIQUE:=}"               # what a new login means for an older one of the same identity; empty: the driver's own
@@ -36,7 +37,7 @@
 : "${LAYER:=/var/cache/cygnet-interop/libreswan}"   # libreswan, see install-packages.sh
 : "${PPK_ID:=ppk-1@example.test}"  # post-quantum pre-shared key (RFC 8784)
 : "${PPK_SECRET:=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f}"   # hexadecimal
-: "${CA_KEY:=ecdsa}" ; : "${SERVER_KEY:=ecdsa}" ; : "${CLIENT_KEY:=ecdsa}"   # ecdsa, rsa2048, rsa3072, rsa4096
+: "${CA_KEY:=ecdsa}" ; : "${SERVER_KEY:=ecdsa}" ; : "${CLIENT_KEY:=ecdsa}"   # ecdsa, ed25519, rsa2048, rsa3072, rsa4096
 
 # Addresses of the topology, see topology.sh.
 : "${SERVER_ADDR:=203.0.113.1}" ; : "${SERVER_ADDR6:=2001:db8:113::1}"

@@ -14,10 +14,11 @@ CONF
 
 pki_run() { STRONGSWAN_CONF=$OUT/pki/strongswan.conf pki "$@"; }
 
-# pki_key KIND FILE: ecdsa, or rsaBITS.
+# pki_key KIND FILE: ecdsa, ed25519 or rsaBITS.
 pki_key() {
   case $1 in
     ecdsa) pki_run --gen --type ecdsa --size 256 --outform pem >"$2" ;;
+    ed25519) pki_run --gen --type ed25519 --outform pem >"$2" ;;
     rsa*) pki_run --gen --type rsa --size "${1#rsa}" --outform pem >"$2" ;;
   esac
 }

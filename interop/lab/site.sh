@@ -153,4 +153,4 @@ peer_disconnect() {
 }
 
 # site_form: how ESP must travel.
-site_form() { if [ "$STACK" = libipsec ] || [ "${srv_wire:-}" = udp ]; then echo udp; else echo esp; fi; }
+site_form() { if [ "$STACK" = libipsec ] || [ "$SRV_ENCAP" = yes ] || [ "${srv_wire:-}" = udp ]; then echo udp; else echo esp; fi; }

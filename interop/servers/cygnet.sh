@@ -116,6 +116,7 @@ cygnet_remote() {
   [ -z "$SRV_CRL" ] || echo "crl = \"$SRV_CRL\""
   [ -z "$SRV_CRL_FILE" ] || echo "crl_files = [\"../pki/$SRV_CRL_FILE\"]"
   [ -z "$SRV_UNIQUE" ] || echo "unique = \"$SRV_UNIQUE\""
+  [ -z "${SRV_LIVENESS:-}" ] || echo "liveness = \"$SRV_LIVENESS\""
   [ -z "$SRV_REAUTH" ] || echo "reauth = \"$SRV_REAUTH\""
   cygnet_protocols
   cygnet_logins
@@ -197,6 +198,7 @@ cygnet_logins() {
   if [ "$AUTH" = psk ] || [ "$ROLE" = both ]; then
     [ "$AGGRESSIVE" = yes ] || echo 'psk = "file:psk"'
   fi
+  [ "${CLIENT_REMOTE_AUTH:-pubkey}" = pubkey ] || echo 'eap_only = true'
   case $AUTH in cert | eap-tls) echo 'ca = "../pki/ca.pem"' ;; esac
   [ "$AUTH" != psk ] || return 0
   echo 'cert = "../pki/server.pem"'
