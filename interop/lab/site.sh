@@ -80,6 +80,8 @@ swan_end() {
     psk:*) echo 'auth = psk' ;;
     cert:own) printf 'auth = pubkey\n      certs = %s.pem\n' "$2" ;;
     cert:other) echo 'auth = pubkey' ;;
+    split:*)
+      if [ "$2" = server ]; then AUTH=cert swan_end "$1" "$2"; else AUTH=psk swan_end "$1" "$2"; fi ;;
     rawkey:*) printf 'auth = pubkey\n      pubkeys = %s.pub\n' "$2" ;;
     *) die "AUTH=$AUTH" ;;
   esac
