@@ -23,6 +23,8 @@ pub enum Role {
     Client,
     /// A gateway that we connect to: serverAuth, ipsecIKE, or the iKEIntermediate of old clients.
     Server,
+    /// The gateway at the other end of a site tunnel, which begins today and answers tomorrow: any of the above.
+    Site,
 }
 
 const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
@@ -43,6 +45,7 @@ impl Role {
         let wanted: &[ObjectIdentifier] = match self {
             Self::Client => &[CLIENT_AUTH, IPSEC_IKE, ANY],
             Self::Server => &[SERVER_AUTH, IPSEC_IKE, IKE_INTERMEDIATE, ANY],
+            Self::Site => &[CLIENT_AUTH, SERVER_AUTH, IPSEC_IKE, IKE_INTERMEDIATE, ANY],
         };
         listed.iter().any(|purpose| wanted.contains(purpose))
     }
@@ -195,7 +198,7 @@ impl ExtendedKeyUsageValidator for Role {
         }
         let required = match self {
             Self::Client => KeyUsage::client_auth(),
-            Self::Server => KeyUsage::server_auth(),
+            Self::Server | Self::Site => KeyUsage::server_auth(),
         };
         Err(webpki::Error::RequiredEkuNotFoundContext(RequiredEkuNotFoundContext { required, present }))
     }

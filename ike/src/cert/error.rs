@@ -12,6 +12,9 @@ pub enum CertError {
     /// It is not a certificate, or a larger one than is accepted.
     #[error("the certificate is malformed")]
     Malformed,
+    /// The peer sent none.
+    #[error("there is no certificate in the message")]
+    Missing,
     /// The file that should hold certificates does not.
     #[error(transparent)]
     Pem(#[from] PemError),
@@ -114,6 +117,7 @@ fn wanted(role: Role) -> &'static str {
     match role {
         Role::Client => "clientAuth or ipsecIKE",
         Role::Server => "serverAuth or ipsecIKE",
+        Role::Site => "serverAuth, clientAuth or ipsecIKE",
     }
 }
 

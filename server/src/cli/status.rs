@@ -168,6 +168,7 @@ mod tests {
             now: "2026-11-21T12:00:00Z".parse().unwrap(),
             name: "vpn.example.org".into(),
             sessions: vec![alice, bob],
+            sites: vec![],
             pools: vec![Pool { network: "10.20.0.0/24".parse().unwrap(), total: Some(253), used: 1 }],
             counters: vec![],
         }

@@ -10,6 +10,7 @@ mod crosscheck;
 mod daemon;
 pub mod defaults;
 mod error;
+mod fields;
 mod file;
 mod keys;
 mod legacy;
@@ -20,14 +21,16 @@ mod problem;
 mod reader;
 mod remote;
 mod secret;
+mod site;
 mod source;
 mod surroundings;
 mod users;
 mod users_file;
 
 pub use checked::{
-    ClientAuthentication, Daemon, Legacy, LogFormat, Logging, Nat, Policy, PppAuth, Proposals, Protocol, PskEntry,
-    PskSelector, Remote, ServerIdentity, Settings, User, VendorIds,
+    ClientAuthentication, Crl, CrlPolicy, Daemon, EapMethod, Legacy, Lifetimes, LocalAuth, LogFormat, Logging, Nat,
+    Peer, PeerAuth, Policy, Ppk, PppAuth, Proposals, Protocol, PskEntry, PskSelector, Remote, Selector, ServerIdentity,
+    Settings, Site, SiteChild, SiteMode, SitePpk, Start, Unique, User, VendorIds,
 };
 pub use error::ConfigError;
 pub use file::{Check, check, control_socket, load, users_file};

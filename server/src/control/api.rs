@@ -1,5 +1,5 @@
 //! The server side: `GET /v1/status`, `GET /v1/explain`, `POST /v1/kick`, `POST /v1/reload`,
-//! `POST /v1/users/reload`.
+//! `POST /v1/users/reload`, `POST /v1/sites/up`, `POST /v1/sites/down`, `POST /v1/rekey`.
 //!
 //! Errors are JSON, too: `{"message": "..."}` with status 422 for a command that failed and 503 when the gateway is going
 //! down. Does not: know anything about sessions; each request is a [`ControlCommand`] and its reply.
@@ -20,10 +20,12 @@ use serde::Serialize;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
-use super::model::{ControlCommand, ExplainFilter, Failure, KickRequest};
+use super::model::{ControlCommand, ExplainFilter, Failure, KickRequest, RekeyRequest, SiteRequest};
 
 /// How long the gateway's task may take for an answer. A reload reads files and runs `nft`; nothing else takes long.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a tunnel may take to come up, or a peer to answer a rekey: all retransmissions and a name that does not resolve.
+const PATIENCE_WITH_PEERS: Duration = Duration::from_secs(300);
 /// Only the owner may talk to the daemon.
 const SOCKET_MODE: u32 = 0o600;
 
@@ -66,6 +68,9 @@ fn router(commands: mpsc::Sender<ControlCommand>) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/explain", get(explain))
         .route("/v1/kick", post(kick))
+        .route("/v1/sites/up", post(up))
+        .route("/v1/sites/down", post(down))
+        .route("/v1/rekey", post(rekey))
         .route("/v1/reload", post(reload))
         .route("/v1/users/reload", post(users_reload))
         .fallback(unknown)
@@ -80,12 +85,20 @@ struct Gateway {
 
 impl Gateway {
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> ControlCommand) -> Result<T, Refusal> {
+        self.ask_for(PATIENCE, command).await
+    }
+
+    async fn ask_for<T>(
+        &self,
+        patience: Duration,
+        command: impl FnOnce(oneshot::Sender<T>) -> ControlCommand,
+    ) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
         let asked = async {
             self.commands.send(command(reply)).await.map_err(|_| Refusal::GoingDown)?;
             answer.await.map_err(|_| Refusal::GoingDown)
         };
-        tokio::time::timeout(PATIENCE, asked).await.map_err(|_| Refusal::TooSlow)?
+        tokio::time::timeout(patience, asked).await.map_err(|_| Refusal::TooSlow)?
     }
 }
 
@@ -101,6 +114,19 @@ async fn kick(State(gateway): State<Gateway>, Query(KickRequest { who }): Query<
     respond(gateway.ask(|reply| ControlCommand::Kick { who, reply }).await)
 }
 
+async fn up(State(gateway): State<Gateway>, Query(SiteRequest { site, child }): Query<SiteRequest>) -> Response {
+    let command = |reply| ControlCommand::Up { site, child, reply };
+    respond(flatten(gateway.ask_for(PATIENCE_WITH_PEERS, command).await))
+}
+
+async fn down(State(gateway): State<Gateway>, Query(SiteRequest { site, .. }): Query<SiteRequest>) -> Response {
+    respond(flatten(gateway.ask_for(PATIENCE_WITH_PEERS, |reply| ControlCommand::Down { site, reply }).await))
+}
+
+async fn rekey(State(gateway): State<Gateway>, Query(RekeyRequest { who, ike }): Query<RekeyRequest>) -> Response {
+    respond(flatten(gateway.ask_for(PATIENCE_WITH_PEERS, |reply| ControlCommand::Rekey { who, ike, reply }).await))
+}
+
 async fn reload(State(gateway): State<Gateway>) -> Response {
     respond(flatten(gateway.ask(|reply| ControlCommand::Reload { reply }).await))
 }
@@ -110,7 +136,9 @@ async fn users_reload(State(gateway): State<Gateway>) -> Response {
 }
 
 async fn unknown() -> Response {
-    let message = "no such request; see /v1/status, /v1/explain, /v1/kick, /v1/reload, /v1/users/reload".to_owned();
+    let known =
+        "/v1/status, /v1/explain, /v1/kick, /v1/sites/up, /v1/sites/down, /v1/rekey, /v1/reload, /v1/users/reload";
+    let message = format!("no such request; see {known}");
     (StatusCode::NOT_FOUND, Json(Failure { message })).into_response()
 }
 

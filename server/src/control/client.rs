@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::model::{ExplainFilter, Failure, Kicked, Reloaded, Status};
+use super::model::{ExplainFilter, Failure, Kicked, Rekeyed, Reloaded, SiteStatus, Status};
 use crate::explain::Entry;
 
 /// Largest answer that is read, bytes: a status of 100,000 sessions has about 40 MB.
@@ -71,6 +71,31 @@ impl Client {
     /// See [`ClientError`].
     pub async fn kick(&self, who: &str) -> Result<Kicked, ClientError> {
         self.request(Method::POST, &format!("/v1/kick?who={}", percent_encode(who))).await
+    }
+
+    /// Brings a site up, or one of its children, and waits until it is.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; `Refused` with the reason if the attempt fails.
+    pub async fn up(&self, site: &str, child: Option<&str>) -> Result<SiteStatus, ClientError> {
+        let child = child.map(|child| format!("&child={}", percent_encode(child))).unwrap_or_default();
+        self.request(Method::POST, &format!("/v1/sites/up?site={}{child}", percent_encode(site))).await
+    }
+
+    /// Closes a site's tunnel.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn down(&self, site: &str) -> Result<SiteStatus, ClientError> {
+        self.request(Method::POST, &format!("/v1/sites/down?site={}", percent_encode(site))).await
+    }
+
+    /// Renews the keys of a site, user, identity or address, and waits until the peer has agreed.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; `Refused` with the reason if the peer does not want to.
+    pub async fn rekey(&self, who: &str, ike: bool) -> Result<Rekeyed, ClientError> {
+        self.request(Method::POST, &format!("/v1/rekey?who={}&ike={ike}", percent_encode(who))).await
     }
 
     /// Has the configuration read again.

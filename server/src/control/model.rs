@@ -33,6 +33,31 @@ pub enum ControlCommand {
         /// Gets the answer.
         reply: oneshot::Sender<Kicked>,
     },
+    /// Bring a site up; answered once it is up or the attempt has failed, with its reason.
+    Up {
+        /// The site.
+        site: String,
+        /// One of its children; `None`: all.
+        child: Option<String>,
+        /// Gets the answer.
+        reply: oneshot::Sender<Result<SiteStatus, Failure>>,
+    },
+    /// Close a site's tunnel and leave it down until `Up`, or until the peer begins.
+    Down {
+        /// The site.
+        site: String,
+        /// Gets the answer.
+        reply: oneshot::Sender<Result<SiteStatus, Failure>>,
+    },
+    /// Renew keys; answered once they are renewed or the peer has refused.
+    Rekey {
+        /// A site, or see [`Session::is_about`].
+        who: String,
+        /// The IKE SA instead of its child SAs.
+        ike: bool,
+        /// Gets the answer.
+        reply: oneshot::Sender<Result<Rekeyed, Failure>>,
+    },
     /// Read configuration and users file again and apply what changed; a mistake in them changes nothing.
     Reload {
         /// Gets the answer.
@@ -58,6 +83,9 @@ pub struct Status {
     pub name: String,
     /// Clients, sorted by user and then by `since`.
     pub sessions: Vec<Session>,
+    /// Sites of the configuration, sorted by name.
+    #[serde(default)]
+    pub sites: Vec<SiteStatus>,
     /// Address pools.
     pub pools: Vec<Pool>,
     /// Counters since start, sorted by name: `drops/icv_failed`, `refused/no_proposal_chosen`.
@@ -126,6 +154,104 @@ pub enum SessionState {
     Closing,
 }
 
+/// One site of the configuration, and its tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it stands.
+    pub state: SiteState,
+    /// The peer as configured: an address, a name, or `any`.
+    pub peer: String,
+    /// Address and port of the peer, once known.
+    pub address: Option<SocketAddr>,
+    /// Whether a NAT is in between.
+    pub nat: bool,
+    /// The peer's proven identity; empty while down.
+    pub identity: String,
+    /// Whether we began.
+    pub initiator: bool,
+    /// The session's number, as in logs; `None` while down.
+    pub session: Option<u64>,
+    /// Since when it is up.
+    pub since: Option<Timestamp>,
+    /// Seconds until the next rekey of the IKE SA by us.
+    pub ike_rekey_seconds: Option<u64>,
+    /// Seconds since the last packet from the peer; `None` before the first.
+    pub idle_seconds: Option<u64>,
+    /// What the tunnel joins, in the order of the configuration.
+    pub children: Vec<SiteChildStatus>,
+    /// Bytes from the peer in this session, inner packets.
+    pub bytes_in: u64,
+    /// Bytes to the peer.
+    pub bytes_out: u64,
+    /// Packets from the peer.
+    pub packets_in: u64,
+    /// Packets to the peer.
+    pub packets_out: u64,
+    /// Attempts that have failed since the tunnel was up last.
+    pub attempts: u32,
+    /// Seconds until the next attempt; `None` if none is planned.
+    pub retry_seconds: Option<u64>,
+    /// Why it is not up, or why it was down last, in one line.
+    pub last_error: Option<String>,
+}
+
+/// Where a site stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum SiteState {
+    /// It works.
+    Up,
+    /// An attempt is under way.
+    Connecting,
+    /// Waits for the next attempt, for a packet that wants to go there, or for the peer.
+    Waiting,
+    /// The last attempts have failed.
+    Down,
+    /// `cygnet down` closed it.
+    Stopped,
+}
+
+/// One child of a site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteChildStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Whether it has SAs.
+    pub up: bool,
+    /// Our networks: as negotiated while it is up, as configured otherwise.
+    pub local: Vec<String>,
+    /// The peer's networks, likewise.
+    pub remote: Vec<String>,
+    /// Cipher of the newest SA pair: `aes-gcm-256`; empty while down.
+    pub cipher: String,
+    /// Seconds until the next rekey by us.
+    pub rekey_seconds: Option<u64>,
+}
+
+impl SiteStatus {
+    /// Whether `who` names this site: its name, the peer as configured or as it calls itself, its address with or without
+    /// port, or an address in one of its networks.
+    #[must_use]
+    pub fn is_about(&self, who: &str) -> bool {
+        if let Ok(address) = who.parse::<IpAddr>() {
+            let outer = self.address.is_some_and(|a| a.ip().to_canonical() == address.to_canonical());
+            let configured = self.peer.parse() == Ok(address);
+            let networks = self.children.iter().flat_map(|child| &child.remote);
+            let network =
+                |text: &String| text.split_whitespace().next().and_then(|net| net.parse::<ipnet::IpNet>().ok());
+            let inside = |text: &String| network(text).is_some_and(|net| net.contains(&address));
+            return outer || configured || networks.into_iter().any(inside);
+        }
+        if let Ok(address) = who.parse::<SocketAddr>() {
+            return self.address == Some(address);
+        }
+        let who = who.to_lowercase();
+        [&self.name, &self.peer, &self.identity].into_iter().any(|name| name.to_lowercase() == who)
+    }
+}
+
 /// One address pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
@@ -167,6 +293,34 @@ pub struct KickRequest {
 pub struct Kicked {
     /// Sessions that are being ended.
     pub disconnected: u64,
+}
+
+/// Which site to bring up or down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteRequest {
+    /// The site.
+    pub site: String,
+    /// One of its children; `None`: all.
+    pub child: Option<String>,
+}
+
+/// Whose keys to renew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RekeyRequest {
+    /// A site, or see [`Session::is_about`].
+    pub who: String,
+    /// The IKE SA instead of its child SAs.
+    #[serde(default)]
+    pub ike: bool,
+}
+
+/// What a rekey did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rekeyed {
+    /// IKE SAs with new keys.
+    pub ike_sas: u64,
+    /// Child SAs with new keys.
+    pub child_sas: u64,
 }
 
 /// What a reload did.

@@ -8,7 +8,9 @@ use tokio::task::JoinHandle;
 
 use super::api;
 use super::client::{Client, ClientError};
-use super::model::{ControlCommand, ExplainFilter, Failure, Kicked, Reloaded, Status};
+use super::model::{
+    ControlCommand, ExplainFilter, Failure, Kicked, Rekeyed, Reloaded, SiteChildStatus, SiteState, SiteStatus, Status,
+};
 use crate::explain::{Entry, Record};
 
 struct Daemon {
@@ -51,8 +53,40 @@ fn status() -> Status {
         now: "2026-11-21T12:00:00Z".parse().unwrap(),
         name: "vpn.example.org".into(),
         sessions: vec![],
+        sites: vec![site()],
         pools: vec![],
         counters: vec![],
+    }
+}
+
+fn site() -> SiteStatus {
+    SiteStatus {
+        name: "berlin".into(),
+        state: SiteState::Up,
+        peer: "gw.example.org".into(),
+        address: Some("198.51.100.7:4500".parse().unwrap()),
+        nat: true,
+        identity: "@berlin".into(),
+        initiator: true,
+        session: Some(3),
+        since: Some("2026-11-21T00:00:00Z".parse().unwrap()),
+        ike_rekey_seconds: Some(3),
+        idle_seconds: None,
+        children: vec![SiteChildStatus {
+            name: "berlin".into(),
+            up: true,
+            local: vec!["10.1.0.0/16".into()],
+            remote: vec!["10.2.0.0/16".into()],
+            cipher: "aes-gcm-256".into(),
+            rekey_seconds: Some(2),
+        }],
+        bytes_in: 1,
+        bytes_out: 2,
+        packets_in: 3,
+        packets_out: 4,
+        attempts: 0,
+        retry_seconds: None,
+        last_error: None,
     }
 }
 
@@ -75,6 +109,20 @@ fn answer(command: ControlCommand) {
         ControlCommand::Status { reply } => reply.send(status()).unwrap(),
         ControlCommand::Explain { filter, reply } => reply.send(vec![entry(&filter)]).unwrap(),
         ControlCommand::Kick { who, reply } => reply.send(Kicked { disconnected: who.len() as u64 }).unwrap(),
+        ControlCommand::Up { site: asked, child, reply } => {
+            let known = asked == "ber lin" && child.as_deref() == Some("a&b");
+            reply.send(if known { Ok(site()) } else { Err(Failure { message: "no answer".into() }) }).unwrap();
+        }
+        ControlCommand::Down { site: asked, reply } => {
+            let stopped = SiteStatus { name: asked, state: SiteState::Stopped, ..site() };
+            reply.send(Ok(stopped)).unwrap();
+        }
+        ControlCommand::Rekey { who, ike, reply } => {
+            let sas = who.len() as u64;
+            let done =
+                if ike { Rekeyed { ike_sas: sas, child_sas: 0 } } else { Rekeyed { ike_sas: 0, child_sas: sas } };
+            reply.send(Ok(done)).unwrap();
+        }
         ControlCommand::Reload { reply } => reply.send(Err(Failure { message: "line 3\nis wrong".into() })).unwrap(),
         ControlCommand::UsersChanged { reply } => reply.send(Ok(reloaded)).unwrap(),
     }
@@ -90,6 +138,14 @@ async fn every_request_gets_its_answer() {
     let everybody = ExplainFilter::default();
     assert_eq!(client.explain(&everybody).await.unwrap(), [entry(&everybody)]);
     assert_eq!(client.kick("al ice@&=").await.unwrap(), Kicked { disconnected: 9 });
+    assert_eq!(client.up("ber lin", Some("a&b")).await.unwrap(), site());
+    assert_eq!(client.up("ber lin", None).await.unwrap_err().to_string(), "no answer");
+    assert_eq!(
+        client.down("x&y").await.unwrap(),
+        SiteStatus { name: "x&y".into(), state: SiteState::Stopped, ..site() }
+    );
+    assert_eq!(client.rekey("a b", true).await.unwrap(), Rekeyed { ike_sas: 3, child_sas: 0 });
+    assert_eq!(client.rekey("a b", false).await.unwrap(), Rekeyed { ike_sas: 0, child_sas: 3 });
     assert_eq!(client.users_changed().await.unwrap().changes, ["user alice added"]);
     let ClientError::Refused(failure) = client.reload().await.unwrap_err() else { panic!("a refusal") };
     assert_eq!(failure.message, "line 3\nis wrong");

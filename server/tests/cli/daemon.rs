@@ -4,7 +4,9 @@ use std::thread;
 
 use cygnet_server::control::ControlCommand;
 use cygnet_server::control::api;
-use cygnet_server::control::model::{Failure, Kicked, Pool, Reloaded, Session, SessionState, Status};
+use cygnet_server::control::model::{
+    Failure, Kicked, Pool, Rekeyed, Reloaded, Session, SessionState, SiteChildStatus, SiteState, SiteStatus, Status,
+};
 use cygnet_server::explain::{Entry, Record};
 use tokio::sync::{mpsc, oneshot};
 
@@ -57,6 +59,18 @@ async fn answer_all(mut asked: mpsc::Receiver<ControlCommand>) {
             ControlCommand::Kick { who, reply } => {
                 reply.send(Kicked { disconnected: u64::from(who == "alice") }).unwrap();
             }
+            ControlCommand::Up { site: name, child, reply } => reply.send(up(&name, child.as_deref())).unwrap(),
+            ControlCommand::Down { site: name, reply } => {
+                let stopped = SiteStatus { state: SiteState::Stopped, ..site() };
+                let answer = if name == "berlin" { Ok(stopped) } else { Err(no_such_site(&name)) };
+                reply.send(answer).unwrap();
+            }
+            ControlCommand::Rekey { who, ike, reply } => {
+                let done =
+                    if ike { Rekeyed { ike_sas: 1, child_sas: 0 } } else { Rekeyed { ike_sas: 0, child_sas: 2 } };
+                let answer = if who == "berlin" { Ok(done) } else { Err(no_such_site(&who)) };
+                reply.send(answer).unwrap();
+            }
             ControlCommand::Reload { reply } => {
                 let message = "error: unknown key `dsn`".to_owned();
                 reply.send(Err(Failure { message })).unwrap();
@@ -92,8 +106,52 @@ fn status() -> Status {
         now: "2026-11-21T12:00:00Z".parse().unwrap(),
         name: "vpn.example.org".into(),
         sessions: vec![alice],
+        sites: vec![site()],
         pools: vec![Pool { network: "10.83.20.0/24".parse().unwrap(), total: Some(253), used: 1 }],
         counters: vec![],
+    }
+}
+
+fn site() -> SiteStatus {
+    SiteStatus {
+        name: "berlin".into(),
+        state: SiteState::Up,
+        peer: "gw.example.org".into(),
+        address: Some("198.51.100.7:4500".parse().unwrap()),
+        nat: true,
+        identity: "@berlin".into(),
+        initiator: true,
+        session: Some(3),
+        since: Some("2026-11-21T00:00:00Z".parse().unwrap()),
+        ike_rekey_seconds: Some(7200),
+        idle_seconds: Some(1),
+        children: vec![SiteChildStatus {
+            name: "berlin".into(),
+            up: true,
+            local: vec!["10.1.0.0/16".into()],
+            remote: vec!["10.2.0.0/16".into()],
+            cipher: "aes-gcm-256".into(),
+            rekey_seconds: Some(2820),
+        }],
+        bytes_in: 4_200_000,
+        bytes_out: 1000,
+        packets_in: 3,
+        packets_out: 4,
+        attempts: 0,
+        retry_seconds: None,
+        last_error: None,
+    }
+}
+
+fn no_such_site(name: &str) -> Failure {
+    Failure { message: format!("there is no site {name}") }
+}
+
+fn up(name: &str, child: Option<&str>) -> Result<SiteStatus, Failure> {
+    match (name, child) {
+        ("berlin", None | Some("berlin")) => Ok(site()),
+        ("berlin", Some(child)) => Err(Failure { message: format!("berlin has no child {child}") }),
+        _ => Err(no_such_site(name)),
     }
 }
 

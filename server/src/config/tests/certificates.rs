@@ -33,7 +33,7 @@ fn a_fitting_certificate_lets_users_in() {
     let settings = machine.settings(&text);
     let ways = settings.client_authentication();
     assert!(ways.password && ways.psk && !ways.certificate);
-    let identity = settings.remote.unwrap().server_identity.unwrap();
+    let identity = settings.remote.unwrap().server_identities.remove(0);
     assert_eq!((identity.chain.len(), identity.key.expose()), (1, key.trim_end().as_bytes()));
 }
 

@@ -32,7 +32,7 @@ fn a_pre_shared_key_and_users_are_enough_for_l2tp() {
     let remote = settings.remote.as_ref().unwrap();
     assert_eq!(remote.protocols, [Protocol::L2tp, Protocol::Ikev2]);
     assert!(remote.speaks(Protocol::L2tp) && remote.speaks_ikev1() && !remote.speaks(Protocol::Xauth));
-    let expected = ClientAuthentication { psk: false, certificate: false, password: false, legacy_password: true };
+    let expected = ClientAuthentication { legacy_password: true, ..ClientAuthentication::default() };
     assert_eq!(ways(&settings), expected, "the key that all of them know is not enough for IKEv2");
     let own = machine.settings(&format!("{}[psk]\n\"branch.example\" = \"{}\"\n", l2tp(""), "x".repeat(24)));
     assert!(ways(&own).psk);
@@ -41,7 +41,7 @@ fn a_pre_shared_key_and_users_are_enough_for_l2tp() {
 #[test]
 fn without_ikev2_nobody_logs_in_by_its_ways() {
     let settings = machine().settings(&remote(&format!("protocols = \"xauth\"\n{USERS}")));
-    let expected = ClientAuthentication { psk: false, certificate: false, password: false, legacy_password: true };
+    let expected = ClientAuthentication { legacy_password: true, ..ClientAuthentication::default() };
     assert_eq!(ways(&settings), expected);
     let ikev2 = machine().settings(&remote(""));
     assert!(!ways(&ikev2).legacy_password && ways(&ikev2).psk);

@@ -2,6 +2,8 @@
 //!
 //! Every value here has passed its check; nothing has to be looked at twice. No type of the file format appears.
 
+mod site;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +12,9 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 pub use cygnet_ppp::auth::Method as PppAuth;
+pub use site::{
+    Crl, CrlPolicy, Lifetimes, LocalAuth, Peer, PeerAuth, Selector, Site, SiteChild, SiteMode, SitePpk, Start,
+};
 
 use super::Secret;
 use crate::auth::nt_hash::NtHash;
@@ -24,6 +29,8 @@ pub struct Settings {
     pub logging: Logging,
     /// Access for remote clients; `None` when the file has no `[remote]`.
     pub remote: Option<Remote>,
+    /// Tunnels to other gateways, sorted by name.
+    pub sites: Vec<Site>,
     /// Users of the file and of the users file together, sorted by name.
     pub users: Vec<User>,
     /// What is allowed but probably not meant, one sentence each, with file and line.
@@ -75,10 +82,28 @@ pub struct Remote {
     pub listen: Vec<IpAddr>,
     /// Pre-shared keys; at most one per selector.
     pub psks: Vec<PskEntry>,
-    /// Our certificate and key.
-    pub server_identity: Option<ServerIdentity>,
+    /// Our certificates and keys; a client gets the one that it asks for, otherwise the first.
+    pub server_identities: Vec<ServerIdentity>,
     /// Authorities whose certificates let a client in, DER; `None`: no login by certificate.
     pub client_ca: Option<Vec<Vec<u8>>>,
+    /// Revoked certificates of clients.
+    pub crl: Crl,
+    /// How IKEv2 clients may log in by EAP, the preferred way first; empty: not at all.
+    pub eap: Vec<EapMethod>,
+    /// The gateway proves itself inside EAP to clients that ask for it (RFC 5998), with methods that allow it.
+    pub eap_only: bool,
+    /// Post-quantum pre-shared keys (RFC 8784), one per id.
+    pub ppks: Vec<Ppk>,
+    /// Refuse clients that do not use one of `ppks`.
+    pub ppk_required: bool,
+    /// What a new login means for sessions of the same user or identity.
+    pub unique: Unique,
+    /// How long a client is believed to be who it has proved to be; `None`: as long as the session lasts.
+    pub reauthentication: Option<Duration>,
+    /// When keys are replaced by us.
+    pub lifetimes: Lifetimes,
+    /// Whether sessions follow the address changes of IKEv2 clients (RFC 4555).
+    pub mobike: bool,
     /// Where client addresses come from; disjoint, never empty.
     pub pools: Vec<IpNet>,
     /// Name servers for clients.
@@ -171,8 +196,36 @@ pub enum PskSelector {
 pub struct ServerIdentity {
     /// Our certificate first, then intermediates; DER.
     pub chain: Vec<Vec<u8>>,
-    /// The private key of the first certificate; PEM.
+    /// The private key of the first certificate, without a password; PEM.
     pub key: Secret,
+}
+
+/// How IKEv2 clients may log in by EAP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EapMethod {
+    /// User name and password (EAP-MSCHAPv2).
+    MsChapV2,
+    /// A client certificate inside TLS (RFC 5216, RFC 9190).
+    Tls,
+}
+
+/// A post-quantum pre-shared key (RFC 8784).
+pub struct Ppk {
+    /// By what name clients call it.
+    pub id: String,
+    /// The key.
+    pub secret: Secret,
+}
+
+/// What a new login means for sessions of the same user or identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unique {
+    /// The new session replaces the older ones.
+    Replace,
+    /// Both live, within the user's number of devices; INITIAL_CONTACT (RFC 7296 section 2.4) replaces what it must.
+    Keep,
+    /// Both live; not even INITIAL_CONTACT ends one.
+    Never,
 }
 
 /// Source translation of what clients send.
@@ -207,7 +260,7 @@ pub struct Proposals {
 }
 
 /// How clients can prove who they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClientAuthentication {
     /// By pre-shared key.
     pub psk: bool,
@@ -215,6 +268,8 @@ pub struct ClientAuthentication {
     pub certificate: bool,
     /// By user name and password (EAP-MSCHAPv2).
     pub password: bool,
+    /// By certificate inside EAP (EAP-TLS).
+    pub eap_tls: bool,
     /// By user name and password, after a pre-shared key or certificate, through L2TP or XAuth.
     pub legacy_password: bool,
 }
@@ -259,10 +314,10 @@ impl Settings {
     /// How clients can prove who they are with this configuration.
     #[must_use]
     pub fn client_authentication(&self) -> ClientAuthentication {
-        let none = ClientAuthentication { psk: false, certificate: false, password: false, legacy_password: false };
-        let Some(remote) = &self.remote else { return none };
+        let Some(remote) = &self.remote else { return ClientAuthentication::default() };
         let ikev2 = remote.speaks(Protocol::Ikev2);
-        let (psk, own, users) = (!remote.psks.is_empty(), remote.server_identity.is_some(), !self.users.is_empty());
+        let (psk, users) = (!remote.psks.is_empty(), !self.users.is_empty());
+        let own = !remote.server_identities.is_empty();
         let is_own_key = |entry: &PskEntry| matches!(entry.selector, PskSelector::Identity(_));
         // A key that all users of L2TP know does not let anybody in by itself.
         let counts = if remote.speaks_ikev1() { remote.psks.iter().any(is_own_key) } else { psk };
@@ -270,7 +325,8 @@ impl Settings {
         ClientAuthentication {
             psk: ikev2 && counts,
             certificate: ikev2 && certificate,
-            password: ikev2 && own && users,
+            password: ikev2 && own && users && remote.eap.contains(&EapMethod::MsChapV2),
+            eap_tls: ikev2 && certificate && remote.eap.contains(&EapMethod::Tls),
             legacy_password: remote.speaks_ikev1() && (psk || certificate) && users,
         }
     }
