@@ -36,6 +36,8 @@ mod rekey;
 mod relocation;
 pub(crate) mod request;
 pub(crate) mod sa;
+#[cfg(test)]
+mod sa_tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
