@@ -57,7 +57,9 @@ fn status_that_does_not_concern_us_is_passed_over_in_every_exchange() {
 
 #[test]
 fn an_error_from_out_of_the_blue_does_no_harm() {
-    for kind in [NotifyType::INVALID_SPI, NotifyType::NO_PROPOSAL_CHOSEN, NotifyType::TEMPORARY_FAILURE, NotifyType(8192)] {
+    for kind in
+        [NotifyType::INVALID_SPI, NotifyType::NO_PROPOSAL_CHOSEN, NotifyType::TEMPORARY_FAILURE, NotifyType(8192)]
+    {
         let mut pair = connected();
         let now = pair.now;
         pair.clients[0].send_raw(now, ExchangeType::INFORMATIONAL, &[Payload::Notify(Notify::new(kind, &[]))]);
