@@ -213,7 +213,8 @@ impl EventLoop {
                 DataPlaneEvent::FirstInbound { spi } => tracing::debug!(%spi, "first packet"),
                 DataPlaneEvent::SoftLimit { spi } => self.gateway.soft_limit(now, spi),
                 // Nothing sets hard limits or traps yet.
-                DataPlaneEvent::HardLimit { .. } | DataPlaneEvent::NoTunnel { .. } => {}
+                DataPlaneEvent::HardLimit { .. } | DataPlaneEvent::NoTunnel { .. } | DataPlaneEvent::PathMtu { .. } => {
+                }
                 DataPlaneEvent::ThreadEnded => anyhow::bail!("a thread of the packet path has ended"),
             }
         }
