@@ -42,6 +42,7 @@ pub enum PeerAuth {
 pub struct Credential {
     chain: Vec<Vec<u8>>,
     certificate: Certificate,
+    issuers: Vec<Certificate>,
     key: SigningKey,
 }
 
@@ -59,16 +60,14 @@ impl Credential {
     pub fn new(chain: Vec<Vec<u8>>, key_pem: &[u8]) -> Result<Self, CredentialError> {
         let key = SigningKey::from_pem(key_pem)?;
         let certificate = Certificate::from_der(chain.first().ok_or(CredentialError::NoCertificate)?)?;
-        for other in chain.iter().skip(1) {
-            Certificate::from_der(other)?;
-        }
+        let issuers = chain.iter().skip(1).map(|der| Certificate::from_der(der)).collect::<Result<_, _>>()?;
         if chain.len() > MAX_CERTIFICATES || chain.iter().map(Vec::len).sum::<usize>() > MAX_CHAIN_BYTES {
             return Err(CredentialError::TooLong);
         }
         if certificate.public_key()? != *key.public_key() {
             return Err(CredentialError::OtherKey);
         }
-        Ok(Self { chain, certificate, key })
+        Ok(Self { chain, certificate, issuers, key })
     }
 
     /// The certificates as they are sent.
@@ -83,6 +82,20 @@ impl Credential {
         &self.certificate
     }
 
+    /// The certificates of authorities that go along.
+    pub(crate) fn issuers(&self) -> &[Certificate] {
+        &self.issuers
+    }
+
+    /// Who has issued the last certificate that goes along, as the DER of a name.
+    pub(crate) fn last_issuer(&self) -> &[u8] {
+        self.issuers.last().unwrap_or(&self.certificate).issuer()
+    }
+
+    pub(crate) fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
     /// Whether our certificate has this name, so that we may use it as our identity.
     #[must_use]
     pub fn speaks_for(&self, identity: &Identity) -> bool {
@@ -90,17 +103,6 @@ impl Credential {
             Identity::DerAsn1Dn(dn) => dn == self.certificate.subject(),
             _ => self.certificate.names().contains(identity),
         }
-    }
-
-    /// AUTH data over `octets` for a peer that announced these hash algorithms.
-    pub(crate) fn sign(
-        &self,
-        octets: &[u8],
-        peer_hashes: Option<&[HashAlgId]>,
-        allow_sha1: bool,
-        random: &mut dyn Random,
-    ) -> Result<(AuthMethod, Vec<u8>), SigningFailed> {
-        sign(&self.key, octets, peer_hashes, allow_sha1, random)
     }
 
     /// The authentication method of IKEv1 that fits our key, if there is one.
@@ -124,6 +126,11 @@ impl Authorities {
         let mut key_hashes = anchors.request_authorities();
         key_hashes.truncate(MAX_REQUESTED * crate::cert::KEY_HASH_LEN);
         Ok(Self { anchors, key_hashes })
+    }
+
+    /// The authorities of this name (DER).
+    pub(crate) fn of_issuer(&self, subject: &[u8]) -> impl Iterator<Item = &Certificate> {
+        self.anchors.certificates().iter().filter(move |authority| authority.subject() == subject)
     }
 
     /// What a certificate request says.

@@ -37,6 +37,7 @@ client_local() {
   case $AUTH in
     psk) printf 'auth = psk\n      id = %s' "$CLIENT_ID" ;;
     cert) printf 'auth = pubkey\n      certs = client.pem\n      id = %s' "$CLIENT_ID" ;;
+    eap-tls) printf 'auth = eap-tls\n      certs = client.pem\n      id = %s' "$CLIENT_ID" ;;
     eap-*) printf 'auth = %s\n      id = %s\n      eap_id = %s' "$AUTH" "$1" "$1" ;;
     *) die "AUTH=$AUTH" ;;
   esac
@@ -55,7 +56,7 @@ connections {
     send_cert = always
     dpd_delay = ${DPD_DELAY:-10s}
     rekey_time = ${IKE_REKEY:-4h}
-    over_time = 60s
+    over_time = ${IKE_OVER:-60s}
     rand_time = 0s
     mobike = ${CLIENT_MOBIKE:-no}
     ${SWAN_CONN_OPT:-}
@@ -89,6 +90,10 @@ secrets {
   eap-1 {
     id = $user
     secret = "$password"
+  }
+  ppk-1 {
+    id = $PPK_ID
+    secret = 0x$PPK_SECRET
   }
 }
 CONF

@@ -1,6 +1,7 @@
 //! IKE_AUTH is done: Child SAs come and go, the IKE SA is rekeyed, both sides look whether the other still lives
 //! (RFC 7296 sections 1.3, 1.4, 2.4 and 2.8).
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -17,10 +18,14 @@ use crate::wire::{EspSpi, IkeSpi};
 
 use super::child::{self, Child};
 use super::configuration;
+use super::fit;
 use super::keys::Nonces;
 use super::life::Life;
+use super::own_child::Wanted;
 use super::own_rekey::Rekeying;
-use super::request::{self, ChildWish, CreateChild, Invalid};
+use super::reauthentication::Reauthentication;
+use super::relocation::Relocation;
+use super::request::{ChildWish, CreateChild, Informational, Invalid};
 use super::sa::{Due, IkeSa, Message, OwnRequest, Purpose};
 use super::{Closing, Context, Session, State};
 
@@ -40,9 +45,14 @@ pub(crate) struct Established {
     /// Our own rekey that is under way.
     pub(super) rekeying: Option<Rekeying>,
     pub(super) life: Life,
+    /// Tunnels of the site that are to be made.
+    pub(super) wanted: VecDeque<Wanted>,
+    /// A limit of the login of which the server has yet to be reminded.
+    pub(super) reauthentication: Option<Reauthentication>,
     /// Since when there is no Child SA.
     childless_since: Instant,
     bucket: TokenBucket,
+    pub(super) relocation: Relocation,
 }
 
 /// An IKE SA that was replaced by rekeying.
@@ -60,11 +70,23 @@ impl Established {
         grant: Grant,
         children: Vec<Child>,
     ) -> State {
-        let bucket = TokenBucket { tokens: BURST, refilled: ctx.now };
-        let life = Life::begin(ctx, ctx.config.timing.ike_lifetime);
-        let state =
-            Self { sa, replaced: Vec::new(), grant, children, rekeying: None, life, childless_since: ctx.now, bucket };
+        let bucket = TokenBucket::full(ctx.now);
+        let life = Life::begin(ctx, session.timing(ctx.config).ike_lifetime);
+        let state = Self {
+            sa,
+            replaced: Vec::new(),
+            grant,
+            children,
+            rekeying: None,
+            life,
+            wanted: VecDeque::new(),
+            reauthentication: None,
+            childless_since: ctx.now,
+            bucket,
+            relocation: Relocation::default(),
+        };
         ctx.shared.counters.established += 1;
+        session.established = Some(ctx.now);
         session.state = State::Established(Box::new(state));
         let info = Box::new(session.info());
         debug!(session = %session.id, peer = %session.path.peer, suite = info.ike_suite, "established");
@@ -87,7 +109,7 @@ impl Established {
     }
 
     /// An IKE SA that is not the one in use.
-    fn other_sa(&mut self, spi: IkeSpi) -> Option<&mut IkeSa> {
+    pub(super) fn other_sa(&mut self, spi: IkeSpi) -> Option<&mut IkeSa> {
         let replaced = self.replaced.iter_mut().map(|replaced| &mut replaced.sa);
         let rival = self.rekeying.as_mut().and_then(Rekeying::rival);
         replaced.chain(rival).find(|sa| sa.own_spi() == spi)
@@ -151,7 +173,7 @@ impl Established {
             },
         };
         // A rekey replaces one, but both are there for a while.
-        let limit = ctx.config.limits.children;
+        let limit = session.child_limit(ctx.config);
         if self.children.len() >= if old.is_some() { limit.saturating_mul(2) } else { limit } {
             session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, RefusalReason::TooManyChildren);
             return session.answer_notify(ctx, &mut self.sa, NotifyType::NO_ADDITIONAL_SAS, &[]);
@@ -159,12 +181,13 @@ impl Established {
         let mut chain = ChainBuilder::new();
         match self.try_child(session, ctx, wish, nonce, ke, old, &mut chain) {
             Ok((child, own_nonce)) => {
+                let mut replaced = None;
                 if let Some(old) = old.and_then(|old| self.children.get_mut(old)) {
-                    old.replaced_until = Some(ctx.now + ctx.config.timing.replaced);
+                    replaced = Some(old.inbound);
+                    old.replaced_until = Some(ctx.now + session.timing(ctx.config).replaced);
                     old.life.forget_rekey();
-                    let old = old.inbound;
-                    self.note_child_rival(old, child.inbound, [nonce, &own_nonce]);
                 }
+                self.note_child_rival(replaced, &child, [nonce, &own_nonce]);
                 self.children.push(child);
             }
             Err(refused) => {
@@ -186,13 +209,15 @@ impl Established {
         old: Option<usize>,
         chain: &mut ChainBuilder,
     ) -> Result<(Child, Vec<u8>), child::Refused> {
-        let (chosen, narrowed) = child::negotiate(ctx, &self.grant, wish, ke)?;
+        let replaced = old.and_then(|old| self.children.get(old));
+        let fit = fit::fit(session, &self.grant, &self.children, replaced, wish)?;
+        let chosen = child::negotiate(session, ctx, wish, ke)?;
         let agreed = chosen.group.map(|group| child::agree(ctx, group, ke)).transpose()?;
         let own_nonce = child::new_nonce(ctx);
         let nonces = Nonces { initiator: nonce, responder: &own_nonce };
         let terms = child::terms(&self.sa, agreed.as_ref(), nonces);
-        let replaces = old.and_then(|old| self.children.get(old)).map(|old| old.inbound);
-        let made = child::make(session, ctx, &chosen, narrowed, &terms, replaces);
+        let replaces = replaced.map(|old| old.inbound);
+        let made = child::make(session, ctx, &chosen, fit, &terms, replaces);
         if let Some(wish) = &wish.configuration {
             chain.push(&Payload::Configuration(configuration::reply(wish, &self.grant)));
         }
@@ -207,7 +232,7 @@ impl Established {
         session.answer(ctx, &mut self.sa, chain);
     }
 
-    /// Takes INFORMATIONAL: DELETE, or a question whether we live.
+    /// Takes INFORMATIONAL: DELETE, a change of addresses, or a question whether we live.
     pub(super) fn informational(
         mut self: Box<Self>,
         session: &mut Session,
@@ -215,39 +240,53 @@ impl Established {
         request: &Message,
         on_replaced: Option<IkeSpi>,
     ) -> State {
-        let deletes = match (request::deletes(request.first, &request.chain), on_replaced) {
-            (Ok(deletes), None) => deletes,
-            (Ok(deletes), Some(spi)) => {
-                if let Some(sa) = self.other_sa(spi) {
-                    session.answer(ctx, sa, ChainBuilder::new());
-                }
-                if deletes.contains(&Delete::IkeSa) {
-                    self.other_sa_is_deleted(ctx.now, spi);
-                }
-                return State::Established(self);
-            }
-            (Err(invalid), Some(spi)) => {
+        let read = match Informational::read(request.first, &request.chain) {
+            Ok(read) => read,
+            Err(invalid) => {
+                let Some(spi) = on_replaced else {
+                    return self.invalid(session, ctx, ExchangeType::INFORMATIONAL, invalid);
+                };
                 self.answer_on_other(session, ctx, spi, invalid.notify, &invalid.data);
                 return State::Established(self);
             }
-            (Err(invalid), None) => return self.invalid(session, ctx, ExchangeType::INFORMATIONAL, invalid),
         };
-        if deletes.contains(&Delete::IkeSa) && self.goes_on_with_rival(session, ctx) {
-            return State::Established(self);
+        self.limit_login(session, ctx, read.auth_lifetime);
+        let chain = self.take_mobike(session, ctx, &read.mobike, on_replaced);
+        if let Some(spi) = on_replaced {
+            if let Some(sa) = self.other_sa(spi) {
+                session.answer(ctx, sa, chain);
+            }
+            if read.deletes.contains(&Delete::IkeSa) {
+                self.other_sa_is_deleted(ctx.now, spi);
+            }
+        } else if read.deletes.contains(&Delete::IkeSa) {
+            if !self.goes_on_with_rival(session, ctx) {
+                return self.is_deleted(session, ctx);
+            }
+        } else {
+            self.delete_children(session, ctx, &read.deletes, chain);
         }
-        if deletes.contains(&Delete::IkeSa) {
-            session.answer(ctx, &mut self.sa, ChainBuilder::new());
-            self.take_down_all(session.id, ctx);
-            session.announce_end(ctx, CloseReason::PeerDeleted);
-            self.sa.forget_own_requests();
-            return Closing::lingering(ctx.now, self.sa);
-        }
-        self.delete_children(session, ctx, &deletes);
+        self.send_next(session, ctx);
         State::Established(self)
     }
 
+    /// The peer has deleted the IKE SA, and with it the session.
+    fn is_deleted(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>) -> State {
+        session.answer(ctx, &mut self.sa, ChainBuilder::new());
+        self.take_down_all(session.id, ctx);
+        session.announce_end(ctx, CloseReason::PeerDeleted);
+        self.sa.forget_own_requests();
+        Closing::lingering(ctx.now, self.sa)
+    }
+
     /// Takes down what the client has deleted, and answers with our SPIs of the same Child SAs (section 1.4.1).
-    fn delete_children(&mut self, session: &Session, ctx: &mut Context<'_>, deletes: &[Delete]) {
+    fn delete_children(
+        &mut self,
+        session: &Session,
+        ctx: &mut Context<'_>,
+        deletes: &[Delete],
+        mut chain: ChainBuilder,
+    ) {
         let mut spis = Vec::new();
         for delete in deletes {
             let Delete::ChildSas { protocol: ProtocolId::ESP, spis: deleted } = delete else { continue };
@@ -257,7 +296,6 @@ impl Established {
                 }
             }
         }
-        let mut chain = ChainBuilder::new();
         if !spis.is_empty() {
             chain.push(&Payload::Delete(Delete::ChildSas { protocol: ProtocolId::ESP, spis }));
         }
@@ -304,29 +342,27 @@ impl Established {
     /// A request of ours was answered: the next may go.
     pub(super) fn response(
         mut self: Box<Self>,
-        session: &Session,
+        session: &mut Session,
         ctx: &mut Context<'_>,
         (purpose, answer): (Purpose, &Message),
         on_replaced: Option<IkeSpi>,
     ) -> State {
         match (purpose, on_replaced) {
             (_, Some(spi)) => self.other_sa_is_deleted(ctx.now, spi),
-            (Purpose::RekeyChild | Purpose::RekeyIkeSa, None) => self.rekey_answer(session, ctx, answer),
+            (Purpose::CreateChild | Purpose::RekeyChild | Purpose::RekeyIkeSa, None) => {
+                self.rekey_answer(session, ctx, answer)
+            }
             (Purpose::DeleteChild, None) => self.remove_leaving_children(session, ctx),
-            (Purpose::Liveness | Purpose::DeleteIkeSa, None) => {}
+            (Purpose::Liveness | Purpose::UpdateAddresses | Purpose::PathCheck, None) => {
+                if let Err(reason) = self.path_answer(session, ctx, purpose, answer) {
+                    session.refuse(ctx, ExchangeType::INFORMATIONAL, reason);
+                    return self.close(session, ctx, CloseReason::Failed);
+                }
+            }
+            (Purpose::Authenticate | Purpose::DeleteIkeSa, None) => {}
         }
-        self.begin_due_rekeys(session, ctx);
-        self.send_next(session, ctx);
+        self.go_on(session, ctx);
         State::Established(self)
-    }
-
-    /// Rekeys a Child SA now.
-    pub(super) fn rekey_child(&mut self, session: &Session, ctx: &mut Context<'_>, inbound: EspSpi) {
-        if let Some(child) = self.children.iter_mut().find(|child| child.inbound == inbound && child.is_in_use()) {
-            child.life.rekey_after(ctx.now, Duration::ZERO);
-        }
-        self.begin_due_rekeys(session, ctx);
-        self.send_next(session, ctx);
     }
 
     /// Ends the session from our side.
@@ -347,9 +383,10 @@ impl Established {
         self.sa.enqueue(OwnRequest::delete(purpose, delete));
     }
 
-    fn send_next(&mut self, session: &Session, ctx: &mut Context<'_>) {
+    pub(super) fn send_next(&mut self, session: &Session, ctx: &mut Context<'_>) {
+        self.prepare_path_request(session, ctx);
         for sa in std::iter::once(&mut self.sa).chain(self.replaced.iter_mut().map(|replaced| &mut replaced.sa)) {
-            let messages = sa.send_next(ctx.now, &ctx.config.timing, &mut *ctx.shared.random);
+            let messages = sa.send_next(ctx.now, &session.timing(ctx.config), &mut *ctx.shared.random);
             ctx.send(session.path, messages);
         }
     }
@@ -358,6 +395,9 @@ impl Established {
     pub(super) fn take_down_all(&mut self, session: SessionId, ctx: &mut Context<'_>) {
         while !self.children.is_empty() {
             self.take_down(session, ctx, 0);
+        }
+        if let Some(Rekeying::Child(request)) = self.rekeying.take() {
+            ctx.shared.esp_spis.remove(&request.inbound());
         }
     }
 
@@ -374,11 +414,12 @@ impl Established {
 
     pub(super) fn handle_timeout(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>) -> State {
         self.serve_replaced(session, ctx);
+        self.remind(session, ctx);
         self.remove_replaced_children(session, ctx);
         if let Some(reason) = self.end_of_life(session, ctx) {
             return self.close(session, ctx, reason);
         }
-        if self.children.is_empty() && self.childless_since + ctx.config.timing.childless <= ctx.now {
+        if self.childless_until(session, ctx.config).is_some_and(|until| until <= ctx.now) {
             return self.close(session, ctx, CloseReason::NoChildSa);
         }
         match self.sa.due(ctx.now) {
@@ -388,7 +429,13 @@ impl Established {
                 ctx.send(session.path, messages);
             }
             // Packets still come: only the answers are lost on the way.
-            Due::Dead if self.is_lively(session, ctx) => self.sa.restart_transmissions(ctx.now, &ctx.config.timing),
+            Due::Dead if self.is_lively(session, ctx) => {
+                self.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
+            }
+            Due::Dead if self.tries_elsewhere(session, ctx) => {}
+            Due::Dead if session.waits_for_initiator(ctx.now) => {
+                self.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
+            }
             Due::Dead => {
                 self.take_down_all(session.id, ctx);
                 session.announce_end(ctx, CloseReason::PeerDead);
@@ -396,10 +443,10 @@ impl Established {
             }
         }
         if !self.is_lively(session, ctx) && !self.sa.has_own_request() {
-            self.sa.enqueue(OwnRequest::probe());
+            let probe = self.probe(session, ctx);
+            self.sa.enqueue(probe);
         }
-        self.begin_due_rekeys(session, ctx);
-        self.send_next(session, ctx);
+        self.go_on(session, ctx);
         State::Established(self)
     }
 
@@ -420,7 +467,7 @@ impl Established {
     }
 
     fn is_lively(&self, session: &Session, ctx: &Context<'_>) -> bool {
-        ctx.config.timing.liveness.is_none_or(|interval| session.last_heard + interval > ctx.now)
+        session.timing(ctx.config).liveness.is_none_or(|interval| session.last_heard + interval > ctx.now)
     }
 
     /// The client has not deleted what it has replaced: we do.
@@ -446,17 +493,27 @@ impl Established {
         }
     }
 
-    pub(super) fn timeout(&self, last_heard: Instant, config: &Config) -> Option<Instant> {
+    /// When the session ends for want of a Child SA. One with a site does not: whether it is needed, the server knows. Nor does
+    /// one that the client began without.
+    fn childless_until(&self, session: &Session, config: &Config) -> Option<Instant> {
+        let may_be = session.site().is_some() || session.is_childless;
+        (self.children.is_empty() && !may_be).then_some(self.childless_since + session.timing(config).childless)
+    }
+
+    pub(super) fn timeout(&self, session: &Session, config: &Config) -> Option<Instant> {
+        let timing = session.timing(config);
         let replaced =
             self.replaced.iter().flat_map(|replaced| [Some(replaced.until), replaced.sa.timeout()]).flatten();
         let children = self.children.iter().filter_map(|child| child.replaced_until);
         let lives = std::iter::once(&self.life).chain(self.children.iter().map(|child| &child.life));
         let ends = lives.clone().filter_map(Life::ends_at);
-        let rekeys = lives.filter_map(Life::rekey_at).filter(|_| !self.is_rekey_blocked());
-        let childless = self.children.is_empty().then_some(self.childless_since + config.timing.childless);
+        let wanted = self.wanted.iter().map(Wanted::not_before);
+        let rekeys = lives.filter_map(Life::rekey_at).chain(wanted).filter(|_| !self.is_rekey_blocked());
+        let childless = self.childless_until(session, config);
         let liveness =
-            config.timing.liveness.filter(|_| !self.sa.has_own_request()).map(|interval| last_heard + interval);
-        let times = replaced.chain(children).chain(ends).chain(rekeys).chain(childless).chain(liveness);
+            timing.liveness.filter(|_| !self.sa.has_own_request()).map(|interval| session.last_heard + interval);
+        let reminder = self.reauthentication.as_ref().map(Reauthentication::due);
+        let times = replaced.chain(children).chain(reminder).chain(ends).chain(rekeys).chain(childless).chain(liveness);
         times.chain(self.sa.timeout()).min()
     }
 
@@ -484,13 +541,19 @@ impl Established {
 }
 
 /// Allows so many requests a second, and a burst.
-struct TokenBucket {
+pub(super) struct TokenBucket {
     tokens: u32,
     refilled: Instant,
 }
 
 impl TokenBucket {
-    fn take(&mut self, now: Instant, per_second: u32) -> bool {
+    /// A full one.
+    pub(super) fn full(now: Instant) -> Self {
+        Self { tokens: BURST, refilled: now }
+    }
+
+    /// Whether one more is allowed.
+    pub(super) fn take(&mut self, now: Instant, per_second: u32) -> bool {
         let elapsed = now.saturating_duration_since(self.refilled);
         let earned = elapsed.as_millis().saturating_mul(per_second.into()) / 1000;
         if earned > 0 {

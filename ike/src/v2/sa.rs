@@ -25,8 +25,8 @@ use crate::wire::v2::{ChainBuilder, Delete, Fragment, Payload, Sealed, fragment_
 use super::fragments::{Complete, FRAGMENT_LEN, Reassembly};
 use super::keys::{SaKeys, SpiPair};
 
-/// Own requests that may wait for the window. More are not needed: one for each Child SA and one for the IKE SA.
-const MAX_WAITING: usize = 16;
+/// Own requests that may wait for the window: one for each Child SA of a site with many tunnels, and one for the IKE SA.
+const MAX_WAITING: usize = 64;
 
 /// Which end of the exchange that made an IKE SA we are. It stays so for the whole life of the SA, whoever sends a request
 /// (RFC 7296 section 3.1, Initiator flag).
@@ -104,13 +104,13 @@ impl OwnRequest {
     pub(crate) fn delete(purpose: Purpose, delete: Delete) -> Self {
         let mut chain = ChainBuilder::new();
         chain.push(&Payload::Delete(delete));
-        let (first, chain) = chain.finish().expect("one DELETE is short");
-        Self { purpose, exchange: ExchangeType::INFORMATIONAL, first, chain }
+        Self::informational(purpose, chain)
     }
 
-    /// Asks for a sign of life.
-    pub(crate) fn probe() -> Self {
-        Self { purpose: Purpose::Liveness, exchange: ExchangeType::INFORMATIONAL, first: None, chain: Vec::new() }
+    /// INFORMATIONAL with a few notifications; without any it asks for a sign of life.
+    pub(crate) fn informational(purpose: Purpose, chain: ChainBuilder) -> Self {
+        let (first, chain) = chain.finish().expect("INFORMATIONAL requests are short");
+        Self { purpose, exchange: ExchangeType::INFORMATIONAL, first, chain }
     }
 }
 
@@ -119,6 +119,10 @@ impl OwnRequest {
 pub(crate) enum Purpose {
     /// Whether the peer lives.
     Liveness,
+    /// IKE_AUTH.
+    Authenticate,
+    /// One more Child SA.
+    CreateChild,
     /// A Child SA in place of another.
     RekeyChild,
     /// An IKE SA in place of this one.
@@ -127,6 +131,10 @@ pub(crate) enum Purpose {
     DeleteChild,
     /// DELETE of the IKE SA.
     DeleteIkeSa,
+    /// Our addresses have changed, RFC 4555 section 3.5.
+    UpdateAddresses,
+    /// Whether the peer is where it says, RFC 4555 section 3.7.
+    PathCheck,
 }
 
 /// What a message turned out to be.
@@ -187,6 +195,13 @@ impl IkeSa {
             received: Received { next: next_request, busy: None, last: None, reassembly: None },
             sent: Sent::default(),
         }
+    }
+
+    /// The SA of an initiator after IKE_SA_INIT, whose request had message ID 0.
+    pub(crate) fn after_own_init(spis: SpiPair, suite: IkeSuite, keys: SaKeys, fragmentation: bool) -> Self {
+        let mut sa = Self::new(Role::Initiator, spis, suite, keys, fragmentation, 0);
+        sa.sent.next = 1;
+        sa
     }
 
     /// The SPI that we chose.
@@ -316,6 +331,31 @@ impl IkeSa {
         }
     }
 
+    /// Goes on with what an SA that this one replaces has yet to send. What it has sent already was about itself, or did not
+    /// get an answer in time for it to matter.
+    pub(crate) fn take_over_requests(&mut self, old: &mut Self) {
+        let is_about_all = |request: &OwnRequest| request.purpose == Purpose::DeleteChild;
+        let outstanding = old.sent.outstanding.take().map(|outstanding| outstanding.request);
+        let left = outstanding.into_iter().chain(old.sent.waiting.drain(..));
+        self.sent.waiting.extend(left.filter(is_about_all));
+    }
+
+    /// Puts a request of ours before those that wait.
+    pub(crate) fn enqueue_first(&mut self, request: OwnRequest) {
+        self.sent.waiting.push_front(request);
+    }
+
+    /// Whether a request of ours is on its way.
+    pub(crate) fn has_outstanding(&self) -> bool {
+        self.sent.outstanding.is_some()
+    }
+
+    /// The request of ours that is on its way, to be sent at once along another path; its transmissions begin anew.
+    pub(crate) fn resend(&mut self, now: Instant, timing: &Timing) -> Vec<Bytes> {
+        self.restart_transmissions(now, timing);
+        self.sent.outstanding.as_ref().map(|outstanding| outstanding.messages.clone()).unwrap_or_default()
+    }
+
     /// Stops sending requests of ours.
     pub(crate) fn forget_own_requests(&mut self) {
         self.sent.outstanding = None;
@@ -340,9 +380,7 @@ impl IkeSa {
         let messages = self.seal(request.exchange, id, false, request.first, &request.chain, random);
         let transmissions = match request.purpose {
             Purpose::DeleteIkeSa => timing.delete_transmissions,
-            Purpose::Liveness | Purpose::DeleteChild | Purpose::RekeyChild | Purpose::RekeyIkeSa => {
-                timing.transmissions
-            }
+            _ => timing.transmissions,
         };
         let retransmit = Retransmit::new(now, timing.retransmit, transmissions);
         self.sent.outstanding = Some(Outstanding { id, request, messages: messages.clone(), retransmit });

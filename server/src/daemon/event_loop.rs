@@ -232,7 +232,7 @@ impl EventLoop {
                 }
                 Effect::Admit { session, addresses, mtu } => self.admit(session, addresses, mtu),
                 Effect::Expel { addresses } => self.expel(addresses),
-                Effect::Install { session, child, replaces } => self.install(session, &child, replaces),
+                Effect::Install { session, child, replaces, .. } => self.install(session, &child, replaces),
                 Effect::Remove { inbound_spi } => self.plane.remove(inbound_spi),
                 Effect::SendL2tp { inbound_spi, port, datagram } => {
                     if let Err(error) = self.plane.send_l2tp(inbound_spi, port, &datagram) {
@@ -240,8 +240,8 @@ impl EventLoop {
                     }
                 }
                 Effect::Link { inbound_spi, link } => self.plane.link(inbound_spi, link),
-                Effect::Move { inbound_spi, path } => {
-                    let udp_encap = self.plane.is_in_udp(inbound_spi);
+                Effect::Move { inbound_spi, path, udp_encap } => {
+                    let udp_encap = udp_encap.unwrap_or_else(|| self.plane.is_in_udp(inbound_spi));
                     self.plane.move_peer(inbound_spi, path, udp_encap);
                 }
                 Effect::Resolve { .. } | Effect::LocalAddress { .. } | Effect::Traps(_) => {}

@@ -5,11 +5,11 @@
 
 use cygnet_ike::crypto::secret::Secret;
 use cygnet_ike::{EapStep, Path, SessionId};
-use cygnet_ppp::auth::{AuthSeed, Credentials, Password, Verdict};
+use cygnet_ppp::auth::{AuthFailure, AuthSeed, Credentials, Password, Verdict};
 
 use super::session::Login;
 use super::{Gateway, Now};
-use crate::auth::eap::{EapOutcome, EapServer};
+use crate::auth::eap::{EapConfig, EapOutcome, EapServer};
 
 /// Where a login takes place, as people are told.
 const EAP: &str = "IKE_AUTH";
@@ -18,7 +18,7 @@ const XAUTH: &str = "XAUTH";
 impl Gateway {
     /// The client has sent no AUTH payload: it wants to log in by EAP.
     pub(super) fn begin_login(&mut self, now: Now, session: SessionId, path: Path) {
-        let login = Login { eap: EapServer::new(self.eap_seed(), self.server_name()), path, user: None };
+        let login = Login { eap: EapServer::new(self.eap_seed(), self.server_name(), &self.eap_config(now)), path, user: None };
         let step = match self.throttle.admit(now.instant, path.peer.ip(), None) {
             Ok(()) => EapStep::Request(login.eap.start()),
             Err(throttled) => {
@@ -47,18 +47,27 @@ impl Gateway {
             outcome => outcome,
         };
         match outcome {
-            EapOutcome::Request(message) | EapOutcome::Rejected { message } => EapStep::Request(message),
-            EapOutcome::Success { message, msk, user } => {
+            EapOutcome::Request(message) => EapStep::Request(message),
+            EapOutcome::Rejected { message, reason } => {
+                self.note_failure(now, login, reason.as_ref());
+                EapStep::Request(message)
+            }
+            EapOutcome::Success { message, msk, user, method: _ } => {
                 login.user = Some(user);
                 EapStep::Success { msk: Secret::from_slice(msk.expose()), message, mutual: false }
             }
             EapOutcome::Failure { message, reason } => {
-                if let Some(reason) = reason {
-                    self.report_login_failure(now, login.path, EAP, login.eap.claimed_name(), &reason.to_string());
-                }
+                self.note_failure(now, login, reason.as_ref());
                 EapStep::Failure { message }
             }
             EapOutcome::Credentials(_) => EapStep::Failure { message: login.eap.failure() },
+        }
+    }
+
+    /// Tells the operator why a login failed for reasons of the protocol.
+    fn note_failure(&mut self, now: Now, login: &Login, reason: Option<&AuthFailure>) {
+        if let Some(reason) = reason {
+            self.report_login_failure(now, login.path, EAP, login.eap.claimed_name(), &reason.to_string());
         }
     }
 
@@ -108,6 +117,11 @@ impl Gateway {
         self.random.fill(&mut identifier);
         [seed.identifier] = identifier;
         seed
+    }
+
+    /// What EAP may do in a login that begins now.
+    pub(super) fn eap_config(&self, _now: Now) -> EapConfig {
+        EapConfig::default()
     }
 
     pub(super) fn server_name(&self) -> &str {

@@ -4,9 +4,12 @@
 //! certificates unless told, names in subjectAltName, serverAuth for Windows and Apple, and at most
 //! [`LEAF_DAYS`] days.
 //!
+//! [`container`] reads keys and certificates that are behind a password.
+//!
 //! Does not: write files, revoke, or renew by itself.
 
 mod authority;
+pub mod container;
 mod key;
 #[cfg(test)]
 mod tests;

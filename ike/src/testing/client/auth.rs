@@ -40,13 +40,27 @@ impl Client {
         if let Some((method, data)) = own_auth(&self.config, self.sa.as_ref(), handshake, &mut self.random) {
             chain.push(&Payload::Authentication(Authentication { method, data: &data }));
         }
+        if !self.config.asks_late {
+            self.push_attributes(&mut chain);
+        }
+        if !self.config.childless {
+            chain.push(&Payload::SecurityAssociation(self.child_offer(child_spi, false)));
+            self.push_selectors(&mut chain);
+        }
+        if self.config.mobike {
+            chain.push(&Payload::Notify(Notify::new(NotifyType::MOBIKE_SUPPORTED, &[])));
+        }
+        for (kind, data) in &self.config.status {
+            chain.push(&Payload::Notify(Notify::new(*kind, data)));
+        }
+        self.send_request(now, ExchangeType::IKE_AUTH, chain, Waiting::Auth, false);
+    }
+
+    pub(super) fn push_attributes(&self, chain: &mut ChainBuilder) {
         if !self.config.attributes.is_empty() {
             let attributes = self.config.attributes.iter().map(|kind| CpAttribute::new(*kind, &[][..])).collect();
             chain.push(&Payload::Configuration(Configuration { kind: CpType::REQUEST, attributes }));
         }
-        chain.push(&Payload::SecurityAssociation(self.child_offer(child_spi, false)));
-        self.push_selectors(&mut chain);
-        self.send_request(now, ExchangeType::IKE_AUTH, chain, Waiting::Auth, false);
     }
 
     pub(super) fn auth_answer(&mut self, now: Instant, opened: &Opened) {
@@ -148,6 +162,7 @@ impl Client {
         for payload in payloads {
             match payload {
                 Payload::Notify(notify) if notify.kind.is_error() => self.refusals.push(notify.kind),
+                Payload::Notify(notify) => self.told.push((notify.kind, notify.data.to_vec())),
                 Payload::Configuration(reply) => {
                     self.reply = reply.attributes.iter().map(|a| (a.kind, a.value.to_vec())).collect();
                 }

@@ -6,7 +6,7 @@ use crate::cert::TrustAnchors;
 use crate::crypto::dh::Group;
 use crate::identity::Identity;
 use crate::proposal::Policy;
-use crate::wire::num::{CpAttr, HashAlgId};
+use crate::wire::num::{CpAttr, HashAlgId, NotifyType};
 use crate::wire::v2::TrafficSelector;
 
 /// How a client proves who it is.
@@ -58,6 +58,14 @@ pub struct ClientConfig {
     pub hashes: Option<Vec<HashAlgId>>,
     /// Announce fragmentation.
     pub fragmentation: bool,
+    /// Announce MOBIKE, and use port 4500 from IKE_AUTH on.
+    pub mobike: bool,
+    /// Begin without Child SA (RFC 6023).
+    pub childless: bool,
+    /// Ask for an address with the first CREATE_CHILD_SA, not in IKE_AUTH.
+    pub asks_late: bool,
+    /// More notifications in IKE_SA_INIT and IKE_AUTH.
+    pub status: Vec<(NotifyType, Vec<u8>)>,
     /// A request is sent again after this long, then after twice as long, and so on.
     pub retransmit: Duration,
     /// So many times in all.
@@ -82,6 +90,10 @@ impl ClientConfig {
             initial_contact: false,
             hashes: Some(vec![HashAlgId::SHA2_256, HashAlgId::SHA2_384, HashAlgId::SHA2_512]),
             fragmentation: true,
+            mobike: false,
+            childless: false,
+            asks_late: false,
+            status: Vec::new(),
             retransmit: Duration::from_millis(500),
             transmissions: 6,
         }

@@ -44,6 +44,9 @@ impl Client {
             let hashes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0.to_be_bytes()).collect();
             message.push(&Payload::Notify(Notify::new(NotifyType::SIGNATURE_HASH_ALGORITHMS, &hashes)));
         }
+        for (kind, data) in &self.config.status {
+            message.push(&Payload::Notify(Notify::new(*kind, data)));
+        }
         let message = message.finish().expect("tests send short messages");
         if let Some(handshake) = &mut self.handshake {
             handshake.request.clone_from(&message);
@@ -101,6 +104,9 @@ impl Client {
                 }
                 Payload::KeyExchange(ke) => public = Some(ke.data),
                 Payload::Nonce(n) => nonce = Some(n.0),
+                Payload::Notify(n) if n.kind == NotifyType::CHILDLESS_IKEV2_SUPPORTED => {
+                    self.told.push((n.kind, n.data.to_vec()));
+                }
                 Payload::Notify(n) if n.kind == NotifyType::IKEV2_FRAGMENTATION_SUPPORTED => fragmentation = true,
                 Payload::Notify(n) if n.kind == NotifyType::SIGNATURE_HASH_ALGORITHMS => handshake.peer_hashes = true,
                 _ => {}
@@ -118,7 +124,7 @@ impl Client {
         handshake.responder_nonce = nonce.to_vec();
         handshake.prove = Some((keys.prove_initiator, keys.prove_responder));
         let seen_from_here = NatStatus::detect_answer(payloads.iter(), spis, self.path);
-        if seen_from_here.any() {
+        if seen_from_here.any() || self.config.mobike {
             (self.path.local, self.path.peer) = (with_port(self.path.local, 4500), with_port(self.path.peer, 4500));
         }
         self.sa = Some(ClientSa::new(spis, suite, keys.sa, fragmentation && self.config.fragmentation, 1));

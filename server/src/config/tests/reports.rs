@@ -46,7 +46,7 @@ fn what_comes_later_says_so() {
         &remote("[group.staff]\n"),
         &["`group` is not supported yet", "will come with a later version"],
     );
-    assert_parts(&report, &remote("[site.berlin]\n"), &["`site` is not supported yet", "site-to-site tunnels"]);
+    assert_parts(&report, &remote("[radius]\n"), &["`radius` is not supported yet", "users in RADIUS"]);
     assert_parts(&report, &remote("[users]\na = { password = \"x\", group = \"g\" }\n"), &["`group` in [users.NAME]"]);
     assert_parts(&report, &remote("nat = { except = [] }\n"), &["`remote.nat` as a table is not supported yet"]);
 }
