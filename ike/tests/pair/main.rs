@@ -16,3 +16,4 @@ mod own_rekey;
 mod setup;
 mod status;
 mod strangers;
+mod transport;

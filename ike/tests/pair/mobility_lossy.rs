@@ -38,7 +38,7 @@ fn traveller() -> ClientConfig {
 /// One journey; true if the client came in at all.
 fn journey(seed: u64, quality: LinkQuality) -> bool {
     let mut gateway = server();
-    gateway.timing.transmissions = 14;
+    (gateway.timing.transmissions, gateway.timing.childless) = (14, Duration::from_secs(1000));
     let mut pair = Pair::new(gateway, quality, seed);
     let mut dice = Dice(seed);
     pair.connect(traveller(), seed ^ 0x0b1e);
