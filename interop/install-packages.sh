@@ -1,7 +1,7 @@
 #!/bin/bash
-# Installs what the interop suite needs from Debian or Ubuntu: strongSwan, libreswan, xl2tpd with pppd, vpnc and a User-Mode
-# Linux kernel as clients, tools to watch them. No daemon is started or stays enabled because of it. Does nothing if all is
-# there.
+# Installs what the interop suite needs from Debian or Ubuntu: strongSwan, libreswan, OpenIKED, xl2tpd with pppd, vpnc and a
+# User-Mode Linux kernel as clients and peers, tools to watch them. No daemon is started or stays enabled because of it. Does
+# nothing if all is there.
 #
 # libreswan conflicts with strongSwan: it is unpacked into a folder, LAYER, that only the nodes that ask for it see.
 set -euo pipefail
@@ -9,7 +9,7 @@ set -euo pipefail
 PACKAGES=(
   user-mode-linux strongswan-swanctl strongswan-charon strongswan-pki libcharon-extra-plugins libcharon-extauth-plugins
   libstrongswan-extra-plugins libstrongswan-standard-plugins nftables conntrack iperf3 tcpdump tshark iputils-ping
-  iproute2 util-linux openssl kmod python3 procps xl2tpd ppp vpnc ike-scan
+  iproute2 util-linux openssl kmod python3 procps xl2tpd ppp vpnc ike-scan openiked
 )
 : "${LAYER:=/var/cache/cygnet-interop/libreswan}"
 POLICY=/usr/sbin/policy-rc.d
@@ -39,7 +39,7 @@ install_packages() {
   forbid_services
   apt-get update -q
   apt-get install -qy --no-install-recommends "$@"
-  for unit in strongswan.service strongswan-starter.service iperf3.service xl2tpd.service; do
+  for unit in strongswan.service strongswan-starter.service iperf3.service xl2tpd.service openiked.service; do
     if command -v systemctl >/dev/null; then systemctl disable "$unit" >/dev/null 2>&1 || true; fi
   done
 }

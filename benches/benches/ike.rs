@@ -167,8 +167,8 @@ fn certificates() -> Scenario {
     let server = pki::issue_server_certificate(&ca, &names(GATEWAY), kind, wall).expect("a certificate");
     let client = pki::issue_client_certificate(&ca, CLIENT, &names(CLIENT), kind, wall).expect("a certificate");
     let mut gateway = Config::new(name(GATEWAY));
-    gateway.credential = Some(Credential::new(der(&server), server.key_pem.as_bytes()).expect("a pair"));
-    gateway.client_authorities = Some(Authorities::new(&der(&ca)).expect("an authority"));
+    gateway.credentials = vec![Arc::new(Credential::new(der(&server), server.key_pem.as_bytes()).expect("a pair"))];
+    gateway.client_authorities = Some(Arc::new(Authorities::new(&der(&ca)).expect("an authority")));
     let make_client = move || ClientConfig {
         server_identity: Some(name(GATEWAY)),
         login: Login::Certificate { chain: der(&client), key_pem: client.key_pem.as_bytes().to_vec() },

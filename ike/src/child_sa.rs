@@ -2,6 +2,9 @@
 //!
 //! Does not: process ESP packets.
 
+use std::sync::Arc;
+
+use crate::config::Lifetime;
 use crate::crypto::secret::Secret;
 use crate::crypto::suite::{Encr, Integ};
 use crate::event::Path;
@@ -20,23 +23,30 @@ pub struct ChildSa {
     pub suite: ChildSuite,
     /// Keys of both directions.
     pub keys: ChildKeys,
-    /// Traffic on our side of the tunnel (`TSr`).
+    /// Traffic on our side of the tunnel: `TSr` of a client's, `TSi` of one that we asked for.
     pub local_ts: Vec<TrafficSelector>,
-    /// Traffic on the client's side of the tunnel (`TSi`).
+    /// Traffic on the peer's side of the tunnel.
     pub remote_ts: Vec<TrafficSelector>,
     /// Whether ESP goes inside UDP port 4500 (RFC 3948).
     pub udp_encap: bool,
     /// Addresses of the outer packets.
     pub path: Path,
+    /// Which of its site's tunnels this is, by [`SiteChild::name`](crate::SiteChild::name); `None`: a client's.
+    pub site_child: Option<Arc<str>>,
+    /// How long it is used. The durations are kept here; octets and packets are for the packet path to count, which
+    /// calls [`Endpoint::rekey_child`](crate::Endpoint::rekey_child) at the soft limit.
+    pub lifetime: Option<Lifetime>,
 }
 
 /// What the packets of a Child SA hold, RFC 4303 section 3.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChildMode {
-    /// IP packets; every Child SA of IKEv2.
+    /// IP packets.
     Tunnel,
     /// UDP between the two outer addresses: L2TP, RFC 3193. Of the selectors only the ports mean something, since the
     /// addresses are what the client saw of the network on its side of a NAT.
+    L2tp,
+    /// Any protocol between the two outer addresses: `USE_TRANSPORT_MODE` of IKEv2, RFC 7296 section 1.3.1.
     Transport,
 }
 

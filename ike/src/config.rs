@@ -2,12 +2,15 @@
 //!
 //! Does not: read files; the server makes these values.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::credential::{Authorities, Credential};
 use crate::identity::Identity;
+use crate::ppk::PpkTable;
 use crate::proposal::Policy;
 use crate::psk::PskTable;
+use crate::site::Site;
 use crate::v1::V1Config;
 
 /// Configuration of an [`Endpoint`](crate::Endpoint).
@@ -18,12 +21,30 @@ pub struct Config {
     pub policy: Policy,
     /// Pre-shared keys of clients.
     pub psks: PskTable,
-    /// Our certificate with its key; needed for clients that log in by EAP or certificate.
-    pub credential: Option<Credential>,
+    /// Our certificates with their keys; needed for clients that log in by EAP or certificate. Which one a client is shown
+    /// depends on the name that it asks for, the authorities that it knows, and the signatures that it can verify; of equals
+    /// the first.
+    pub credentials: Vec<Arc<Credential>>,
     /// Authorities for client certificates; `None`: no login by certificate.
-    pub client_authorities: Option<Authorities>,
+    pub client_authorities: Option<Arc<Authorities>>,
+    /// Postquantum preshared keys of clients, RFC 8784.
+    pub ppks: PpkTable,
+    /// Whether clients get in with a postquantum preshared key only.
+    pub ppk_required: bool,
     /// Whether clients may log in by EAP.
     pub eap: bool,
+    /// Whether a client that asks for it is spared our certificate, where the EAP method proves who we are (RFC 5998).
+    pub eap_only: bool,
+    /// Other gateways that we have tunnels with.
+    pub sites: Vec<Arc<Site>>,
+    /// Whether a client may have an IKE SA without Child SA (RFC 6023).
+    pub childless: bool,
+    /// Whether clients may move by MOBIKE (RFC 4555).
+    pub mobike: bool,
+    /// Whether clients may have Child SAs in transport mode.
+    pub transport_mode: bool,
+    /// Clients have to log in again after this long (RFC 4478); `None`: never.
+    pub reauthentication: Option<Duration>,
     /// Whether RSA signatures with SHA-1 (method 1) are made for and accepted from clients that know nothing newer.
     pub rsa_sha1: bool,
     /// Always put ESP into UDP, also where no NAT was detected.
@@ -50,9 +71,17 @@ impl Config {
             identity,
             policy: Policy::default(),
             psks: PskTable::default(),
-            credential: None,
+            credentials: Vec::new(),
             client_authorities: None,
+            ppks: PpkTable::default(),
+            ppk_required: false,
             eap: false,
+            eap_only: false,
+            sites: Vec::new(),
+            childless: true,
+            mobike: true,
+            transport_mode: false,
+            reauthentication: None,
             rsa_sha1: true,
             force_udp_encap: false,
             shared_identities: false,
@@ -134,11 +163,22 @@ pub struct Lifetime {
     pub soft: Duration,
     /// It ends after this long if it could not be replaced.
     pub hard: Duration,
+    /// Octets that may go through a Child SA in one direction. The packet path counts, asks for another one early enough,
+    /// and stops here.
+    pub bytes: Option<u64>,
+    /// The same in packets.
+    pub packets: Option<u64>,
 }
 
 impl Lifetime {
+    /// Limits of time only.
+    #[must_use]
+    pub const fn new(soft: Duration, hard: Duration) -> Self {
+        Self { soft, hard, bytes: None, packets: None }
+    }
+
     const fn hours(soft: u64, hard: u64) -> Self {
-        Self { soft: Duration::from_secs(soft * 3600), hard: Duration::from_secs(hard * 3600) }
+        Self::new(Duration::from_secs(soft * 3600), Duration::from_secs(hard * 3600))
     }
 }
 

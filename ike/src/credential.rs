@@ -1,8 +1,15 @@
-//! Our certificate with its key, and the authorities that vouch for clients.
+//! What proves an identity: our certificates with their keys, the authorities that vouch for others, and for each side of a
+//! site tunnel the method of its own.
 
-use crate::cert::{CertError, Certificate, Role, TrustAnchors, UnixTime, VerifiedCertificate, verify_chain};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::cert::{
+    CertError, Certificate, Revocation, RevocationList, RevocationPolicy, Role, TrustAnchors, UnixTime,
+    VerifiedCertificate, verify_unrevoked,
+};
 use crate::crypto::random::Random;
-use crate::crypto::sign::{KeyError, NoScheme, SignError, SigningKey};
+use crate::crypto::secret::Secret;
+use crate::crypto::sign::{KeyError, NoScheme, PublicKey, SignError, SigningKey};
 use crate::identity::Identity;
 use crate::wire::limits::MAX_CERTIFICATES;
 use crate::wire::num::{AuthMethod, HashAlgId};
@@ -14,10 +21,31 @@ const MAX_CHAIN_BYTES: usize = 32 * 1024;
 /// Most authorities that are named in a request: 20 bytes each in IKE_SA_INIT, which cannot be fragmented.
 const MAX_REQUESTED: usize = 16;
 
+/// How we prove to the peer of a site tunnel who we are.
+pub enum LocalAuth {
+    /// By a pre-shared key, RFC 7296 section 2.15.
+    Psk(Secret),
+    /// By a certificate.
+    Certificate(Arc<Credential>),
+    /// By a key that the peer knows, without a certificate, RFC 7670.
+    RawKey(Arc<SigningKey>),
+}
+
+/// How the peer of a site tunnel proves to us who it is. It need not be the method that we use.
+pub enum PeerAuth {
+    /// By a pre-shared key, RFC 7296 section 2.15.
+    Psk(Secret),
+    /// By a certificate that one of these authorities vouches for.
+    Certificate(Arc<Authorities>),
+    /// By this very key, without a certificate, RFC 7670.
+    RawKey(PublicKey),
+}
+
 /// Our certificate chain and private key.
 pub struct Credential {
     chain: Vec<Vec<u8>>,
     certificate: Certificate,
+    issuers: Vec<Certificate>,
     key: SigningKey,
 }
 
@@ -25,6 +53,7 @@ pub struct Credential {
 pub struct Authorities {
     anchors: TrustAnchors,
     key_hashes: Vec<u8>,
+    revocation: RwLock<Option<Arc<Revocation>>>,
 }
 
 impl Credential {
@@ -35,16 +64,14 @@ impl Credential {
     pub fn new(chain: Vec<Vec<u8>>, key_pem: &[u8]) -> Result<Self, CredentialError> {
         let key = SigningKey::from_pem(key_pem)?;
         let certificate = Certificate::from_der(chain.first().ok_or(CredentialError::NoCertificate)?)?;
-        for other in chain.iter().skip(1) {
-            Certificate::from_der(other)?;
-        }
+        let issuers = chain.iter().skip(1).map(|der| Certificate::from_der(der)).collect::<Result<_, _>>()?;
         if chain.len() > MAX_CERTIFICATES || chain.iter().map(Vec::len).sum::<usize>() > MAX_CHAIN_BYTES {
             return Err(CredentialError::TooLong);
         }
         if certificate.public_key()? != *key.public_key() {
             return Err(CredentialError::OtherKey);
         }
-        Ok(Self { chain, certificate, key })
+        Ok(Self { chain, certificate, issuers, key })
     }
 
     /// The certificates as they are sent.
@@ -59,6 +86,20 @@ impl Credential {
         &self.certificate
     }
 
+    /// The certificates of authorities that go along.
+    pub(crate) fn issuers(&self) -> &[Certificate] {
+        &self.issuers
+    }
+
+    /// Who has issued the last certificate that goes along, as the DER of a name.
+    pub(crate) fn last_issuer(&self) -> &[u8] {
+        self.issuers.last().unwrap_or(&self.certificate).issuer()
+    }
+
+    pub(crate) fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
     /// Whether our certificate has this name, so that we may use it as our identity.
     #[must_use]
     pub fn speaks_for(&self, identity: &Identity) -> bool {
@@ -66,18 +107,6 @@ impl Credential {
             Identity::DerAsn1Dn(dn) => dn == self.certificate.subject(),
             _ => self.certificate.names().contains(identity),
         }
-    }
-
-    /// AUTH data over `octets` for a peer that announced these hash algorithms.
-    pub(crate) fn sign(
-        &self,
-        octets: &[u8],
-        peer_hashes: Option<&[HashAlgId]>,
-        allow_sha1: bool,
-        random: &mut dyn Random,
-    ) -> Result<(AuthMethod, Vec<u8>), SigningFailed> {
-        let scheme = self.key.choose(peer_hashes, allow_sha1)?;
-        Ok((scheme.method(), self.key.sign(scheme, octets, random)?))
     }
 
     /// The authentication method of IKEv1 that fits our key, if there is one.
@@ -100,7 +129,43 @@ impl Authorities {
         let anchors = TrustAnchors::new(certificates)?;
         let mut key_hashes = anchors.request_authorities();
         key_hashes.truncate(MAX_REQUESTED * crate::cert::KEY_HASH_LEN);
-        Ok(Self { anchors, key_hashes })
+        Ok(Self { anchors, key_hashes, revocation: RwLock::new(None) })
+    }
+
+    /// The same authorities, whose certificates are not accepted once they are revoked.
+    #[must_use]
+    pub fn with_revocation(self, policy: RevocationPolicy, lists: Vec<RevocationList>) -> Self {
+        self.set_revocation(policy, lists);
+        self
+    }
+
+    /// Takes other lists, for all certificates that are verified from now on. A list that has the name of one of the
+    /// authorities but not its signature is left out.
+    pub fn set_revocation(&self, policy: RevocationPolicy, lists: Vec<RevocationList>) {
+        let is_genuine = |list: &RevocationList| {
+            let mut named = self.anchors.certificates().iter().filter(|found| list.is_issued_by(found)).peekable();
+            named.peek().is_none() || named.any(|found| list.is_signed_by(found))
+        };
+        let lists = lists.into_iter().filter(is_genuine).collect();
+        let mut revocation = self.revocation.write().unwrap_or_else(PoisonError::into_inner);
+        *revocation = Some(Arc::new(Revocation::new(policy, lists)));
+    }
+
+    /// The revocation lists in use, if certificates can be revoked at all.
+    #[must_use]
+    pub fn revocation(&self) -> Option<Arc<Revocation>> {
+        self.revocation.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The certificates of the authorities.
+    #[must_use]
+    pub fn certificates(&self) -> &[Certificate] {
+        self.anchors.certificates()
+    }
+
+    /// The authorities of this name (DER).
+    pub(crate) fn of_issuer(&self, subject: &[u8]) -> impl Iterator<Item = &Certificate> {
+        self.anchors.certificates().iter().filter(move |authority| authority.subject() == subject)
     }
 
     /// What a certificate request says.
@@ -108,11 +173,27 @@ impl Authorities {
         &self.key_hashes
     }
 
-    /// Verifies the certificate of a client, the first of `certificates`, with the help of the others.
-    pub(crate) fn verify(&self, certificates: &[&[u8]], now: UnixTime) -> Result<VerifiedCertificate, CertError> {
-        let (end_entity, others) = certificates.split_first().ok_or(CertError::Malformed)?;
-        verify_chain(end_entity, others, &self.anchors, now, Role::Client)
+    /// Verifies the certificate of a peer (DER), the first of `certificates`, with the help of the others.
+    ///
+    /// # Errors
+    /// [`CertError`] with the reason, for the operator.
+    pub fn verify(&self, certificates: &[&[u8]], now: UnixTime, role: Role) -> Result<VerifiedCertificate, CertError> {
+        let (end_entity, others) = certificates.split_first().ok_or(CertError::Missing)?;
+        let revocation = self.revocation();
+        verify_unrevoked(end_entity, others, &self.anchors, now, role, revocation.as_deref())
     }
+}
+
+/// AUTH data by `key` over `octets` for a peer that announced these hash algorithms.
+pub(crate) fn sign(
+    key: &SigningKey,
+    octets: &[u8],
+    peer_hashes: Option<&[HashAlgId]>,
+    allow_sha1: bool,
+    random: &mut dyn Random,
+) -> Result<(AuthMethod, Vec<u8>), SigningFailed> {
+    let scheme = key.choose(peer_hashes, allow_sha1)?;
+    Ok((scheme.method(), key.sign(scheme, octets, random)?))
 }
 
 /// Why a certificate or key cannot be used.

@@ -14,6 +14,7 @@ use crate::crypto::hash::Hash;
 use crate::crypto::random::Random;
 use crate::event::{CloseReason, Counters, Denial, EapStep, Event, Grant, Path, SessionId, SessionInfo, Transmit};
 use crate::refusal::{Refusal, RefusalReason};
+use crate::site::Site;
 use crate::v1::{Peer, Responder};
 use crate::v2::cookie::CookieJar;
 use crate::v2::init::{self, Load};
@@ -59,6 +60,7 @@ impl Endpoint {
             ike_spis: BTreeMap::new(),
             esp_spis: BTreeSet::new(),
             authenticated: None,
+            connected: BTreeMap::new(),
         };
         Self {
             config,
@@ -172,7 +174,7 @@ impl Endpoint {
         self.shared.transmits.push_back(Transmit { path, payload });
         self.shared.counters.refused += 1;
         let reason = RefusalReason::MajorVersion(major);
-        let refusal = Refusal { path, session: None, exchange: header.exchange, identity: None, reason };
+        let refusal = Refusal { path, session: None, exchange: header.exchange, identity: None, site: None, reason };
         self.shared.events.push_back(Event::Refused(Box::new(refusal)));
     }
 
@@ -251,6 +253,53 @@ impl Endpoint {
     /// Replaces a Child SA now: the packet path has nearly used it up, or somebody asks for it.
     pub fn rekey_child(&mut self, now: Instant, session: SessionId, inbound_spi: crate::wire::EspSpi) {
         self.with_session(now, session, |session, ctx| session.rekey_child(ctx, inbound_spi));
+    }
+
+    /// Begins an IKE SA with a site, along `path`; IKE_AUTH makes the first of `children`, CREATE_CHILD_SA the others. They
+    /// count from 0 in [`Site::children`].
+    ///
+    /// It ends with [`Event::Established`] or with [`Event::Closed`].
+    pub fn initiate(
+        &mut self,
+        now: Instant,
+        wall: UnixTime,
+        site: &Arc<Site>,
+        path: Path,
+        children: &[usize],
+    ) -> SessionId {
+        self.shared.wall = wall;
+        let id = SessionId(self.shared.next_session);
+        self.shared.next_session += 1;
+        if self.stopping {
+            self.shared.events.push_back(Event::Closed { session: id, reason: CloseReason::Shutdown });
+            return id;
+        }
+        let mut ctx = Context { config: &self.config, shared: &mut self.shared, now };
+        let session = Session::initiate(id, &mut ctx, site.clone(), path, children.to_vec());
+        self.settle(id, session, &[]);
+        id
+    }
+
+    /// Makes one more Child SA of the session's site, the one at this place of [`Site::children`]. It ends with
+    /// [`Event::ChildUp`] or [`Event::ChildFailed`]. The site is the one that the session was begun with.
+    pub fn create_child(&mut self, now: Instant, session: SessionId, child: usize) {
+        self.with_session(now, session, |session, ctx| session.create_child(ctx, child));
+    }
+
+    /// Deletes a Child SA at both ends.
+    pub fn close_child(&mut self, now: Instant, session: SessionId, inbound_spi: crate::wire::EspSpi) {
+        self.with_session(now, session, |session, ctx| session.close_child(ctx, inbound_spi));
+    }
+
+    /// Replaces the IKE SA now.
+    pub fn rekey_ike(&mut self, now: Instant, session: SessionId) {
+        self.with_session(now, session, Session::rekey_ike);
+    }
+
+    /// Moves a session that we began to other addresses (MOBIKE, RFC 4555 section 3.5): at once here, and at the peer as soon
+    /// as it has heard of it. Ignored unless [`SessionInfo::mobike`] says that the peer takes part in this.
+    pub fn relocate(&mut self, now: Instant, session: SessionId, path: Path) {
+        self.with_session(now, session, |session, ctx| session.relocate(ctx, path));
     }
 
     /// The packet path saw authentic ESP from a new address. No [`Event::Moved`] follows.
@@ -344,6 +393,10 @@ impl Endpoint {
         } else {
             self.forget_half_open(id);
         }
+        match session.site().filter(|_| session.is_established()) {
+            Some(site) => drop(self.shared.connected.insert(id, site.name.clone())),
+            None => drop(self.shared.connected.remove(&id)),
+        }
         if session.is_over()
             && let Some(key) = self.answered_keys.remove(&id)
         {
@@ -384,13 +437,20 @@ impl Endpoint {
     }
 
     /// INITIAL_CONTACT of a client that has just proven its identity ends its other sessions, RFC 7296 section 2.4. An
-    /// identity that comes with EAP is only claimed; there the server decides.
+    /// identity that comes with EAP is only claimed; there the server decides. Sessions that were established after this one
+    /// began stay: when it said INITIAL_CONTACT, the peer may not have known of one that we began at the same time.
     fn announce_authenticated(&mut self, now: Instant) {
         let Some((id, request)) = self.shared.authenticated.take() else { return };
         let is_proven = request.by != crate::event::AuthenticatedBy::Eap;
-        if request.initial_contact && is_proven && !self.config.shared_identities {
-            let is_stale =
-                |(other, session): &(&SessionId, &Session)| **other != id && session.is_of(&request.identity);
+        let is_alone = request.site.is_some() || !self.config.shared_identities;
+        if let Some(since) = self.sessions.get(&id).map(Session::since)
+            && request.initial_contact
+            && is_proven
+            && is_alone
+        {
+            let is_stale = |(other, session): &(&SessionId, &Session)| {
+                **other != id && session.is_of(&request.identity, request.site.as_deref(), since)
+            };
             let stale: Vec<SessionId> = self.sessions.iter().filter(is_stale).map(|(other, _)| *other).collect();
             for other in stale {
                 self.with_session(now, other, |session, ctx| session.abandon(ctx, CloseReason::Replaced));

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::child_sa::ChildSa;
+use crate::child_sa::{ChildMode, ChildSa, ChildSuite};
 use crate::crypto::secret::Secret;
 use crate::identity::Identity;
 use crate::refusal::Refusal;
@@ -111,12 +112,30 @@ pub enum Event {
         /// Which.
         inbound_spi: EspSpi,
     },
+    /// A Child SA that was asked for by [`Endpoint::initiate`](crate::Endpoint::initiate) or
+    /// [`Endpoint::create_child`](crate::Endpoint::create_child) did not come about; why was [`Event::Refused`] before.
+    ChildFailed {
+        /// Whose.
+        session: SessionId,
+        /// Which, by [`SiteChild::name`](crate::SiteChild::name).
+        child: Arc<str>,
+    },
     /// An authentic message came from a new address: all Child SAs of the session move there.
     Moved {
         /// Who.
         session: SessionId,
         /// The new addresses.
         path: Path,
+        /// Whether ESP goes inside UDP from now on.
+        udp_encap: bool,
+    },
+    /// The session ends soon unless the two sides prove who they are again (RFC 4478): a new session is to be
+    /// established, and this one to be closed afterwards. Raised for sessions that we initiated.
+    ReauthenticationDue {
+        /// Which.
+        session: SessionId,
+        /// How long it has.
+        within: Duration,
     },
     /// The IKE SA is complete and the client has been told so. An L2TP client (IKEv1 without XAUTH) raises this without
     /// [`Event::Authenticated`]: it logs in inside of the tunnel.
@@ -127,7 +146,7 @@ pub enum Event {
         info: Box<SessionInfo>,
     },
     /// The session is over; its Child SAs went down before. Sent for every session that was [`Event::Authenticated`] or
-    /// [`Event::Established`].
+    /// [`Event::Established`], and for every one that we initiated.
     Closed {
         /// Whose.
         session: SessionId,
@@ -145,10 +164,30 @@ pub enum AuthenticatedBy {
     Psk,
     /// Certificate and signature.
     Certificate,
+    /// A key that we know, without certificate (RFC 7670).
+    RawKey,
     /// EAP; who it is in truth, the EAP server knows.
     Eap,
     /// Name and password by XAUTH, after a pre-shared key or certificate.
     XAuth,
+}
+
+/// Who began the IKE SA of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// We did.
+    Initiator,
+    /// The peer did.
+    Responder,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Initiator => "initiator",
+            Self::Responder => "responder",
+        })
+    }
 }
 
 /// The version of IKE that a client speaks.
@@ -191,6 +230,9 @@ pub struct AccessRequest {
     pub tsr: Vec<TrafficSelector>,
     /// Whether the client is behind address translation.
     pub behind_nat: bool,
+    /// The peer is this site, by [`Site::name`](crate::Site::name), and no client: [`Grant::default`] is the answer that
+    /// lets it in.
+    pub site: Option<Arc<str>>,
 }
 
 /// What a client gets.
@@ -231,6 +273,9 @@ pub enum EapStep {
         msk: Secret,
         /// The EAP-Success packet.
         message: Vec<u8>,
+        /// The method has proven to the client who we are, as EAP-TLS does, so that our certificate may stay away from
+        /// IKE_AUTH (RFC 5998 section 4).
+        mutual: bool,
     },
     /// The client is not who it says.
     Failure {
@@ -253,6 +298,8 @@ pub enum CloseReason {
     NoChildSa,
     /// It could not be rekeyed in time.
     Expired,
+    /// The peer was to authenticate again within a time, and did not (RFC 4478).
+    NotReauthenticated,
     /// The operator or the configuration ended it.
     Administrative,
     /// The gateway stops.
@@ -271,6 +318,7 @@ impl fmt::Display for CloseReason {
             Self::Replaced => "the client connected again",
             Self::NoChildSa => "no traffic was ever agreed on",
             Self::Expired => "its keys could not be renewed in time",
+            Self::NotReauthenticated => "it was not authenticated again in time",
             Self::Administrative => "closed by the operator",
             Self::Shutdown => "the gateway stops",
             Self::Denied => "denied",
@@ -302,17 +350,48 @@ pub struct SessionInfo {
     pub child_suite: Option<String>,
     /// Inner addresses.
     pub addresses: Vec<IpAddr>,
-    /// Inbound SPIs of the Child SAs.
-    pub children: Vec<EspSpi>,
+    /// The Child SAs, oldest first.
+    pub children: Vec<ChildInfo>,
     /// When the first message came.
     pub since: Instant,
     /// When the client was last heard.
     pub last_heard: Instant,
+    /// The site, by [`Site::name`](crate::Site::name); `None`: a client.
+    pub site: Option<Arc<str>>,
+    /// Who began. When both ends of a site begin at once both sessions may come up; they agree on which one stays by
+    /// [`SessionInfo::precedence`].
+    pub role: Role,
+    /// Orders the sessions of one site in the same way at both of its ends, so that both keep the same one of two: the
+    /// greater. It stays the same as long as the session lives.
+    pub precedence: u128,
+    /// Whether the initiator may move by MOBIKE (RFC 4555).
+    pub mobike: bool,
+    /// Whether a post-quantum pre-shared key went into the keys (RFC 8784).
+    pub ppk: bool,
+}
+
+/// A view of one Child SA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildInfo {
+    /// What we receive carries it.
+    pub inbound_spi: EspSpi,
+    /// Which of its site's tunnels this is, by [`SiteChild::name`](crate::SiteChild::name); `None`: a client's.
+    pub name: Option<Arc<str>>,
+    /// Traffic on our side.
+    pub local_ts: Vec<TrafficSelector>,
+    /// Traffic on the peer's side.
+    pub remote_ts: Vec<TrafficSelector>,
+    /// Its algorithms.
+    pub suite: ChildSuite,
+    /// What is inside of its packets.
+    pub mode: ChildMode,
 }
 
 /// How far a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionState {
+    /// Our IKE_SA_INIT is sent.
+    Initiating,
     /// IKE_SA_INIT is answered.
     HalfOpen,
     /// IKE_AUTH has begun.

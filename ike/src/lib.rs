@@ -56,7 +56,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`config`], [`proposal`], [`psk`], [`credential`] | what the operator decides |
+//! | [`config`], [`proposal`], [`psk`], [`ppk`], [`credential`], [`site`] | what the operator decides |
 //! | [`event`], [`child_sa`], [`refusal`] | what comes out |
 //! | [`identity`], [`cert`] | who somebody is, and who says so |
 //! | [`wire`] | bytes of messages |
@@ -65,7 +65,7 @@
 //! What holds: a message changes nothing before its integrity was checked; what strangers can begin is bounded; only what
 //! can be computed can be chosen; a refusal says why. Runs are repeatable: the same inputs give the same outputs.
 //!
-//! IKEv1 is off unless [`Config::ikev1`] is set. Its clients come for L2TP (transport mode, [`ChildMode::Transport`]), or log in
+//! IKEv1 is off unless [`Config::ikev1`] is set. Its clients come for L2TP (transport mode, [`ChildMode::L2tp`]), or log in
 //! by XAUTH and get a tunnel like those of IKEv2.
 //!
 //! Does not: the initiator's role, MOBIKE (RFC 4555), post-quantum key exchange (RFC 9370), ESP itself.
@@ -84,10 +84,12 @@ pub mod fuzzing;
 pub mod identity;
 mod narrow;
 mod nat;
+pub mod ppk;
 pub mod proposal;
 pub mod psk;
 pub mod refusal;
 mod retransmit;
+pub mod site;
 #[doc(hidden)]
 pub mod testing;
 mod v1;
@@ -97,12 +99,14 @@ pub mod wire;
 pub use cert::UnixTime;
 pub use child_sa::{ChildKeys, ChildMode, ChildSa, ChildSuite, DirectionKeys};
 pub use config::{Config, Lifetime, Limits, Timing};
-pub use credential::{Authorities, Credential, CredentialError};
+pub use credential::{Authorities, Credential, CredentialError, LocalAuth, PeerAuth};
 pub use endpoint::Endpoint;
 pub use event::{
-    AccessRequest, AuthenticatedBy, CloseReason, Counters, Denial, EapStep, Event, Grant, IkeVersion, Path, Prefix,
-    SessionId, SessionInfo, SessionState, Transmit,
+    AccessRequest, AuthenticatedBy, ChildInfo, CloseReason, Counters, Denial, EapStep, Event, Grant, IkeVersion, Path,
+    Prefix, Role, SessionId, SessionInfo, SessionState, Transmit,
 };
+pub use ppk::{PpkTable, SitePpk};
 pub use refusal::{Refusal, RefusalReason};
+pub use site::{Site, SiteChild};
 pub use v1::V1Config;
 pub use wire::{EspSpi, IkeSpi};

@@ -4,7 +4,9 @@
 
 use std::net::IpAddr;
 
-use crate::event::Grant;
+use crate::child_sa::ChildMode;
+use crate::event::{Grant, Path};
+use crate::site::SiteChild;
 use crate::wire::limits::MAX_TRAFFIC_SELECTORS;
 use crate::wire::v2::{AddressRange, TrafficSelector};
 
@@ -36,6 +38,16 @@ impl Allowed {
             tsr.extend(grant.addresses.iter().any(IpAddr::is_ipv6).then_some(TrafficSelector::ANY_V6));
         }
         Self { tsi, tsr }
+    }
+
+    /// One tunnel of a site. In transport mode the traffic is that between the two outer addresses, where the configuration
+    /// does not name any.
+    pub(crate) fn between(child: &SiteChild, path: Path) -> Self {
+        let or_host = |list: &[TrafficSelector], address: IpAddr| match child.mode {
+            ChildMode::Transport if list.is_empty() => vec![TrafficSelector::host(address.to_canonical())],
+            _ => list.to_vec(),
+        };
+        Self { tsi: or_host(&child.remote, path.peer.ip()), tsr: or_host(&child.local, path.local.ip()) }
     }
 
     /// The allowed part of an offer; `None` if that is no traffic at all.

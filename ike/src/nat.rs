@@ -30,6 +30,33 @@ pub(crate) fn detection_hash(initiator: IkeSpi, responder: Option<IkeSpi>, addre
     Hash::Sha1.digest(&[&initiator.0, &responder, &ip, &address.port().to_be_bytes()])
 }
 
+/// The notifications of one message that tell how its sender sees the addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hashes<'a> {
+    /// NAT_DETECTION_SOURCE_IP; a peer with several addresses sends one for each.
+    pub(crate) sources: Vec<&'a [u8]>,
+    /// NAT_DETECTION_DESTINATION_IP.
+    pub(crate) destination: Option<&'a [u8]>,
+}
+
+impl Hashes<'_> {
+    /// Whether the sender does NAT traversal: both are there.
+    pub(crate) fn are_there(&self) -> bool {
+        !self.sources.is_empty() && self.destination.is_some()
+    }
+}
+
+/// What we tell along `path`: the hashes of our address and of the peer's. If ESP is to go through UDP in any case, our own is
+/// told wrong, so that the peer sees address translation.
+pub(crate) fn told_hashes(spis: SpiPair, path: Path, force_udp_encap: bool) -> (Vec<u8>, Vec<u8>) {
+    let hash = |address| detection_hash(spis.initiator, Some(spis.responder), address);
+    let mut source = hash(path.local);
+    if force_udp_encap {
+        source.iter_mut().for_each(|byte| *byte = !*byte);
+    }
+    (source, hash(path.peer))
+}
+
 impl NatStatus {
     /// Reads the notifications of a request that came along `path`.
     pub(crate) fn detect<'p, 'a: 'p>(
@@ -37,40 +64,29 @@ impl NatStatus {
         initiator: IkeSpi,
         path: Path,
     ) -> Self {
-        Self::read(payloads, |address| detection_hash(initiator, None, address), path)
+        Self::compare(&hashes(payloads), |address| detection_hash(initiator, None, address), path)
     }
 
-    /// Reads the notifications of the answer to a request.
+    /// Reads the notifications of a message that carries both SPIs: the answer to IKE_SA_INIT and all later ones.
     pub(crate) fn detect_answer<'p, 'a: 'p>(
         payloads: impl Iterator<Item = &'p Payload<'a>>,
         spis: SpiPair,
         path: Path,
     ) -> Self {
-        Self::read(payloads, |address| detection_hash(spis.initiator, Some(spis.responder), address), path)
+        Self::of(&hashes(payloads), spis, path)
     }
 
-    fn read<'p, 'a: 'p>(
-        payloads: impl Iterator<Item = &'p Payload<'a>>,
-        hash: impl Fn(SocketAddr) -> Vec<u8>,
-        path: Path,
-    ) -> Self {
+    /// The same of notifications that were picked out before.
+    pub(crate) fn of(hashes: &Hashes<'_>, spis: SpiPair, path: Path) -> Self {
+        Self::compare(hashes, |address| detection_hash(spis.initiator, Some(spis.responder), address), path)
+    }
+
+    fn compare(hashes: &Hashes<'_>, hash: impl Fn(SocketAddr) -> Vec<u8>, path: Path) -> Self {
         let (source, destination) = (hash(path.peer), hash(path.local));
-        let (mut sources, mut source_matches, mut destination_matches) = (false, false, None);
-        for payload in payloads {
-            let Payload::Notify(Notify { kind, data, .. }) = payload else { continue };
-            match *kind {
-                // A peer with several addresses sends one for each.
-                NotifyType::NAT_DETECTION_SOURCE_IP => {
-                    (sources, source_matches) = (true, source_matches || *data == source);
-                }
-                NotifyType::NAT_DETECTION_DESTINATION_IP => destination_matches = Some(*data == destination),
-                _ => {}
-            }
-        }
         Self {
-            supported: sources && destination_matches.is_some(),
-            peer_behind: sources && !source_matches,
-            self_behind: destination_matches == Some(false),
+            supported: hashes.are_there(),
+            peer_behind: !hashes.sources.is_empty() && !hashes.sources.contains(&source.as_slice()),
+            self_behind: hashes.destination.is_some_and(|told| told != destination),
         }
     }
 
@@ -78,6 +94,19 @@ impl NatStatus {
     pub(crate) fn any(self) -> bool {
         self.supported && (self.peer_behind || self.self_behind)
     }
+}
+
+fn hashes<'p, 'a: 'p>(payloads: impl Iterator<Item = &'p Payload<'a>>) -> Hashes<'a> {
+    let mut found = Hashes::default();
+    for payload in payloads {
+        let Payload::Notify(Notify { kind, data, .. }) = payload else { continue };
+        match *kind {
+            NotifyType::NAT_DETECTION_SOURCE_IP => found.sources.push(data),
+            NotifyType::NAT_DETECTION_DESTINATION_IP => found.destination = Some(data),
+            _ => {}
+        }
+    }
+    found
 }
 
 #[cfg(test)]

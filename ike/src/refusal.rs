@@ -3,6 +3,7 @@
 //! A [`Refusal`] is told to the server only. The peer gets a notification of the RFC at most, never the reason.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::cert::CertError;
 use crate::crypto::sign::SignatureError;
@@ -24,6 +25,8 @@ pub struct Refusal {
     pub exchange: ExchangeType,
     /// Who the peer says it is, if it said so.
     pub identity: Option<Identity>,
+    /// The site whose tunnel it is about, by [`Site::name`](crate::Site::name), if that is known.
+    pub site: Option<Arc<str>>,
     /// Why.
     pub reason: RefusalReason,
 }
@@ -86,6 +89,19 @@ pub enum RefusalReason {
     NoPsk,
     /// The pre-shared key of the client is another one than ours.
     WrongPsk,
+    /// The peer does not use a postquantum preshared key, which is required (RFC 8784).
+    PpkRequired,
+    /// The peer insists on a postquantum preshared key that we do not have (RFC 8784).
+    PpkUnknown,
+    /// The peer has the address of a site, but calls itself otherwise.
+    PeerIdentity {
+        /// What that site calls itself.
+        expected: Identity,
+    },
+    /// The EAP method has not proven to the client who we are, and our certificate was to stay away (RFC 5998).
+    EapNotMutual,
+    /// The public key of the peer is another one than ours (RFC 7670).
+    OtherRawKey,
     /// The client wants to log in by EAP, but the gateway has no certificate or no users.
     EapUnavailable {
         /// Whether it is the certificate that is missing.
@@ -145,6 +161,47 @@ pub enum RefusalReason {
         /// What it said.
         notify: NotifyType,
     },
+    /// The client says that it does not believe who we are (RFC 7296 section 2.21.2).
+    Distrusted,
+    /// The site did not make a Child SA that we asked for.
+    ChildRefused {
+        /// What it said.
+        notify: NotifyType,
+    },
+    /// The site answers with tunnel mode where the configuration says transport mode, or the other way round.
+    Mode,
+    /// The site refused what we began.
+    PeerRefused {
+        /// What it said.
+        notify: NotifyType,
+        /// Whether it has proven by the keys that it said so, if not who it is; otherwise anybody on the way may have.
+        protected: bool,
+    },
+    /// The site calls itself otherwise than the configuration says.
+    OtherPeer {
+        /// Who it has to be.
+        expected: Identity,
+        /// Who it says it is.
+        found: Identity,
+    },
+    /// The site has chosen algorithms that were not offered.
+    NotOffered,
+    /// The configuration of the site has no algorithms to offer.
+    NothingToOffer,
+    /// The site never answered.
+    NoAnswer,
+    /// The peer cannot show that it receives what we send to its new address (RFC 4555 section 3.7).
+    PathCheck,
+    /// The peer refuses the addresses that the session has moved to (RFC 4555 section 3.5).
+    AddressesRefused {
+        /// What it said.
+        notify: NotifyType,
+    },
+    /// A client has asked to move to other addresses, and may not.
+    Move {
+        /// Why.
+        problem: &'static str,
+    },
     /// The client did not go on.
     TimedOut {
         /// With what it did not go on.
@@ -177,6 +234,11 @@ impl RefusalReason {
             Self::Identity => "identity",
             Self::NoPsk => "no_psk",
             Self::WrongPsk => "wrong_psk",
+            Self::PpkRequired => "ppk_required",
+            Self::PpkUnknown => "ppk_unknown",
+            Self::OtherRawKey => "other_raw_key",
+            Self::PeerIdentity { .. } => "peer_identity",
+            Self::EapNotMutual => "eap_not_mutual",
             Self::EapUnavailable { .. } => "eap_unavailable",
             Self::CertificatesUnavailable => "certificates_unavailable",
             Self::NoServerCertificate => "no_server_certificate",
@@ -196,6 +258,17 @@ impl RefusalReason {
             Self::TooManyRequests => "too_many_requests",
             Self::UnknownChild => "unknown_child",
             Self::RekeyRefused { .. } => "rekey_refused",
+            Self::Distrusted => "distrusted",
+            Self::ChildRefused { .. } => "child_refused",
+            Self::Mode => "mode",
+            Self::PeerRefused { .. } => "peer_refused",
+            Self::OtherPeer { .. } => "other_peer",
+            Self::NotOffered => "not_offered",
+            Self::NothingToOffer => "nothing_to_offer",
+            Self::NoAnswer => "no_answer",
+            Self::PathCheck => "path_check",
+            Self::AddressesRefused { .. } => "addresses_refused",
+            Self::Move { .. } => "move",
             Self::TimedOut { .. } => "timed_out",
         }
     }
@@ -225,6 +298,13 @@ impl RefusalReason {
                 .into(),
             Self::NoPsk => "add a psk for this identity or address, or one for everybody".into(),
             Self::WrongPsk => "enter the same pre-shared key on both sides".into(),
+            Self::PpkRequired => "give the peer the postquantum key and its id, or let ppk_required be false".into(),
+            Self::PpkUnknown => "enter the same postquantum key with the same id on both sides".into(),
+            Self::PeerIdentity { .. } => "set peer_id to what the peer calls itself, or its own id to that name".into(),
+            Self::EapNotMutual => {
+                "let the client use EAP-TLS, or expect the certificate of the gateway, or set eap_only = false".into()
+            }
+            Self::OtherRawKey => "set public_key to the key that the peer has now".into(),
             Self::EapUnavailable { certificate_missing: true } => {
                 "set cert and key: clients with user name and password need a server certificate".into()
             }
@@ -241,6 +321,26 @@ impl RefusalReason {
             Self::TrafficSelectors { .. } => "set routes to networks that the client asks for".into(),
             Self::NoAddressRequested => "let the client ask for a virtual address".into(),
             Self::NoAddress => "enlarge the pool".into(),
+            Self::ChildRefused { notify: NotifyType::TS_UNACCEPTABLE } => {
+                "set local and remote to the networks that the other side has as remote and local".into()
+            }
+            Self::ChildRefused { notify: NotifyType::NO_PROPOSAL_CHOSEN } => {
+                "set esp to algorithms that both sides have, perfect forward secrecy included".into()
+            }
+            Self::Mode => {
+                "set the same mode on both sides; with address translation on the way only tunnel mode works".into()
+            }
+            Self::PeerRefused { notify: NotifyType::NO_PROPOSAL_CHOSEN, .. } => {
+                "set ike to algorithms that both sides have".into()
+            }
+            Self::PeerRefused { notify: NotifyType::AUTHENTICATION_FAILED, .. } => {
+                "compare key, id and peer_id on both sides; the other side's log has the reason".into()
+            }
+            Self::OtherPeer { found, .. } => format!("set peer_id = \"{found}\" if that is the right one"),
+            Self::NoAnswer => "check the address, and let UDP ports 500 and 4500 through in both directions".into(),
+            Self::TimedOut { waiting_for: "the answer to IKE_AUTH" } => {
+                "let UDP port 4500 and large datagrams through between the two sides".into()
+            }
             Self::TimedOut { waiting_for: "IKE_AUTH" } => {
                 "let UDP port 4500 and large datagrams through between client and gateway".into()
             }
@@ -271,6 +371,14 @@ fn certificate_fix(error: &CertError) -> Option<&'static str> {
         CertError::BadEku { .. } => "issue a certificate with clientAuth for the client",
         CertError::BadKeyUsage { .. } => "issue a certificate with digitalSignature for the client",
         CertError::NameMismatch { .. } => "let the client use a name that its certificate has",
+        CertError::Revoked { .. } => "issue a new certificate for the client if it should come in",
+        CertError::CrlMissing { uris, .. } if uris.is_empty() => {
+            "add the revocation list of that authority to crl_files, or relax crl"
+        }
+        CertError::CrlMissing { .. } | CertError::CrlExpired { .. } => {
+            "make sure that the gateway reaches the address of the list, or add it to crl_files, or relax crl"
+        }
+        CertError::BadCrl { .. } => "replace the revocation list by the current one of that authority",
         _ => return None,
     })
 }
@@ -297,6 +405,16 @@ impl fmt::Display for RefusalReason {
             Self::Identity => write!(f, "the client's identity is of an unknown kind or not valid"),
             Self::NoPsk => write!(f, "there is no pre-shared key for this client"),
             Self::WrongPsk => write!(f, "the client has another pre-shared key"),
+            Self::PpkRequired => write!(f, "the peer uses no postquantum preshared key, which is required"),
+            Self::PpkUnknown => write!(f, "the peer uses a postquantum preshared key that is not known here"),
+            Self::PeerIdentity { expected } => write!(f, "the peer at this address should call itself {expected}"),
+            Self::EapNotMutual => {
+                write!(
+                    f,
+                    "the client wants no certificate of the gateway, but its EAP method does not prove who that is"
+                )
+            }
+            Self::OtherRawKey => write!(f, "the peer has another public key than the configured one"),
             Self::EapUnavailable { certificate_missing: true } => {
                 write!(f, "the client wants to use name and password, but the gateway has no certificate")
             }
@@ -328,6 +446,26 @@ impl fmt::Display for RefusalReason {
             Self::TooManyRequests => write!(f, "the client sends requests too fast"),
             Self::UnknownChild => write!(f, "the client rekeys a Child SA that does not exist"),
             Self::RekeyRefused { notify } => write!(f, "the client refused to renew keys: {notify}"),
+            Self::Distrusted => {
+                write!(
+                    f,
+                    "the other side does not believe who we are: it may miss our authority, or expect another name or key"
+                )
+            }
+            Self::ChildRefused { notify } => write!(f, "the other side did not make the tunnel: {notify}"),
+            Self::Mode => {
+                write!(f, "the other side answers with tunnel mode where transport mode is wanted, or vice versa")
+            }
+            Self::PeerRefused { notify, .. } => write!(f, "the other side refused: {notify}"),
+            Self::OtherPeer { expected, found } => {
+                write!(f, "the other side calls itself {found}, expected is {expected}")
+            }
+            Self::NotOffered => write!(f, "the other side chose algorithms that were not offered"),
+            Self::NothingToOffer => write!(f, "there are no algorithms to offer"),
+            Self::NoAnswer => write!(f, "the other side does not answer"),
+            Self::PathCheck => write!(f, "the peer does not show that it receives what is sent to its new address"),
+            Self::AddressesRefused { notify } => write!(f, "the peer refuses the addresses that we moved to: {notify}"),
+            Self::Move { problem } => write!(f, "the client cannot move to another address: {problem}"),
             Self::TimedOut { waiting_for } => write!(f, "the client did not go on with {waiting_for}"),
         }
     }

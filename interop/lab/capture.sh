@@ -27,7 +27,7 @@ wire_check() {
   capture_stop
   wire_fields >"$OUT/wan.csv" 2>"$OUT/tshark.log" || { fail "tshark reads the capture"; return; }
   python3 "$INTEROP/tools/wirecheck.py" "$OUT" --form "$form" --least "$least" --mark "$MARK" \
-    --inner "$LAN_NET,$LAN_NET2,$LAN_NET6,$POOL,$POOL6" "$@" >"$OUT/wirecheck.txt" 2>"$OUT/wirecheck.err"
+    --inner "$LAN_NET,$LAN_NET2,$LAN_NET6,$FAR_NET,$FAR_NET2,$FAR_NET6,$POOL,$POOL6" "$@" >"$OUT/wirecheck.txt" 2>"$OUT/wirecheck.err"
   rc=$?
   while read -r word text; do
     case $word in

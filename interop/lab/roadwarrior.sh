@@ -1,7 +1,8 @@
 # A strongSwan client with a virtual address: configuration, connecting, questions.
 #
 # IKE, ESP: its proposals. STACK: libipsec or guest. CLIENT_TS: what it wants to reach. SWAN_CONN_OPT, SWAN_CHILD_OPT:
-# more lines for the connection and the child. CHILD_REKEY, IKE_REKEY, DPD_DELAY: its timers.
+# more lines for the connection and the child. CLIENT_WANTS_ID: whom it wants, if not SERVER_ID; CLIENT_REMOTE_AUTH: how that one must
+# prove itself, if not by certificate. CHILD_REKEY, IKE_REKEY, DPD_DELAY: its timers.
 
 # client_node NODE: a node of the kind that STACK needs.
 client_node() {
@@ -37,13 +38,14 @@ client_local() {
   case $AUTH in
     psk) printf 'auth = psk\n      id = %s' "$CLIENT_ID" ;;
     cert) printf 'auth = pubkey\n      certs = client.pem\n      id = %s' "$CLIENT_ID" ;;
+    eap-tls) printf 'auth = eap-tls\n      certs = client.pem\n      id = %s' "$CLIENT_ID" ;;
     eap-*) printf 'auth = %s\n      id = %s\n      eap_id = %s' "$AUTH" "$1" "$1" ;;
     *) die "AUTH=$AUTH" ;;
   esac
 }
 
 client_config() {
-  local user=$1 password=$2 remote=pubkey
+  local user=$1 password=$2 remote=${CLIENT_REMOTE_AUTH:-pubkey}
   [ "$AUTH" != psk ] || remote=psk
   cat <<CONF
 connections {
@@ -55,7 +57,7 @@ connections {
     send_cert = always
     dpd_delay = ${DPD_DELAY:-10s}
     rekey_time = ${IKE_REKEY:-4h}
-    over_time = 60s
+    over_time = ${IKE_OVER:-60s}
     rand_time = 0s
     mobike = ${CLIENT_MOBIKE:-no}
     ${SWAN_CONN_OPT:-}
@@ -64,7 +66,7 @@ connections {
     }
     remote {
       auth = $remote
-      id = $SERVER_ID
+      id = ${CLIENT_WANTS_ID:-$SERVER_ID}
     }
     children {
       net {
@@ -89,6 +91,10 @@ secrets {
   eap-1 {
     id = $user
     secret = "$password"
+  }
+  ppk-1 {
+    id = $PPK_ID
+    secret = 0x$PPK_SECRET
   }
 }
 CONF

@@ -3,12 +3,14 @@
 # A driver sets   srv_kind      bare, plain or guest
 #                 srv_wire      udp if it insists on UDP encapsulation
 #                 srv_forwards  yes if it switches on forwarding itself
+#                 srv_loses_first  yes if the packet that opens a tunnel is lost
 # and defines     srv_start     starts it in node srv with the parameters as they are now
 #                 srv_stop      ends it in peace and waits for that
 #                 srv_kill      ends it at once
 #                 srv_alive
 #                 srv_ready     it can be connected to
 #                 srv_idle      it knows of no client
+#                 srv_initiate, srv_rekey_child, srv_rekey_ike   towards the peer of a site
 #                 srv_explain WHO   prints why WHO could not connect, or
 #                 srv_explains  returns 1 if it cannot
 

@@ -1,6 +1,7 @@
 # strongSwan in a node: as client, or as reference server.
 
 # charon NODE libipsec|kernel: writes strongswan.conf and starts the daemon. CHARON_CONF: more lines for section charon.
+# TLS: the highest version that EAP-TLS may take.
 #
 # libipsec is ESP in userspace, always inside UDP. Its plugin must be loaded before kernel-netlink; the marks keep the
 # daemon's own packets out of the tunnel that it serves.
@@ -20,10 +21,13 @@ charon() {
   fi
   put "$node" /etc/strongswan.conf <<CONF
 charon {
-  load = random nonce aes sha1 sha2 md5 hmac kdf gcm ccm chapoly curve25519 openssl pem pkcs1 pkcs8 pubkey x509 revocation constraints cmac ctr $kernel socket-default vici updown attr resolve eap-identity eap-mschapv2 xauth-generic
+  load = random nonce aes sha1 sha2 md5 hmac kdf gcm ccm chapoly curve25519 openssl pem pkcs1 pkcs8 pubkey x509 curl revocation constraints cmac ctr $kernel socket-default vici updown attr resolve eap-identity eap-mschapv2 eap-tls xauth-generic
   install_virtual_ip = yes
   retransmit_timeout = ${CHARON_TIMEOUT:-2.0}
   retransmit_tries = ${CHARON_TRIES:-3}
+  tls {
+    version_max = ${TLS:-1.2}
+  }
   ${CHARON_CONF:-}
   plugins {
     $marks

@@ -16,13 +16,16 @@ topology() {
   wan_router
   node srv "$srv_kind"
   node lan bare
-  nic srv eth0 wan "$SERVER_ADDR/24,$SERVER_ADDR6/64" "$WAN_GW,$WAN_GW6" "$WAN_MTU"
+  "${SERVER_NIC:-server_nic}"
   nic srv eth1 lan0 "$LAN_GW/24,$LAN_GW2/24,$LAN_GW6/64"
   nic lan eth0 lan0 "$LAN_HOST/24,$LAN_HOST2/24,$LAN_HOST6/64" "$LAN_GW,$LAN_GW6"
   if [ -z "${srv_forwards:-}" ]; then
     echo 'sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1' >>"$OUT/srv/net.sh"
   fi
 }
+
+# Where the server is plugged in; a recipe with a router before it names its own function in SERVER_NIC.
+server_nic() { nic srv eth0 wan "$SERVER_ADDR/24,$SERVER_ADDR6/64" "$WAN_GW,$WAN_GW6" "$WAN_MTU"; }
 
 wan_router() {
   ns wan ip link set br0 mtu "$WAN_MTU"
@@ -35,10 +38,18 @@ wan_router() {
     net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.br0.send_redirects=0
 }
 
+# wan_narrow MTU: the router in the middle has no larger one, and says so (RFC 1191). Links at both ends still have theirs.
+wan_narrow() {
+  local network
+  for network in "${SERVER_ADDR%.*}" "${CLIENT_ADDR%.*}"; do
+    ns wan ip route replace "$network.0/24" dev br0 src "$network.254" mtu lock "$1"
+  done
+}
+
 topology_start() {
   node_start lan srv "$@"
   ns lan iperf3 -s -D -I "$OUT/lan/iperf3.pid" --logfile "$OUT/lan/iperf3.log"
-  capture wan wan srv-eth0
+  capture wan wan "${WAN_PORT:-srv-eth0}"
   capture lan lan0 lan-eth0
 }
 
@@ -56,6 +67,37 @@ table ip nat {
   chain post {
     type nat hook postrouting priority 100
     oifname eth0 masquerade ${NAT_FLAGS:-}
+  }
+}
+RULES
+}
+
+# web_serves FOLDER: that host serves the folder by HTTP; what was asked for is in OUT/web/http.log.
+web_serves() {
+  daemon web http python3 -u -m http.server --bind "$WEB_HOST" --directory "$1" 80
+  until_ok 5 on web ss -ltnH 'sport = :80'
+}
+web_silent() { daemon_signal web http; until_ok 5 not daemon_alive web http; }
+
+# static_nat ROUTER SEGMENT INSIDE_NET OUTER_ADDR/LEN GATEWAY INNER_ADDR: a router that translates all of one address to one
+# host behind it, both ways, as clouds do. INSIDE_NET: the first three numbers; the router is .1 there.
+static_nat() {
+  local router=$1 segment=$2 inside=$3 outer=$4 gateway=$5 inner=$6
+  segment "$segment"
+  node "$router" bare
+  nic "$router" eth0 wan "$outer" "$gateway" "$WAN_MTU"
+  nic "$router" eth1 "$segment" "$inside.1/24"
+  node_start "$router"
+  ns "$router" sysctl -qw net.ipv4.ip_forward=1
+  ns "$router" nft -f - <<RULES || die "translation in $router"
+table ip nat {
+  chain pre {
+    type nat hook prerouting priority -100
+    iifname eth0 ip daddr ${outer%/*} dnat to $inner
+  }
+  chain post {
+    type nat hook postrouting priority 100
+    oifname eth0 ip saddr $inner snat to ${outer%/*}
   }
 }
 RULES

@@ -6,6 +6,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::auth::Method;
+use crate::auth::eap::EapConfig;
 
 /// Smallest MRU that is offered or accepted, in octets: every IPv4 host takes packets of this size (RFC 791 section 3.1).
 pub const MIN_MRU: u16 = 576;
@@ -23,6 +24,8 @@ pub struct LinkConfig {
     pub mru: u16,
     /// Ways to authenticate that are allowed, the preferred one first. With none of them nobody gets in.
     pub auth: Vec<Method>,
+    /// What EAP may do, where [`LinkConfig::auth`] has it.
+    pub eap: EapConfig,
     /// How long to wait and how often to try.
     pub timing: Timing,
 }
@@ -31,7 +34,13 @@ impl LinkConfig {
     /// MS-CHAPv2 only, for links whose packets reach `mru` octets.
     #[must_use]
     pub fn new(server_name: &str, mru: u16) -> Self {
-        Self { server_name: server_name.to_owned(), mru, auth: vec![Method::MsChapV2], timing: Timing::default() }
+        Self {
+            server_name: server_name.to_owned(),
+            mru,
+            auth: vec![Method::MsChapV2],
+            eap: EapConfig::default(),
+            timing: Timing::default(),
+        }
     }
 
     /// [`LinkConfig::mru`] in its range.

@@ -65,7 +65,7 @@ pub fn auth(script: &[u8]) {
     let seed = AuthSeed { challenge: [7; 16], unused_challenge: [8; 16], identifier: 1 };
     let now = crate::testing::epoch();
     let method = Method::ALL.into_iter().cycle().nth(method.into()).expect("an endless list");
-    let mut gateway = Authenticator::new(method, seed, "gateway", now);
+    let mut gateway = Authenticator::new(method, seed, "gateway", &eap::EapConfig::default(), now);
     while gateway.poll_transmit().is_some() {}
     while let Some((&length, rest)) = script.split_first() {
         let (packet, rest) = rest.split_at(usize::from(length).min(rest.len()));

@@ -127,6 +127,8 @@ fn carry(started: &mut Started, child: ClientChild, path: Path) -> Result<(), Bo
         remote_ts: child.tsr,
         udp_encap: true,
         path,
+        site_child: None,
+        lifetime: None,
     };
     started.plane.install(SaPair::from_child(&child, REPLAY_WINDOW)?, None)?;
     Ok(())

@@ -92,7 +92,7 @@ impl ChosenChild {
     }
 }
 
-fn encr_transform(encr: Encr) -> Transform {
+pub(super) fn encr_transform(encr: Encr) -> Transform {
     Transform::Encr { id: encr.id(), key_bits: encr.key_bits() }
 }
 

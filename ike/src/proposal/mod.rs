@@ -8,6 +8,7 @@
 
 mod choose;
 mod notation;
+mod offer;
 mod suite;
 mod v1;
 
@@ -16,6 +17,9 @@ pub use choose::{
 };
 pub use notation::NotationError;
 pub(crate) use notation::{encr_name, group_name, prf_name};
+pub use offer::{
+    child_guess, child_offer_with_choice, child_offers, chosen_child, chosen_ike, ike_guess, ike_offers, offers_group,
+};
 pub use suite::{ChildOffer, IkeOffer, IkeSuite};
 pub use v1::{RefusedTransform, V1Mismatch};
 
@@ -140,6 +144,16 @@ impl Policy {
     #[must_use]
     pub fn child(&self) -> &[ChildOffer] {
         &self.child
+    }
+
+    /// Whether an IKE SA may have this suite.
+    #[must_use]
+    pub fn allows_ike(&self, suite: &IkeSuite) -> bool {
+        self.ike.iter().any(|offer| {
+            let integrity = suite.integ.is_none_or(|integ| offer.integs.contains(&integ));
+            let (encr, prf) = (offer.encrs.contains(&suite.encr), offer.prfs.contains(&suite.prf));
+            encr && integrity && prf && offer.groups.contains(&suite.group)
+        })
     }
 
     /// The named sets of which this is made; none if the IKE list is explicit.

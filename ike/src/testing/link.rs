@@ -79,6 +79,11 @@ impl Link {
         *generation += 1;
     }
 
+    /// From now on the client has an address of its own again.
+    pub fn untranslate(&mut self, client: usize) {
+        self.nat.remove(&client);
+    }
+
     /// A client sends.
     pub fn from_client(&mut self, now: Instant, client: usize, path: Path, payload: Bytes) {
         let peer = match self.nat.get(&client) {

@@ -29,7 +29,7 @@ pub enum Seen {
     /// [`Event::ChildDown`].
     ChildDown(SessionId, EspSpi),
     /// [`Event::Moved`].
-    Moved(SessionId, Path),
+    Moved(SessionId, Path, bool),
     /// [`Event::Established`].
     Established(SessionId),
     /// [`Event::Closed`].
@@ -62,6 +62,8 @@ pub struct Pair {
     pub passwords: BTreeMap<String, String>,
     /// Do not answer EAP and access requests: somebody else does.
     pub is_silent: bool,
+    /// Whose the Child SAs are.
+    owners: BTreeMap<EspSpi, SessionId>,
     eap: BTreeMap<SessionId, String>,
     leases: BTreeMap<SessionId, u8>,
 }
@@ -85,6 +87,7 @@ impl Pair {
             denial: None,
             passwords: BTreeMap::new(),
             is_silent: false,
+            owners: BTreeMap::new(),
             eap: BTreeMap::new(),
             leases: BTreeMap::new(),
         }
@@ -179,8 +182,11 @@ impl Pair {
             }
             // The initiators here speak IKEv2.
             Event::XAuth { session, .. } => return self.server.xauth_continue(self.now, session, false),
+            // The server here begins nothing.
+            Event::ChildFailed { .. } | Event::ReauthenticationDue { .. } => return,
             Event::ChildUp { session, child, replaces } => {
                 let seen = Seen::ChildUp(session, child.inbound_spi, replaces);
+                self.owners.insert(child.inbound_spi, session);
                 self.children.insert(child.inbound_spi, *child);
                 seen
             }
@@ -188,7 +194,13 @@ impl Pair {
                 assert!(self.children.remove(&inbound_spi).is_some(), "a Child SA goes down once");
                 Seen::ChildDown(session, inbound_spi)
             }
-            Event::Moved { session, path } => Seen::Moved(session, path),
+            Event::Moved { session, path, udp_encap } => {
+                let owners = &self.owners;
+                for (_, child) in self.children.iter_mut().filter(|(spi, _)| owners.get(spi) == Some(&session)) {
+                    (child.path, child.udp_encap) = (path, udp_encap);
+                }
+                Seen::Moved(session, path, udp_encap)
+            }
             Event::Established { session, .. } => Seen::Established(session),
             Event::Closed { session, reason } => {
                 self.leases.remove(&session);
@@ -223,7 +235,7 @@ impl Pair {
                 EapStep::Request(vec![1, 2, 0, 5, 254])
             }
             (Some(response), Some(name)) if self.passwords.get(&name) == Some(&text(response)) => {
-                EapStep::Success { msk: Secret::new(msk(&text(response))), message: vec![3, 2, 0, 4] }
+                EapStep::Success { msk: Secret::new(msk(&text(response))), message: vec![3, 2, 0, 4], mutual: false }
             }
             (Some(_), Some(_)) => EapStep::Failure { message: vec![4, 2, 0, 4] },
         }

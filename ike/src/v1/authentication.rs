@@ -4,6 +4,7 @@
 //! key for its address is tried, then a few of those for names. With certificates
 //! the key does not depend on who the client is; it signs its hash, and so do we.
 
+use crate::cert::Role;
 use crate::config::Config;
 use crate::credential::Credential;
 use crate::crypto::cbc::Iv;
@@ -53,22 +54,17 @@ pub(crate) struct Authenticated {
 /// Whether an authentication method is acceptable, or why not.
 pub(crate) fn accepts(config: &Config, v1: &V1Config, auth: IsakmpAuth) -> Result<(), &'static str> {
     let is_xauth = super::choice::is_xauth(auth);
-    let method = match auth {
-        IsakmpAuth::PRE_SHARED_KEY | IsakmpAuth::XAUTH_INIT_PRE_SHARED => None,
-        IsakmpAuth::XAUTH_INIT_RSA | IsakmpAuth::HYBRID_INIT_RSA => Some(IsakmpAuth::RSA_SIGNATURES),
-        IsakmpAuth::RSA_SIGNATURES
-        | IsakmpAuth::ECDSA_SHA256_P256
-        | IsakmpAuth::ECDSA_SHA384_P384
-        | IsakmpAuth::ECDSA_SHA512_P521 => Some(auth),
-        _ => return Err("this authentication method is not accepted"),
-    };
-    let (credential, authorities) = (&config.credential, &config.client_authorities);
+    let method = signature_method(auth);
+    if method.is_none() && !is_psk(auth) {
+        return Err("this authentication method is not accepted");
+    }
+    let authorities = &config.client_authorities;
     match method {
         _ if is_xauth && !v1.xauth => Err("XAUTH is switched off"),
         _ if !is_xauth && !v1.l2tp => Err("L2TP is switched off"),
         None if config.psks.is_empty() => Err("there is no pre-shared key"),
-        Some(_) if credential.is_none() => Err("the gateway has no certificate"),
-        Some(_) if credential.as_ref().and_then(Credential::isakmp_method) != method => {
+        Some(_) if config.credentials.is_empty() => Err("the gateway has no certificate"),
+        Some(_) if credential_for(config, auth).is_none() => {
             Err("the key of the gateway's certificate is of another kind")
         }
         Some(_) if authorities.is_none() && auth != IsakmpAuth::HYBRID_INIT_RSA => {
@@ -150,13 +146,31 @@ fn signed(
     } else {
         verify(ctx, proof, &keys, &claim, &payloads)?;
     }
-    let credential = config.credential.as_ref().ok_or(RefusalReason::NoServerCertificate)?;
+    let credential = credential_for(config, proof.suite.auth).ok_or(RefusalReason::NoServerCertificate)?;
     let (own, hash) = own_identification(config, proof, &keys, path);
     let signature = credential
         .sign_hash(hash.expose(), &mut *ctx.shared.random)
         .map_err(|error| RefusalReason::NoSignatureScheme { problem: error.to_string() })?;
     let chain = with_proof(&own, credential.chain(), &Payload::Signature(Signature(&signature)));
     Ok(claim.authenticated(proof, AuthenticatedBy::Certificate, keys, (&next_iv, chain)))
+}
+
+/// The signature of an authentication method; `None` if there is none, or none that is accepted.
+fn signature_method(auth: IsakmpAuth) -> Option<IsakmpAuth> {
+    match auth {
+        IsakmpAuth::XAUTH_INIT_RSA | IsakmpAuth::HYBRID_INIT_RSA => Some(IsakmpAuth::RSA_SIGNATURES),
+        IsakmpAuth::RSA_SIGNATURES
+        | IsakmpAuth::ECDSA_SHA256_P256
+        | IsakmpAuth::ECDSA_SHA384_P384
+        | IsakmpAuth::ECDSA_SHA512_P521 => Some(auth),
+        _ => None,
+    }
+}
+
+/// The first certificate of ours whose key makes such signatures.
+fn credential_for(config: &Config, auth: IsakmpAuth) -> Option<&Credential> {
+    let method = signature_method(auth)?;
+    config.credentials.iter().map(|found| &**found).find(|found| found.isakmp_method() == Some(method))
 }
 
 /// Verifies the client's certificate, its name and its signature.
@@ -170,7 +184,8 @@ fn verify(
     let authorities = ctx.config.client_authorities.as_ref().ok_or(RefusalReason::CertificatesUnavailable)?;
     let is_x509 = |certificate: &Certificate<'_>| certificate.encoding == CertEncoding::X509_SIGNATURE;
     let certificates: Vec<&[u8]> = payloads.certificates().filter(is_x509).map(|found| found.data).collect();
-    let verified = authorities.verify(&certificates, ctx.shared.wall).map_err(RefusalReason::Certificate)?;
+    let verified =
+        authorities.verify(&certificates, ctx.shared.wall, Role::Client).map_err(RefusalReason::Certificate)?;
     let identity = claim.identity.as_ref().ok_or(RefusalReason::Identity)?;
     verified.require(identity).map_err(RefusalReason::Certificate)?;
     let signature = claim.signature.ok_or(RefusalReason::Payloads { problem: "SIG is missing" })?;
@@ -270,7 +285,7 @@ fn with_proof(identity: &Identity, certificates: &[Vec<u8>], proof: &Payload<'_>
 /// Who we are to a client. Nobody asks for a name in IKEv1. L2TP clients with a pre-shared key expect the address that they
 /// use, if anything; those with XAUTH are told our name, as those with certificates.
 pub(crate) fn own_identity(config: &Config, auth: IsakmpAuth, path: Path) -> Identity {
-    match (&config.identity, &config.credential) {
+    match (&config.identity, credential_for(config, auth)) {
         (Identity::Ipv4(_) | Identity::Ipv6(_), _) if is_psk(auth) => config.identity.clone(),
         _ if auth == IsakmpAuth::PRE_SHARED_KEY => Identity::from(path.local.ip().to_canonical()),
         _ if is_psk(auth) => config.identity.clone(),

@@ -3,8 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::child_sa::ChildSuite;
+use crate::child_sa::{ChildMode, ChildSuite};
+use crate::event::ChildInfo;
 use crate::wire::EspSpi;
+use crate::wire::v2::TrafficSelector;
 
 /// How much longer than agreed a Child SA lives on our side: it is the client that renews it, and never too early.
 pub(crate) const LIFETIME_MARGIN: Duration = Duration::from_secs(90);
@@ -20,6 +22,9 @@ pub(crate) struct Child {
     pub(crate) expires: Instant,
     /// A newer one with the same purpose is there.
     pub(crate) is_replaced: bool,
+    pub(crate) mode: ChildMode,
+    pub(crate) local_ts: Vec<TrafficSelector>,
+    pub(crate) remote_ts: Vec<TrafficSelector>,
 }
 
 /// All Child SAs of one client, oldest first.
@@ -93,6 +98,19 @@ impl Children {
     /// Our SPIs.
     pub(crate) fn inbound(&self) -> Vec<EspSpi> {
         self.0.iter().map(|child| child.inbound).collect()
+    }
+
+    /// All of them, for people.
+    pub(crate) fn info(&self) -> Vec<ChildInfo> {
+        let info = |child: &Child| ChildInfo {
+            inbound_spi: child.inbound,
+            name: None,
+            local_ts: child.local_ts.clone(),
+            remote_ts: child.remote_ts.clone(),
+            suite: child.suite,
+            mode: child.mode,
+        };
+        self.0.iter().map(info).collect()
     }
 
     /// The suite of the newest.

@@ -323,7 +323,7 @@ impl Phase2Offer {
         let integ = self.integ(encr)?;
         let encapsulation = self.encapsulation.ok_or("no encapsulation mode")?;
         let fits = match mode {
-            ChildMode::Transport => encapsulation.is_transport(),
+            ChildMode::L2tp | ChildMode::Transport => encapsulation.is_transport(),
             ChildMode::Tunnel => encapsulation.is_tunnel(),
         };
         if !fits {
@@ -469,7 +469,7 @@ mod tests {
     }
 
     fn chosen2(policy: &Policy, legacy: bool, list: &[Esp]) -> Result<u8, Vec<String>> {
-        match phase2(Rules::new(policy, legacy), ChildMode::Transport, false, &esp(list)) {
+        match phase2(Rules::new(policy, legacy), ChildMode::L2tp, false, &esp(list)) {
             Ok(choice) => Ok(choice.transform.number),
             Err(mismatch) => Err(mismatch.refused.into_iter().map(|refused| refused.problem).collect()),
         }

@@ -585,5 +585,5 @@ fn answer_again(ctx: &mut Context<'_>, path: Path, answer: Option<bytes::Bytes>)
 }
 
 fn refuse_stranger(ctx: &mut Context<'_>, path: Path, exchange: ExchangeType, reason: RefusalReason) {
-    peer::refuse(ctx, Refusal { path, session: None, exchange, identity: None, reason });
+    peer::refuse(ctx, Refusal { path, session: None, exchange, identity: None, site: None, reason });
 }

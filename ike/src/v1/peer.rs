@@ -12,7 +12,7 @@ use tracing::debug;
 use crate::child_sa::ChildMode;
 use crate::config::Config;
 use crate::event::{
-    AuthenticatedBy, CloseReason, Event, Grant, IkeVersion, Path, SessionId, SessionInfo, SessionState, Transmit,
+    AuthenticatedBy, CloseReason, Event, Grant, IkeVersion, Path, Role, SessionId, SessionInfo, SessionState, Transmit,
 };
 use crate::identity::Identity;
 use crate::refusal::{Refusal, RefusalReason};
@@ -206,7 +206,8 @@ impl Peer {
         let goes_back = self.path.local.port() == ENCAPSULATION_PORT && path.local.port() != ENCAPSULATION_PORT;
         if path != self.path && !goes_back {
             self.move_to(path);
-            ctx.shared.events.push_back(Event::Moved { session: self.id, path });
+            let udp_encap = path.local.port() == ENCAPSULATION_PORT;
+            ctx.shared.events.push_back(Event::Moved { session: self.id, path, udp_encap });
         }
     }
 
@@ -223,7 +224,7 @@ impl Peer {
 
     /// What Child SAs of this client carry.
     pub(crate) fn child_mode(&self) -> ChildMode {
-        if self.is_xauth { ChildMode::Tunnel } else { ChildMode::Transport }
+        if self.is_xauth { ChildMode::Tunnel } else { ChildMode::L2tp }
     }
 
     /// What the client was given.
@@ -488,9 +489,14 @@ impl Peer {
             ike_suite: self.suite(),
             child_suite: self.children.suite().map(|suite| suite.to_string()),
             addresses: self.grant().map(|grant| grant.addresses.clone()).unwrap_or_default(),
-            children: self.children.inbound(),
+            children: self.children.info(),
             since: self.since,
             last_heard: self.last_heard,
+            site: None,
+            role: Role::Responder,
+            precedence: 0,
+            mobike: false,
+            ppk: false,
         }
     }
 
@@ -498,7 +504,7 @@ impl Peer {
     pub(crate) fn refuse(&self, ctx: &mut Context<'_>, exchange: ExchangeType, reason: RefusalReason) {
         let session = Some(self.id);
         let identity = self.identity.clone();
-        refuse(ctx, Refusal { path: self.path, session, exchange, identity, reason });
+        refuse(ctx, Refusal { path: self.path, session, exchange, identity, site: None, reason });
     }
 
     /// Everything that a stranger must not be able to change, for tests.

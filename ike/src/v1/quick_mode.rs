@@ -252,6 +252,8 @@ impl Peer {
             remote_ts,
             udp_encap: uses_udp(choice.encapsulation, phase1, path),
             path: self.path,
+            site_child: None,
+            lifetime: None,
         };
         let chain = second(&choice, inbound, &wish, &nonce_r, agreed.as_ref(), path);
         let hash = phase1.keys.message_hash(header.message_id, &[wish.nonce, &chain.bytes]);
@@ -337,7 +339,21 @@ impl Peer {
         let replaces = self.children.newest_of(&ids);
         let (inbound, outbound, suite, since) = (child.inbound_spi, child.outbound_spi, child.suite, ctx.now);
         debug!(session = %self.id, %inbound, %outbound, %suite, ?replaces, "Child SA is up");
-        self.children.push(Child { inbound, outbound, suite, ids, since, expires, is_replaced: false });
+        let (local_ts, remote_ts) = (child.local_ts.clone(), child.remote_ts.clone());
+        let mode = child.mode;
+        let is_replaced = false;
+        self.children.push(Child {
+            inbound,
+            outbound,
+            suite,
+            ids,
+            since,
+            expires,
+            is_replaced,
+            mode,
+            local_ts,
+            remote_ts,
+        });
         ctx.shared.events.push_back(Event::ChildUp { session: self.id, child: Box::new(child), replaces });
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn of(
     path: Path,
 ) -> Result<Selectors, RefusalReason> {
     match mode {
-        ChildMode::Transport => transport(ids, path),
+        ChildMode::L2tp | ChildMode::Transport => transport(ids, path),
         ChildMode::Tunnel => tunnel(grant, ids),
     }
 }
@@ -124,7 +124,7 @@ mod tests {
             id(IdType::IPV4_ADDR, 17, 0, &[10, 0, 0, 2]),
             id(IdType::FQDN, 0, 0, b"laptop"),
         ] {
-            let (local, remote) = of(ChildMode::Transport, None, Some([client, server]), path()).expect("L2TP");
+            let (local, remote) = of(ChildMode::L2tp, None, Some([client, server]), path()).expect("L2TP");
             assert_eq!((local[0].start_port, local[0].end_port), (1701, 1701));
             let ports = if client.port == 0 { (0, 65535) } else { (client.port, client.port) };
             assert_eq!((remote[0].start_port, remote[0].end_port), ports);
@@ -141,7 +141,7 @@ mod tests {
     fn transport_mode_is_for_l2tp_alone() {
         let client = id(IdType::IPV4_ADDR, 17, 0, &[10, 0, 0, 2]);
         for server in [id(IdType::IPV4_ADDR, 17, 53, &[1, 1, 1, 1]), id(IdType::IPV4_ADDR, 6, 1701, &[1, 1, 1, 1])] {
-            assert!(of(ChildMode::Transport, None, Some([client, server]), path()).is_err());
+            assert!(of(ChildMode::L2tp, None, Some([client, server]), path()).is_err());
         }
     }
 

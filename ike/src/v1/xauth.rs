@@ -221,6 +221,7 @@ impl Peer {
             tsi: Vec::new(),
             tsr: Vec::new(),
             behind_nat: self.phase1s[at].nat.peer_behind,
+            site: None,
         };
         self.phase1s[at].login = Login::Granting(asked, wish);
         self.is_announced = true;

@@ -1,35 +1,29 @@
-//! The first request of IKE_AUTH, RFC 7296 sections 1.2, 2.15 and 2.16: who the client is, and how it proves that.
+//! The first request of IKE_AUTH, RFC 7296 sections 1.2, 2.15 and 2.16: who calls, and how that is proven.
 
-use tracing::debug;
+use std::sync::Arc;
 
+use crate::cert;
 use crate::config::Config;
-use crate::credential::Credential;
-use crate::crypto::secret::Secret;
 use crate::event::{AuthenticatedBy, Event};
 use crate::identity::Identity;
+use crate::proposal::Mismatch;
 use crate::refusal::RefusalReason;
+use crate::site::Site;
 use crate::wire::num::{AuthMethod, CertEncoding, ExchangeType};
-use crate::wire::v2::{Authentication, Certificate, ChainBuilder, Identification, Notify, Payload};
+use crate::wire::v2::{Authentication, ChainBuilder, Notify, Payload};
 
 use super::authenticating::{Authenticating, Step};
-use super::half_open::{HalfOpen, Proof};
+use super::connection::{self, Caller, Connection, Method};
+use super::half_open::HalfOpen;
+use super::proof::{self, Claim, OwnProof, Proof};
 use super::request::{AuthRequest, Invalid};
-use super::sa::Message;
-use super::{Context, Session, State, keys};
-
-/// What proves our identity, sent with the first answer of IKE_AUTH.
-pub(crate) struct OwnProof {
-    pub(crate) identity: Identity,
-    pub(crate) method: AuthMethod,
-    pub(crate) data: Vec<u8>,
-    /// Our certificates go along.
-    pub(crate) certificates: bool,
-}
+use super::sa::{IkeSa, Message, Role};
+use super::{Context, Session, State, keys, own_certificate, ppk};
 
 /// Takes the first request of IKE_AUTH.
 pub(super) fn first(session: &mut Session, ctx: &mut Context<'_>, half_open: HalfOpen, request: &Message) -> State {
-    let Some((mut sa, proof)) = half_open.into_keyed() else { return State::Over };
-    match login(session, ctx, &proof, request) {
+    let Some((mut sa, mut proof)) = half_open.into_keyed() else { return State::Over };
+    match login(session, ctx, &mut sa, &mut proof, request) {
         Ok(login) => {
             let mut state = Authenticating::new(ctx, sa, proof, login.request, login.own);
             match login.client {
@@ -70,10 +64,18 @@ pub(crate) struct Wish {
     pub(crate) idi: Identity,
     pub(crate) idi_body: Vec<u8>,
     pub(crate) initial_contact: bool,
-    pub(crate) child: super::request::ChildWish,
+    pub(crate) configuration: Option<super::request::ConfigurationWish>,
+    /// Absent: an IKE SA without Child SA, RFC 6023.
+    pub(crate) child: Option<super::request::ChildWish>,
 }
 
-fn login(session: &mut Session, ctx: &mut Context<'_>, proof: &Proof, request: &Message) -> Result<Login, Invalid> {
+fn login(
+    session: &mut Session,
+    ctx: &mut Context<'_>,
+    sa: &mut IkeSa,
+    proof: &mut Proof,
+    request: &Message,
+) -> Result<Login, Invalid> {
     let request = AuthRequest::read(request.first, &request.chain)?;
     let idi = match Identity::parse(request.idi.id_type, request.idi.data) {
         Ok(idi) => idi,
@@ -85,17 +87,154 @@ fn login(session: &mut Session, ctx: &mut Context<'_>, proof: &Proof, request: &
     let idi_body = keys::id_body(&request.idi);
     let (own, client) = match request.auth {
         None => (eap(ctx, proof, &request)?, Client::WantsEap(idi.clone())),
-        Some(auth) if auth.method == AuthMethod::SHARED_KEY => {
-            let own = psk(session, ctx, proof, &request, (&idi, &idi_body), &auth)?;
-            (own, Client::Proven(AuthenticatedBy::Psk))
-        }
         Some(auth) => {
-            let own = certificate(ctx, proof, &request, (&idi, &idi_body), &auth)?;
-            (own, Client::Proven(AuthenticatedBy::Certificate))
+            let (own, by) = Attempt { request: &request, idi: &idi, idi_body: &idi_body, auth }
+                .authenticate(session, ctx, sa, proof)?;
+            (own, Client::Proven(by))
         }
     };
-    let wish = Wish { idi, idi_body, initial_contact: request.initial_contact, child: request.child };
+    let allows_mobility = session.site.as_ref().map_or(ctx.config.mobike, |site| site.mobike);
+    session.mobility.agree(allows_mobility, &request.mobike);
+    session.is_childless = request.child.is_none();
+    if session.is_childless && !ctx.config.childless {
+        return Err(Invalid::problem("SA is missing"));
+    }
+    let AuthRequest { initial_contact, configuration, child, .. } = request;
+    let wish = Wish { idi, idi_body, initial_contact, configuration, child };
     Ok(Login { request: wish, own, client })
+}
+
+/// A request with an AUTH payload, which may be for one of several connections.
+struct Attempt<'a> {
+    request: &'a AuthRequest<'a>,
+    idi: &'a Identity,
+    idi_body: &'a [u8],
+    auth: Authentication<'a>,
+}
+
+impl Attempt<'_> {
+    /// Tries all connections that the caller may be for, and notes in the session which one it is.
+    fn authenticate(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context<'_>,
+        sa: &mut IkeSa,
+        proof: &mut Proof,
+    ) -> Result<(OwnProof, AuthenticatedBy), Invalid> {
+        let address = session.path.peer.ip();
+        let idr = own_certificate::requested(self.request);
+        let caller = Caller { idi: self.idi, idr: idr.as_ref(), address, method: self.method() };
+        let mut failure: Option<(Invalid, Option<Arc<Site>>)> = None;
+        for connection in connection::candidates(ctx.config, &caller) {
+            match self.attempt(session, ctx, sa, proof, &connection) {
+                Ok(proven) => {
+                    session.site = connection.site().cloned();
+                    return Ok(proven);
+                }
+                Err(invalid) => {
+                    // The first tells most, unless it is that there is no key.
+                    if failure.as_ref().is_none_or(|(known, _)| is_missing(known)) {
+                        failure = Some((invalid, connection.site().cloned()));
+                    }
+                }
+            }
+        }
+        let (invalid, site) = failure.ok_or_else(|| Invalid::authentication(RefusalReason::NoPsk))?;
+        let (invalid, site) = explain(ctx.config, &caller, invalid, site);
+        session.site = site;
+        Err(invalid)
+    }
+
+    fn attempt(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context<'_>,
+        sa: &mut IkeSa,
+        proof: &mut Proof,
+        connection: &Connection,
+    ) -> Result<(OwnProof, AuthenticatedBy), Invalid> {
+        allows(ctx.config, connection, sa)?;
+        let (key, data) = ppk::decide(ctx.config, connection, proof, &self.request.ppk, self.auth.data)?;
+        match key {
+            Some(key) => proof.mix(key),
+            None => proof.unmix(),
+        }
+        let auth = Authentication { data, ..self.auth };
+        let certificates = &self.request.certificates;
+        let claim = Claim { identity: self.idi, id_body: self.idi_body, certificates, auth };
+        let proven = match connection {
+            Connection::Remote => self.remote(session, ctx, proof, &claim)?,
+            Connection::Site(site) => {
+                let by = proof::verify(ctx, proof, Role::Initiator, &claim, &site.peer_auth)?;
+                (proof::prove(ctx, proof, Role::Responder, site.identity.clone(), &site.local_auth)?, by)
+            }
+        };
+        if let Some(key) = key {
+            sa.mix(key);
+            session.ppk = true;
+        }
+        Ok(proven)
+    }
+
+    fn remote(
+        &self,
+        session: &Session,
+        ctx: &mut Context<'_>,
+        proof: &Proof,
+        claim: &Claim<'_>,
+    ) -> Result<(OwnProof, AuthenticatedBy), Invalid> {
+        if claim.auth.method == AuthMethod::SHARED_KEY {
+            return Ok((psk(session, ctx, proof, self.request, claim)?, AuthenticatedBy::Psk));
+        }
+        Ok((certificate(ctx, proof, self.request, claim)?, AuthenticatedBy::Certificate))
+    }
+
+    fn method(&self) -> Method {
+        let has = |encoding| self.request.certificates.iter().any(|found| found.encoding == encoding);
+        match self.auth.method {
+            AuthMethod::SHARED_KEY => Method::SharedKey,
+            method if !proof::is_signature(method) => Method::Other,
+            _ if has(CertEncoding::X509_SIGNATURE) => Method::Certificate,
+            _ => Method::RawKey,
+        }
+    }
+}
+
+/// Whether the failure is that nothing is configured which could succeed.
+fn is_missing(failure: &Invalid) -> bool {
+    use RefusalReason::{CertificatesUnavailable, NoPsk};
+    matches!(*failure.reason, NoPsk | CertificatesUnavailable)
+}
+
+/// A caller from a site's address with another name than the site's has most likely that name wrong.
+fn explain(
+    config: &Config,
+    caller: &Caller<'_>,
+    failure: Invalid,
+    site: Option<Arc<Site>>,
+) -> (Invalid, Option<Arc<Site>>) {
+    if !is_missing(&failure) || site.is_some() {
+        return (failure, site);
+    }
+    let mut named = connection::sites_at(config, caller.address);
+    let expected = named.find_map(|site| Some((site, site.peer_identity.clone()?)));
+    match expected {
+        Some((site, expected)) if expected != *caller.idi => {
+            (Invalid::authentication(RefusalReason::PeerIdentity { expected }), Some(site.clone()))
+        }
+        _ => (failure, site),
+    }
+}
+
+/// Who calls is known only after the suite was chosen: it has to be acceptable for this connection, too.
+fn allows(config: &Config, connection: &Connection, sa: &IkeSa) -> Result<(), Invalid> {
+    let policy = connection.policy(config);
+    if policy.allows_ike(&sa.suite) {
+        return Ok(());
+    }
+    let allowed = policy.ike().iter().map(ToString::to_string).collect();
+    let mismatch = Mismatch { offered: vec![sa.suite.to_string()], allowed, would_help: None };
+    Err(Invalid::authentication(RefusalReason::IkeProposal(mismatch)))
 }
 
 fn psk(
@@ -103,60 +242,36 @@ fn psk(
     ctx: &Context<'_>,
     proof: &Proof,
     request: &AuthRequest<'_>,
-    (idi, idi_body): (&Identity, &[u8]),
-    auth: &Authentication<'_>,
+    claim: &Claim<'_>,
 ) -> Result<OwnProof, Invalid> {
-    let psk = ctx.config.psks.find(idi, session.path.peer.ip());
-    // The same work without a key, so that the time does not tell who has one.
-    let expected = proof.shared_key_auth(psk.map_or(&[], Secret::expose), &proof.initiator_octets(idi_body));
-    let is_right = expected.ct_eq(auth.data);
+    let psk = ctx.config.psks.find(claim.identity, session.path.peer.ip());
+    proof::verify_psk(proof, Role::Initiator, claim, psk)?;
     let psk = psk.ok_or_else(|| Invalid::authentication(RefusalReason::NoPsk))?;
-    if !is_right {
-        return Err(Invalid::authentication(RefusalReason::WrongPsk));
-    }
     // Who has the key may call us what it likes: devices take the address or name that was typed in.
-    let identity = requested(request).unwrap_or_else(|| ctx.config.identity.clone());
-    let octets = proof.responder_octets(&keys::own_id_body(&identity));
-    let data = proof.shared_key_auth(psk.expose(), &octets).expose().to_vec();
-    Ok(OwnProof { identity, method: AuthMethod::SHARED_KEY, data, certificates: false })
+    let identity = own_certificate::requested(request).unwrap_or_else(|| ctx.config.identity.clone());
+    Ok(proof::prove_by_psk(proof, Role::Responder, identity, psk))
 }
 
 fn certificate(
     ctx: &mut Context<'_>,
     proof: &Proof,
     request: &AuthRequest<'_>,
-    (idi, idi_body): (&Identity, &[u8]),
-    auth: &Authentication<'_>,
+    claim: &Claim<'_>,
 ) -> Result<OwnProof, Invalid> {
-    let known = matches!(
-        auth.method,
-        AuthMethod::RSA_SIGNATURE
-            | AuthMethod::ECDSA_SHA256_P256
-            | AuthMethod::ECDSA_SHA384_P384
-            | AuthMethod::ECDSA_SHA512_P521
-            | AuthMethod::DIGITAL_SIGNATURE
-    );
-    if !known {
-        return Err(Invalid::authentication(RefusalReason::AuthMethod(auth.method)));
-    }
-    let authorities = ctx
-        .config
-        .client_authorities
-        .as_ref()
-        .ok_or_else(|| Invalid::authentication(RefusalReason::CertificatesUnavailable))?;
-    let refused = |error| Invalid::authentication(RefusalReason::Certificate(error));
-    let verified = authorities.verify(&request.certificates, ctx.shared.wall).map_err(refused)?;
-    verified.require(idi).map_err(refused)?;
-    let allow_sha1 = ctx.config.rsa_sha1 && proof.hashes().is_none();
-    verified
-        .verify_auth(auth.method, auth.data, &proof.initiator_octets(idi_body), allow_sha1)
-        .map_err(|error| Invalid::authentication(RefusalReason::Signature(error)))?;
+    proof::require_signature(claim)?;
+    let authorities = ctx.config.client_authorities.as_deref();
+    let authorities = authorities.ok_or_else(|| Invalid::authentication(RefusalReason::CertificatesUnavailable))?;
+    proof::verify_certificate(ctx, proof, (Role::Initiator, cert::Role::Client), claim, authorities)?;
     sign(ctx, proof, request)
 }
 
 fn eap(ctx: &mut Context<'_>, proof: &Proof, request: &AuthRequest<'_>) -> Result<OwnProof, Invalid> {
-    if !ctx.config.eap || ctx.config.credential.is_none() {
-        let certificate_missing = ctx.config.credential.is_none();
+    let certificate_missing = ctx.config.credentials.is_empty();
+    if ctx.config.eap && ctx.config.eap_only && request.eap_only {
+        let identity = own_certificate::requested(request).unwrap_or_else(|| ctx.config.identity.clone());
+        return Ok(OwnProof::by_eap(identity));
+    }
+    if !ctx.config.eap || certificate_missing {
         return Err(Invalid::authentication(RefusalReason::EapUnavailable { certificate_missing }));
     }
     sign(ctx, proof, request)
@@ -164,42 +279,6 @@ fn eap(ctx: &mut Context<'_>, proof: &Proof, request: &AuthRequest<'_>) -> Resul
 
 /// Signs with our certificate's key.
 fn sign(ctx: &mut Context<'_>, proof: &Proof, request: &AuthRequest<'_>) -> Result<OwnProof, Invalid> {
-    let config = ctx.config;
-    let credential =
-        config.credential.as_ref().ok_or_else(|| Invalid::authentication(RefusalReason::NoServerCertificate))?;
-    let identity = own_identity(config, credential, requested(request));
-    let octets = proof.responder_octets(&keys::own_id_body(&identity));
-    let signed = credential.sign(&octets, proof.hashes(), config.rsa_sha1, &mut *ctx.shared.random);
-    let (method, data) = signed
-        .map_err(|error| Invalid::authentication(RefusalReason::NoSignatureScheme { problem: error.to_string() }))?;
-    Ok(OwnProof { identity, method, data, certificates: true })
-}
-
-/// The name by which the client wants to reach us.
-fn requested(request: &AuthRequest<'_>) -> Option<Identity> {
-    request.idr.as_ref().and_then(|idr| Identity::parse(idr.id_type, idr.data).ok())
-}
-
-/// The requested name if it is ours, otherwise the configured one.
-fn own_identity(config: &Config, credential: &Credential, requested: Option<Identity>) -> Identity {
-    match requested {
-        Some(requested) if requested == config.identity || credential.speaks_for(&requested) => requested,
-        Some(requested) => {
-            debug!(%requested, ours = %config.identity, "the client expects a name that our certificate does not have");
-            config.identity.clone()
-        }
-        None => config.identity.clone(),
-    }
-}
-
-impl OwnProof {
-    /// Appends IDr, CERT and AUTH.
-    pub(crate) fn push(&self, chain: &mut ChainBuilder, credential: Option<&Credential>) {
-        let id = self.identity.data();
-        chain.push(&Payload::IdResponder(Identification::new(self.identity.id_type(), &id)));
-        for data in credential.filter(|_| self.certificates).map(Credential::chain).unwrap_or_default() {
-            chain.push(&Payload::Certificate(Certificate { encoding: CertEncoding::X509_SIGNATURE, data }));
-        }
-        chain.push(&Payload::Authentication(Authentication { method: self.method, data: &self.data }));
-    }
+    let (credential, identity) = own_certificate::choose(ctx.config, proof, request)?;
+    proof::prove_by_certificate(ctx, proof, Role::Responder, identity, credential)
 }

@@ -8,13 +8,14 @@ use crate::refusal::RefusalReason;
 use crate::wire::num::{AuthMethod, CpAttr, ExchangeType, NotifyType};
 use crate::wire::v2::{Authentication, ChainBuilder, Delete, Eap, Notify, Payload};
 
-use super::auth::{OwnProof, Wish};
+use super::auth::Wish;
 use super::child::{self, Terms};
+use super::connection::Connection;
 use super::established::Established;
-use super::half_open::Proof;
-use super::request::{self, Invalid};
-use super::sa::{IkeSa, Message};
-use super::{Closing, Context, Session, State, configuration, keys};
+use super::proof::{OwnProof, Proof};
+use super::request::{self, Informational, Invalid};
+use super::sa::{IkeSa, Message, Role};
+use super::{Closing, Context, Session, State, configuration, keys, ppk};
 
 /// A client that has yet to prove who it is, or whose grant has yet to come.
 pub(crate) struct Authenticating {
@@ -25,6 +26,8 @@ pub(crate) struct Authenticating {
     own: Option<OwnProof>,
     /// The body of the IDr payload in it.
     own_id_body: Vec<u8>,
+    /// We prove who we are by the EAP method alone, RFC 5998.
+    is_eap_only: bool,
     step: Step,
     rounds: u32,
     deadline: Instant,
@@ -46,7 +49,9 @@ impl Authenticating {
     pub(super) fn new(ctx: &Context<'_>, sa: IkeSa, proof: Proof, wish: Wish, own: OwnProof) -> Self {
         let deadline = ctx.now + ctx.config.timing.authentication;
         let own_id_body = keys::own_id_body(&own.identity);
-        Self { sa, proof, wish, own: Some(own), own_id_body, step: Step::Grant(None), rounds: 1, deadline }
+        let is_eap_only = own.is_left_to_eap();
+        let step = Step::Grant(None);
+        Self { sa, proof, wish, own: Some(own), own_id_body, is_eap_only, step, rounds: 1, deadline }
     }
 
     /// Goes on when the server has answered.
@@ -58,8 +63,12 @@ impl Authenticating {
     pub(super) fn authenticated(&mut self, session: &mut Session, ctx: &mut Context<'_>, by: AuthenticatedBy) {
         session.by = Some(by);
         session.announced = true;
-        let wants = self.wish.child.configuration.as_ref();
-        let asked = |kind| wants.is_some_and(|wish| wish.wants(kind));
+        let wants = self.wish.configuration.as_ref();
+        // Without Child SA yet, the question for an address may come with the first one: the lease has to be there by then.
+        let later = wants.is_none() && self.wish.child.is_none() && session.site.is_none();
+        let asked = |kind| later || wants.is_some_and(|wish| wish.wants(kind));
+        let (tsi, tsr) =
+            self.wish.child.as_ref().map(|child| (child.tsi.clone(), child.tsr.clone())).unwrap_or_default();
         let request = AccessRequest {
             identity: self.wish.idi.clone(),
             by,
@@ -67,9 +76,10 @@ impl Authenticating {
             initial_contact: self.wish.initial_contact,
             ipv4: asked(CpAttr::INTERNAL_IP4_ADDRESS).then(|| wants.and_then(|wish| wish.ipv4)),
             ipv6: asked(CpAttr::INTERNAL_IP6_ADDRESS).then(|| wants.and_then(|wish| wish.ipv6)),
-            tsi: self.wish.child.tsi.clone(),
-            tsr: self.wish.child.tsr.clone(),
+            tsi,
+            tsr,
             behind_nat: session.nat.peer_behind,
+            site: session.site.as_ref().map(|site| site.name.clone()),
         };
         ctx.shared.authenticated = Some((session.id, request));
     }
@@ -84,7 +94,7 @@ impl Authenticating {
             Step::EapClient => {
                 request::eap(request.first, &request.chain).map(|packet| self.eap_response(session, ctx, packet))
             }
-            Step::EapProof(msk) => self.eap_proof(msk, request).map(|own| {
+            Step::EapProof(_) => self.eap_proof(session, ctx, request).map(|own| {
                 self.step = Step::Grant(Some(own));
                 self.authenticated(session, ctx, AuthenticatedBy::Eap);
             }),
@@ -104,16 +114,23 @@ impl Authenticating {
     }
 
     /// Checks the AUTH payload of the client and makes ours, both with the key of the EAP method.
-    fn eap_proof(&self, msk: &Secret, request: &Message) -> Result<Secret, Invalid> {
-        let auth = request::final_auth(request.first, &request.chain)?;
+    fn eap_proof(&mut self, session: &mut Session, ctx: &Context<'_>, request: &Message) -> Result<Secret, Invalid> {
+        let Step::EapProof(msk) = &self.step else { return Err(Invalid::authentication(RefusalReason::EapFailed)) };
+        let (auth, claim) = request::final_auth(request.first, &request.chain)?;
         if auth.method != AuthMethod::SHARED_KEY {
             return Err(Invalid::authentication(RefusalReason::AuthMethod(auth.method)));
         }
-        let octets = self.proof.initiator_octets(&self.wish.idi_body);
-        if !self.proof.shared_key_auth(msk.expose(), &octets).ct_eq(auth.data) {
+        let (key, data) = ppk::decide(ctx.config, &Connection::Remote, &self.proof, &claim, auth.data)?;
+        if let Some(key) = key {
+            self.proof.mix(key);
+            self.sa.mix(key);
+            session.ppk = true;
+        }
+        let octets = self.proof.octets(Role::Initiator, &self.wish.idi_body);
+        if !self.proof.shared_key_auth(msk.expose(), &octets).ct_eq(data) {
             return Err(Invalid::authentication(RefusalReason::EapKeyMismatch));
         }
-        let octets = self.proof.responder_octets(&self.own_id_body);
+        let octets = self.proof.octets(Role::Responder, &self.own_id_body);
         Ok(self.proof.shared_key_auth(msk.expose(), &octets))
     }
 
@@ -127,9 +144,12 @@ impl Authenticating {
         if !matches!(self.step, Step::EapServer) {
             return State::Authenticating(self);
         }
+        if self.is_eap_only && matches!(eap, EapStep::Success { mutual: false, .. }) {
+            return self.refuse(session, ctx, Invalid::authentication(RefusalReason::EapNotMutual));
+        }
         let mut chain = ChainBuilder::new();
         if let Some(own) = self.own.take() {
-            own.push(&mut chain, ctx.config.credential.as_ref());
+            own.push(Role::Responder, &mut chain);
         }
         let (EapStep::Request(packet)
         | EapStep::Success { message: packet, .. }
@@ -152,22 +172,25 @@ impl Authenticating {
     pub(super) fn grant(self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>, grant: Grant) -> State {
         let Step::Grant(eap_auth) = &self.step else { return State::Authenticating(self) };
         let mut chain = ChainBuilder::new();
-        self.push_proof(ctx, eap_auth.as_ref(), &mut chain);
+        self.push_proof(session, eap_auth.as_ref(), &mut chain);
         let Self { mut sa, proof, wish, .. } = *self;
         let terms = Terms { prf: sa.suite.prf, derive: &sa.derive, shared: None, nonces: proof.nonces() };
-        let made = child::first(session, ctx, &grant, &wish.child, &terms);
+        let made = wish.child.as_ref().map(|child| child::first(session, ctx, &grant, child, &terms)).transpose();
         match &made {
             Ok(made) => {
-                if let Some(wish) = &wish.child.configuration {
+                if let Some(wish) = &wish.configuration {
                     chain.push(&Payload::Configuration(configuration::reply(wish, &grant)));
                 }
-                made.push(&mut chain);
+                if let Some(made) = made {
+                    made.push(&mut chain);
+                }
             }
             Err(refused) => refused.push(&mut chain),
         }
+        session.push_abilities(ctx, &mut chain);
         session.answer(ctx, &mut sa, chain);
         let children = match made {
-            Ok(made) => vec![made.child],
+            Ok(made) => made.map(|made| made.child).into_iter().collect(),
             Err(refused) => {
                 session.refuse(ctx, ExchangeType::IKE_AUTH, *refused.reason);
                 Vec::new()
@@ -188,7 +211,7 @@ impl Authenticating {
             }
             Denial::NoAddress => {
                 let mut chain = ChainBuilder::new();
-                self.push_proof(ctx, eap_auth.as_ref(), &mut chain);
+                self.push_proof(session, eap_auth.as_ref(), &mut chain);
                 chain.push(&Payload::Notify(Notify::new(NotifyType::INTERNAL_ADDRESS_FAILURE, &[])));
                 session.refuse(ctx, ExchangeType::IKE_AUTH, RefusalReason::NoAddress);
                 session.answer(ctx, &mut self.sa, chain);
@@ -198,13 +221,16 @@ impl Authenticating {
     }
 
     /// Appends what proves our identity: the certificate or shared key, or after EAP the key of its method.
-    fn push_proof(&self, ctx: &Context<'_>, eap_auth: Option<&Secret>, chain: &mut ChainBuilder) {
+    fn push_proof(&self, session: &Session, eap_auth: Option<&Secret>, chain: &mut ChainBuilder) {
         if let Some(own) = &self.own {
-            own.push(chain, ctx.config.credential.as_ref());
+            own.push(Role::Responder, chain);
         }
         if let Some(auth) = eap_auth {
             let (method, data) = (AuthMethod::SHARED_KEY, auth.expose());
             chain.push(&Payload::Authentication(Authentication { method, data }));
+        }
+        if session.ppk {
+            ppk::push_accepted(chain);
         }
     }
 
@@ -215,9 +241,14 @@ impl Authenticating {
         ctx: &mut Context<'_>,
         request: &Message,
     ) -> State {
-        let deletes = request::deletes(request.first, &request.chain).unwrap_or_default();
         session.answer(ctx, &mut self.sa, ChainBuilder::new());
-        if deletes.contains(&Delete::IkeSa) {
+        let read = Informational::read(request.first, &request.chain);
+        let (ends, distrusts) =
+            read.map_or((false, false), |read| (read.deletes.contains(&Delete::IkeSa), read.distrusts));
+        if distrusts {
+            session.refuse(ctx, ExchangeType::INFORMATIONAL, RefusalReason::Distrusted);
+        }
+        if ends || distrusts {
             session.announce_end(ctx, CloseReason::PeerDeleted);
             return Closing::lingering(ctx.now, self.sa);
         }

@@ -1,5 +1,6 @@
 //! Making Child SAs: choice of the suite, traffic selectors, keys (RFC 7296 sections 1.2, 1.3, 2.9 and 2.17).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::debug;
@@ -8,8 +9,8 @@ use crate::child_sa::{ChildKeys, ChildMode, ChildSa, ChildSuite};
 use crate::crypto::dh::{Group, KeyPair};
 use crate::crypto::prf::Prf;
 use crate::crypto::secret::Secret;
-use crate::event::{Event, Grant};
-use crate::narrow::{Allowed, Narrowed};
+use crate::event::{ChildInfo, Event, Grant};
+use crate::narrow::Narrowed;
 use crate::proposal::{ChildKeyExchange, ChosenChild, choose_child};
 use crate::refusal::RefusalReason;
 use crate::wire::EspSpi;
@@ -18,23 +19,25 @@ use crate::wire::v2::{
     ChainBuilder, KeyExchange, Nonce, Notify, Payload, SecurityAssociation, TrafficSelector, TrafficSelectors,
 };
 
+use super::fit::{self, Fit};
 use super::init::NONCE_LEN;
 use super::keys::{self, Nonces};
 use super::life::Life;
 use super::request::ChildWish;
 use super::sa::IkeSa;
-use super::{Context, Session};
-
-/// UDP port of encapsulated ESP, RFC 3948.
-const ENCAPSULATION_PORT: u16 = 4500;
+use super::{Context, ENCAPSULATION_PORT, Session};
 
 /// A Child SA that is up.
 pub(crate) struct Child {
     pub(crate) inbound: EspSpi,
     pub(crate) outbound: EspSpi,
     pub(crate) suite: ChildSuite,
-    /// The group of its own key exchange; a rekey uses the same.
-    pub(crate) group: Option<Group>,
+    /// Where its keys come from.
+    pub(crate) exchange: KeyExchangeOf,
+    /// Which tunnel of a site it is.
+    pub(crate) name: Option<Arc<str>>,
+    /// What is inside of its packets.
+    pub(crate) mode: ChildMode,
     /// Traffic on our side.
     pub(crate) local_ts: Vec<TrafficSelector>,
     /// Traffic on the client's side.
@@ -47,10 +50,31 @@ pub(crate) struct Child {
     pub(crate) life: Life,
 }
 
+/// The Diffie-Hellman exchange behind the keys of a Child SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyExchangeOf {
+    /// It was made in IKE_AUTH, which has no exchange of its own for it; nobody has said what the next one is to have.
+    IkeAuth,
+    /// One of its own, or none: what replaces it has the same.
+    Own(Option<Group>),
+}
+
 impl Child {
     /// Whether neither side has replaced or deleted it.
     pub(crate) fn is_in_use(&self) -> bool {
         self.replaced_until.is_none() && !self.is_leaving
+    }
+
+    /// A view for people.
+    pub(crate) fn info(&self) -> ChildInfo {
+        ChildInfo {
+            inbound_spi: self.inbound,
+            name: self.name.clone(),
+            local_ts: self.local_ts.clone(),
+            remote_ts: self.remote_ts.clone(),
+            suite: self.suite,
+            mode: self.mode,
+        }
     }
 }
 
@@ -98,18 +122,27 @@ impl Refused {
 impl Made {
     /// Appends SA, TSi and TSr.
     pub(crate) fn push(&self, chain: &mut ChainBuilder) {
+        self.push_mode(chain);
         chain.push(&Payload::SecurityAssociation(self.sa.clone()));
         self.push_selectors(chain);
     }
 
     /// Appends SA, Nr, KE, TSi and TSr.
     pub(crate) fn push_with(&self, chain: &mut ChainBuilder, nonce: &[u8], agreed: Option<&Agreed>) {
+        self.push_mode(chain);
         chain.push(&Payload::SecurityAssociation(self.sa.clone()));
         chain.push(&Payload::Nonce(Nonce(nonce)));
         if let Some(Agreed { group, public, .. }) = agreed {
             chain.push(&Payload::KeyExchange(KeyExchange { group: group.id(), data: public }));
         }
         self.push_selectors(chain);
+    }
+
+    /// Section 1.3.1: the answer says it again if it is granted.
+    fn push_mode(&self, chain: &mut ChainBuilder) {
+        if self.child.mode == ChildMode::Transport {
+            chain.push(&Payload::Notify(Notify::new(NotifyType::USE_TRANSPORT_MODE, &[])));
+        }
     }
 
     fn push_selectors(&self, chain: &mut ChainBuilder) {
@@ -126,45 +159,32 @@ pub(crate) fn first(
     wish: &ChildWish,
     terms: &Terms<'_>,
 ) -> Result<Made, Refused> {
-    let chosen = choose(ctx, wish, ChildKeyExchange::Never)?;
-    let narrowed = narrow(grant, wish)?;
-    Ok(make(session, ctx, &chosen, narrowed, terms, None))
+    let chosen = choose(session, ctx, wish, ChildKeyExchange::Never)?;
+    let fit = fit::fit(session, grant, &[], None, wish)?;
+    let mut made = make(session, ctx, &chosen, fit, terms, None);
+    made.child.exchange = KeyExchangeOf::IkeAuth;
+    Ok(made)
 }
 
-/// The Child SA of CREATE_CHILD_SA, without its keys.
+/// The suite of the Child SA of CREATE_CHILD_SA.
 pub(crate) fn negotiate(
+    session: &Session,
     ctx: &Context<'_>,
-    grant: &Grant,
     wish: &ChildWish,
     ke: Option<&KeyExchange<'_>>,
-) -> Result<(ChosenChild, Narrowed), Refused> {
+) -> Result<ChosenChild, Refused> {
     let key_exchange = ke.map_or(ChildKeyExchange::Absent, |ke| ChildKeyExchange::Guess(ke.group));
-    let chosen = choose(ctx, wish, key_exchange)?;
-    Ok((chosen, narrow(grant, wish)?))
+    choose(session, ctx, wish, key_exchange)
 }
 
-fn choose(ctx: &Context<'_>, wish: &ChildWish, key_exchange: ChildKeyExchange) -> Result<ChosenChild, Refused> {
-    choose_child(&ctx.config.policy, &wish.sa, key_exchange)
+fn choose(
+    session: &Session,
+    ctx: &Context<'_>,
+    wish: &ChildWish,
+    key_exchange: ChildKeyExchange,
+) -> Result<ChosenChild, Refused> {
+    choose_child(session.policy(ctx.config), &wish.sa, key_exchange)
         .map_err(|mismatch| Refused::new(RefusalReason::ChildProposal(mismatch), NotifyType::NO_PROPOSAL_CHOSEN))
-}
-
-fn narrow(grant: &Grant, wish: &ChildWish) -> Result<Narrowed, Refused> {
-    if grant.addresses.is_empty() {
-        return Err(match wish.configuration {
-            None => Refused::new(RefusalReason::NoAddressRequested, NotifyType::FAILED_CP_REQUIRED),
-            Some(_) => Refused::new(RefusalReason::NoAddress, NotifyType::INTERNAL_ADDRESS_FAILURE),
-        });
-    }
-    let allowed = Allowed::from_grant(grant);
-    allowed.narrow(&wish.tsi, &wish.tsr).ok_or_else(|| {
-        let reason = RefusalReason::TrafficSelectors {
-            tsi: wish.tsi.clone(),
-            tsr: wish.tsr.clone(),
-            allowed_tsi: allowed.tsi.clone(),
-            allowed_tsr: allowed.tsr.clone(),
-        };
-        Refused::new(reason, NotifyType::TS_UNACCEPTABLE)
-    })
 }
 
 /// Makes the Child SA and tells the server.
@@ -172,7 +192,7 @@ pub(crate) fn make(
     session: &Session,
     ctx: &mut Context<'_>,
     chosen: &ChosenChild,
-    narrowed: Narrowed,
+    fit: Fit,
     terms: &Terms<'_>,
     replaces: Option<EspSpi>,
 ) -> Made {
@@ -181,16 +201,18 @@ pub(crate) fn make(
         inbound,
         outbound: chosen.spi,
         suite: chosen.suite,
-        group: chosen.group,
-        local_ts: narrowed.tsr.clone(),
-        remote_ts: narrowed.tsi.clone(),
+        exchange: KeyExchangeOf::Own(chosen.group),
+        name: fit.name,
+        mode: fit.mode,
+        local_ts: fit.narrowed.tsr.clone(),
+        remote_ts: fit.narrowed.tsi.clone(),
         replaced_until: None,
         is_leaving: false,
-        life: Life::begin(ctx, ctx.config.timing.child_lifetime),
+        life: Life::begin(ctx, session.timing(ctx.config).child_lifetime),
     };
     let keys = keys::child(terms.prf, terms.derive, &chosen.suite, terms.shared, &terms.nonces);
     bring_up(session, ctx, &child, keys, replaces);
-    Made { child, sa: chosen.reply(inbound), narrowed }
+    Made { child, sa: chosen.reply(inbound), narrowed: fit.narrowed }
 }
 
 /// Tells the server of a Child SA.
@@ -204,7 +226,7 @@ pub(crate) fn bring_up(
     let (inbound, outbound, suite) = (child.inbound, child.outbound, child.suite);
     debug!(session = %session.id, %inbound, %outbound, %suite, ?replaces, "Child SA is up");
     let sa = ChildSa {
-        mode: ChildMode::Tunnel,
+        mode: child.mode,
         inbound_spi: inbound,
         outbound_spi: outbound,
         suite,
@@ -213,13 +235,15 @@ pub(crate) fn bring_up(
         remote_ts: child.remote_ts.clone(),
         udp_encap: uses_udp(session, ctx),
         path: session.path,
+        site_child: child.name.clone(),
+        lifetime: session.timing(ctx.config).child_lifetime,
     };
     ctx.shared.events.push_back(Event::ChildUp { session: session.id, child: Box::new(sa), replaces });
 }
 
 /// Whether ESP goes through UDP: on account of address translation, and to a peer that has moved to port 4500 for it.
-fn uses_udp(session: &Session, ctx: &Context<'_>) -> bool {
-    let wanted = session.nat.any() || (ctx.config.force_udp_encap && session.nat.supported);
+pub(super) fn uses_udp(session: &Session, ctx: &Context<'_>) -> bool {
+    let wanted = session.nat.any() || (session.forces_udp(ctx.config) && session.nat.supported);
     wanted && session.path.local.port() == ENCAPSULATION_PORT
 }
 

@@ -61,7 +61,7 @@ impl Closing {
         if purpose == Purpose::DeleteIkeSa {
             return State::Over;
         }
-        let messages = self.sa.send_next(ctx.now, &ctx.config.timing, &mut *ctx.shared.random);
+        let messages = self.sa.send_next(ctx.now, &session.timing(ctx.config), &mut *ctx.shared.random);
         ctx.send(session.path, messages);
         State::Closing(self)
     }

@@ -1,6 +1,7 @@
 //! IKE_AUTH is done: Child SAs come and go, the IKE SA is rekeyed, both sides look whether the other still lives
 //! (RFC 7296 sections 1.3, 1.4, 2.4 and 2.8).
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use tracing::debug;
 
 use crate::child_sa::ChildSuite;
 use crate::config::Config;
-use crate::event::{CloseReason, Event, Grant, SessionId};
+use crate::event::{ChildInfo, CloseReason, Event, Grant, SessionId};
 use crate::refusal::RefusalReason;
 use crate::wire::header::Header;
 use crate::wire::num::{ExchangeType, NotifyType, ProtocolId};
@@ -17,10 +18,13 @@ use crate::wire::{EspSpi, IkeSpi};
 
 use super::child::{self, Child};
 use super::configuration;
+use super::fit;
 use super::keys::Nonces;
 use super::life::Life;
+use super::own_child::Wanted;
 use super::own_rekey::Rekeying;
-use super::request::{self, ChildWish, CreateChild, Invalid};
+use super::relocation::Relocation;
+use super::request::{ChildWish, CreateChild, Invalid};
 use super::sa::{Due, IkeSa, Message, OwnRequest, Purpose};
 use super::{Closing, Context, Session, State};
 
@@ -40,9 +44,12 @@ pub(crate) struct Established {
     /// Our own rekey that is under way.
     pub(super) rekeying: Option<Rekeying>,
     pub(super) life: Life,
+    /// Tunnels of the site that are to be made.
+    pub(super) wanted: VecDeque<Wanted>,
     /// Since when there is no Child SA.
     childless_since: Instant,
     bucket: TokenBucket,
+    pub(super) relocation: Relocation,
 }
 
 /// An IKE SA that was replaced by rekeying.
@@ -60,11 +67,22 @@ impl Established {
         grant: Grant,
         children: Vec<Child>,
     ) -> State {
-        let bucket = TokenBucket { tokens: BURST, refilled: ctx.now };
-        let life = Life::begin(ctx, ctx.config.timing.ike_lifetime);
-        let state =
-            Self { sa, replaced: Vec::new(), grant, children, rekeying: None, life, childless_since: ctx.now, bucket };
+        let bucket = TokenBucket::full(ctx.now);
+        let life = Life::begin(ctx, session.timing(ctx.config).ike_lifetime);
+        let state = Self {
+            sa,
+            replaced: Vec::new(),
+            grant,
+            children,
+            rekeying: None,
+            life,
+            wanted: VecDeque::new(),
+            childless_since: ctx.now,
+            bucket,
+            relocation: Relocation::default(),
+        };
         ctx.shared.counters.established += 1;
+        session.established = Some(ctx.now);
         session.state = State::Established(Box::new(state));
         let info = Box::new(session.info());
         debug!(session = %session.id, peer = %session.path.peer, suite = info.ike_suite, "established");
@@ -87,7 +105,7 @@ impl Established {
     }
 
     /// An IKE SA that is not the one in use.
-    fn other_sa(&mut self, spi: IkeSpi) -> Option<&mut IkeSa> {
+    pub(super) fn other_sa(&mut self, spi: IkeSpi) -> Option<&mut IkeSa> {
         let replaced = self.replaced.iter_mut().map(|replaced| &mut replaced.sa);
         let rival = self.rekeying.as_mut().and_then(Rekeying::rival);
         replaced.chain(rival).find(|sa| sa.own_spi() == spi)
@@ -151,7 +169,7 @@ impl Established {
             },
         };
         // A rekey replaces one, but both are there for a while.
-        let limit = ctx.config.limits.children;
+        let limit = session.child_limit(ctx.config);
         if self.children.len() >= if old.is_some() { limit.saturating_mul(2) } else { limit } {
             session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, RefusalReason::TooManyChildren);
             return session.answer_notify(ctx, &mut self.sa, NotifyType::NO_ADDITIONAL_SAS, &[]);
@@ -159,12 +177,13 @@ impl Established {
         let mut chain = ChainBuilder::new();
         match self.try_child(session, ctx, wish, nonce, ke, old, &mut chain) {
             Ok((child, own_nonce)) => {
+                let mut replaced = None;
                 if let Some(old) = old.and_then(|old| self.children.get_mut(old)) {
-                    old.replaced_until = Some(ctx.now + ctx.config.timing.replaced);
+                    replaced = Some(old.inbound);
+                    old.replaced_until = Some(ctx.now + session.timing(ctx.config).replaced);
                     old.life.forget_rekey();
-                    let old = old.inbound;
-                    self.note_child_rival(old, child.inbound, [nonce, &own_nonce]);
                 }
+                self.note_child_rival(replaced, &child, [nonce, &own_nonce]);
                 self.children.push(child);
             }
             Err(refused) => {
@@ -186,13 +205,15 @@ impl Established {
         old: Option<usize>,
         chain: &mut ChainBuilder,
     ) -> Result<(Child, Vec<u8>), child::Refused> {
-        let (chosen, narrowed) = child::negotiate(ctx, &self.grant, wish, ke)?;
+        let replaced = old.and_then(|old| self.children.get(old));
+        let fit = fit::fit(session, &self.grant, &self.children, replaced, wish)?;
+        let chosen = child::negotiate(session, ctx, wish, ke)?;
         let agreed = chosen.group.map(|group| child::agree(ctx, group, ke)).transpose()?;
         let own_nonce = child::new_nonce(ctx);
         let nonces = Nonces { initiator: nonce, responder: &own_nonce };
         let terms = child::terms(&self.sa, agreed.as_ref(), nonces);
-        let replaces = old.and_then(|old| self.children.get(old)).map(|old| old.inbound);
-        let made = child::make(session, ctx, &chosen, narrowed, &terms, replaces);
+        let replaces = replaced.map(|old| old.inbound);
+        let made = child::make(session, ctx, &chosen, fit, &terms, replaces);
         if let Some(wish) = &wish.configuration {
             chain.push(&Payload::Configuration(configuration::reply(wish, &self.grant)));
         }
@@ -207,64 +228,7 @@ impl Established {
         session.answer(ctx, &mut self.sa, chain);
     }
 
-    /// Takes INFORMATIONAL: DELETE, or a question whether we live.
-    pub(super) fn informational(
-        mut self: Box<Self>,
-        session: &mut Session,
-        ctx: &mut Context<'_>,
-        request: &Message,
-        on_replaced: Option<IkeSpi>,
-    ) -> State {
-        let deletes = match (request::deletes(request.first, &request.chain), on_replaced) {
-            (Ok(deletes), None) => deletes,
-            (Ok(deletes), Some(spi)) => {
-                if let Some(sa) = self.other_sa(spi) {
-                    session.answer(ctx, sa, ChainBuilder::new());
-                }
-                if deletes.contains(&Delete::IkeSa) {
-                    self.other_sa_is_deleted(ctx.now, spi);
-                }
-                return State::Established(self);
-            }
-            (Err(invalid), Some(spi)) => {
-                self.answer_on_other(session, ctx, spi, invalid.notify, &invalid.data);
-                return State::Established(self);
-            }
-            (Err(invalid), None) => return self.invalid(session, ctx, ExchangeType::INFORMATIONAL, invalid),
-        };
-        if deletes.contains(&Delete::IkeSa) && self.goes_on_with_rival(session, ctx) {
-            return State::Established(self);
-        }
-        if deletes.contains(&Delete::IkeSa) {
-            session.answer(ctx, &mut self.sa, ChainBuilder::new());
-            self.take_down_all(session.id, ctx);
-            session.announce_end(ctx, CloseReason::PeerDeleted);
-            self.sa.forget_own_requests();
-            return Closing::lingering(ctx.now, self.sa);
-        }
-        self.delete_children(session, ctx, &deletes);
-        State::Established(self)
-    }
-
-    /// Takes down what the client has deleted, and answers with our SPIs of the same Child SAs (section 1.4.1).
-    fn delete_children(&mut self, session: &Session, ctx: &mut Context<'_>, deletes: &[Delete]) {
-        let mut spis = Vec::new();
-        for delete in deletes {
-            let Delete::ChildSas { protocol: ProtocolId::ESP, spis: deleted } = delete else { continue };
-            for spi in deleted {
-                if let Some(at) = self.children.iter().position(|child| child.outbound == *spi) {
-                    spis.push(self.take_down(session.id, ctx, at));
-                }
-            }
-        }
-        let mut chain = ChainBuilder::new();
-        if !spis.is_empty() {
-            chain.push(&Payload::Delete(Delete::ChildSas { protocol: ProtocolId::ESP, spis }));
-        }
-        session.answer(ctx, &mut self.sa, chain);
-    }
-
-    fn answer_on_other(
+    pub(super) fn answer_on_other(
         &mut self,
         session: &Session,
         ctx: &mut Context<'_>,
@@ -283,7 +247,7 @@ impl Established {
     }
 
     /// An authentic request that makes no sense. A syntax error is the end of the IKE SA (section 2.21.3).
-    fn invalid(
+    pub(super) fn invalid(
         mut self: Box<Self>,
         session: &mut Session,
         ctx: &mut Context<'_>,
@@ -301,34 +265,6 @@ impl Established {
         Closing::lingering(ctx.now, self.sa)
     }
 
-    /// A request of ours was answered: the next may go.
-    pub(super) fn response(
-        mut self: Box<Self>,
-        session: &Session,
-        ctx: &mut Context<'_>,
-        (purpose, answer): (Purpose, &Message),
-        on_replaced: Option<IkeSpi>,
-    ) -> State {
-        match (purpose, on_replaced) {
-            (_, Some(spi)) => self.other_sa_is_deleted(ctx.now, spi),
-            (Purpose::RekeyChild | Purpose::RekeyIkeSa, None) => self.rekey_answer(session, ctx, answer),
-            (Purpose::DeleteChild, None) => self.remove_leaving_children(session, ctx),
-            (Purpose::Liveness | Purpose::DeleteIkeSa, None) => {}
-        }
-        self.begin_due_rekeys(session, ctx);
-        self.send_next(session, ctx);
-        State::Established(self)
-    }
-
-    /// Rekeys a Child SA now.
-    pub(super) fn rekey_child(&mut self, session: &Session, ctx: &mut Context<'_>, inbound: EspSpi) {
-        if let Some(child) = self.children.iter_mut().find(|child| child.inbound == inbound && child.is_in_use()) {
-            child.life.rekey_after(ctx.now, Duration::ZERO);
-        }
-        self.begin_due_rekeys(session, ctx);
-        self.send_next(session, ctx);
-    }
-
     /// Ends the session from our side.
     pub(super) fn close(
         mut self: Box<Self>,
@@ -338,6 +274,7 @@ impl Established {
     ) -> State {
         self.take_down_all(session.id, ctx);
         session.announce_end(ctx, reason);
+        self.relocation = Relocation::default();
         self.enqueue_delete(Purpose::DeleteIkeSa, Delete::IkeSa);
         self.send_next(session, ctx);
         Closing::deleting(ctx.now + DELETE_LIFETIME, self.sa)
@@ -347,9 +284,10 @@ impl Established {
         self.sa.enqueue(OwnRequest::delete(purpose, delete));
     }
 
-    fn send_next(&mut self, session: &Session, ctx: &mut Context<'_>) {
+    pub(super) fn send_next(&mut self, session: &Session, ctx: &mut Context<'_>) {
+        self.prepare_path_request(session, ctx);
         for sa in std::iter::once(&mut self.sa).chain(self.replaced.iter_mut().map(|replaced| &mut replaced.sa)) {
-            let messages = sa.send_next(ctx.now, &ctx.config.timing, &mut *ctx.shared.random);
+            let messages = sa.send_next(ctx.now, &session.timing(ctx.config), &mut *ctx.shared.random);
             ctx.send(session.path, messages);
         }
     }
@@ -358,6 +296,9 @@ impl Established {
     pub(super) fn take_down_all(&mut self, session: SessionId, ctx: &mut Context<'_>) {
         while !self.children.is_empty() {
             self.take_down(session, ctx, 0);
+        }
+        if let Some(Rekeying::Child(request)) = self.rekeying.take() {
+            ctx.shared.esp_spis.remove(&request.inbound());
         }
     }
 
@@ -378,8 +319,11 @@ impl Established {
         if let Some(reason) = self.end_of_life(session, ctx) {
             return self.close(session, ctx, reason);
         }
-        if self.children.is_empty() && self.childless_since + ctx.config.timing.childless <= ctx.now {
+        if self.childless_until(session, ctx.config).is_some_and(|until| until <= ctx.now) {
             return self.close(session, ctx, CloseReason::NoChildSa);
+        }
+        if let Some(reason) = session.check_login(ctx) {
+            return self.close(session, ctx, reason);
         }
         match self.sa.due(ctx.now) {
             Due::Nothing => {}
@@ -388,7 +332,13 @@ impl Established {
                 ctx.send(session.path, messages);
             }
             // Packets still come: only the answers are lost on the way.
-            Due::Dead if self.is_lively(session, ctx) => self.sa.restart_transmissions(ctx.now, &ctx.config.timing),
+            Due::Dead if self.is_lively(session, ctx) => {
+                self.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
+            }
+            Due::Dead if self.tries_elsewhere(session, ctx) => {}
+            Due::Dead if session.waits_for_initiator(ctx.now) => {
+                self.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
+            }
             Due::Dead => {
                 self.take_down_all(session.id, ctx);
                 session.announce_end(ctx, CloseReason::PeerDead);
@@ -396,10 +346,10 @@ impl Established {
             }
         }
         if !self.is_lively(session, ctx) && !self.sa.has_own_request() {
-            self.sa.enqueue(OwnRequest::probe());
+            let probe = self.probe(session, ctx);
+            self.sa.enqueue(probe);
         }
-        self.begin_due_rekeys(session, ctx);
-        self.send_next(session, ctx);
+        self.go_on(session, ctx);
         State::Established(self)
     }
 
@@ -420,7 +370,7 @@ impl Established {
     }
 
     fn is_lively(&self, session: &Session, ctx: &Context<'_>) -> bool {
-        ctx.config.timing.liveness.is_none_or(|interval| session.last_heard + interval > ctx.now)
+        session.timing(ctx.config).liveness.is_none_or(|interval| session.last_heard + interval > ctx.now)
     }
 
     /// The client has not deleted what it has replaced: we do.
@@ -436,28 +386,26 @@ impl Established {
         }
     }
 
-    /// The client has answered our DELETE: those Child SAs are gone on both sides.
-    fn remove_leaving_children(&mut self, session: &Session, ctx: &mut Context<'_>) {
-        if self.sa.has_own_request_for(Purpose::DeleteChild) {
-            return;
-        }
-        while let Some(at) = self.children.iter().position(|child| child.is_leaving) {
-            self.take_down(session.id, ctx, at);
-        }
-    }
-
-    pub(super) fn timeout(&self, last_heard: Instant, config: &Config) -> Option<Instant> {
+    pub(super) fn timeout(&self, session: &Session, config: &Config) -> Option<Instant> {
+        let timing = session.timing(config);
         let replaced =
             self.replaced.iter().flat_map(|replaced| [Some(replaced.until), replaced.sa.timeout()]).flatten();
         let children = self.children.iter().filter_map(|child| child.replaced_until);
         let lives = std::iter::once(&self.life).chain(self.children.iter().map(|child| &child.life));
         let ends = lives.clone().filter_map(Life::ends_at);
-        let rekeys = lives.filter_map(Life::rekey_at).filter(|_| !self.is_rekey_blocked());
-        let childless = self.children.is_empty().then_some(self.childless_since + config.timing.childless);
+        let wanted = self.wanted.iter().map(Wanted::not_before);
+        let rekeys = lives.filter_map(Life::rekey_at).chain(wanted).filter(|_| !self.is_rekey_blocked());
+        let childless = self.childless_until(session, config);
         let liveness =
-            config.timing.liveness.filter(|_| !self.sa.has_own_request()).map(|interval| last_heard + interval);
+            timing.liveness.filter(|_| !self.sa.has_own_request()).map(|interval| session.last_heard + interval);
         let times = replaced.chain(children).chain(ends).chain(rekeys).chain(childless).chain(liveness);
-        times.chain(self.sa.timeout()).min()
+        times.chain(self.sa.timeout()).chain(session.login.timeout()).min()
+    }
+
+    /// How long it may go on without Child SA. A site may do so for ever, and a client that began like that (RFC 6023).
+    fn childless_until(&self, session: &Session, config: &Config) -> Option<Instant> {
+        let may_be = session.is_childless || session.site().is_some();
+        (self.children.is_empty() && !may_be).then(|| self.childless_since + session.timing(config).childless)
     }
 
     pub(super) fn ike_spis(&self) -> Vec<IkeSpi> {
@@ -470,6 +418,10 @@ impl Established {
         self.children.iter().map(|child| child.inbound).collect()
     }
 
+    pub(super) fn child_infos(&self) -> Vec<ChildInfo> {
+        self.children.iter().map(Child::info).collect()
+    }
+
     pub(super) fn child_suite(&self) -> Option<ChildSuite> {
         self.children.last().map(|child| child.suite)
     }
@@ -480,13 +432,19 @@ impl Established {
 }
 
 /// Allows so many requests a second, and a burst.
-struct TokenBucket {
+pub(super) struct TokenBucket {
     tokens: u32,
     refilled: Instant,
 }
 
 impl TokenBucket {
-    fn take(&mut self, now: Instant, per_second: u32) -> bool {
+    /// A full one.
+    pub(super) fn full(now: Instant) -> Self {
+        Self { tokens: BURST, refilled: now }
+    }
+
+    /// Whether one more is allowed.
+    pub(super) fn take(&mut self, now: Instant, per_second: u32) -> bool {
         let elapsed = now.saturating_duration_since(self.refilled);
         let earned = elapsed.as_millis().saturating_mul(per_second.into()) / 1000;
         if earned > 0 {

@@ -8,13 +8,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::crypto::dh::KeyPair;
-use crate::crypto::prf::Prf;
 use crate::crypto::secret::Secret;
 use crate::proposal::IkeSuite;
 use crate::refusal::RefusalReason;
-use crate::wire::num::HashAlgId;
 
-use super::keys::{self, IkeKeys, Nonces, SpiPair};
+use super::keys::{IkeKeys, SpiPair};
+use super::proof::{Proof, Transcript};
 use super::sa::{IkeSa, Role};
 
 /// Message ID of the first request of IKE_AUTH.
@@ -30,16 +29,6 @@ pub(crate) struct HalfOpen {
     fragmentation: bool,
 }
 
-/// The messages of IKE_SA_INIT, and what was in them for later.
-pub(crate) struct Transcript {
-    pub(crate) request: Vec<u8>,
-    pub(crate) answer: Bytes,
-    pub(crate) initiator_nonce: Vec<u8>,
-    pub(crate) responder_nonce: Vec<u8>,
-    /// Hash algorithms that the peer announced, RFC 7427 section 4.
-    pub(crate) hashes: Option<Vec<HashAlgId>>,
-}
-
 enum Exchange {
     /// Our key pair and the peer's public value.
     Pending(KeyPair, Vec<u8>),
@@ -47,14 +36,6 @@ enum Exchange {
     Done(Box<IkeSa>, Secret, Secret),
     /// The peer's public value cannot be used.
     Failed,
-}
-
-/// What AUTH payloads are computed from, RFC 7296 section 2.15.
-pub(crate) struct Proof {
-    prf: Prf,
-    prove_initiator: Secret,
-    prove_responder: Secret,
-    transcript: Transcript,
 }
 
 impl HalfOpen {
@@ -94,43 +75,7 @@ impl HalfOpen {
     /// The IKE SA and what AUTH is computed from, once the keys exist.
     pub(crate) fn into_keyed(self) -> Option<(IkeSa, Proof)> {
         let Exchange::Done(sa, prove_initiator, prove_responder) = self.exchange else { return None };
-        let proof = Proof { prf: self.suite.prf, prove_initiator, prove_responder, transcript: self.transcript };
+        let proof = Proof::new(self.suite.prf, prove_initiator, prove_responder, self.transcript);
         Some((*sa, proof))
-    }
-}
-
-impl Transcript {
-    /// `Ni` and `Nr`.
-    pub(crate) fn nonces(&self) -> Nonces<'_> {
-        Nonces { initiator: &self.initiator_nonce, responder: &self.responder_nonce }
-    }
-}
-
-impl Proof {
-    /// `Ni` and `Nr`.
-    pub(crate) fn nonces(&self) -> Nonces<'_> {
-        self.transcript.nonces()
-    }
-
-    /// Hash algorithms that the peer announced.
-    pub(crate) fn hashes(&self) -> Option<&[HashAlgId]> {
-        self.transcript.hashes.as_deref()
-    }
-
-    /// `InitiatorSignedOctets`.
-    pub(crate) fn initiator_octets(&self, id_body: &[u8]) -> Vec<u8> {
-        let Transcript { request, responder_nonce, .. } = &self.transcript;
-        keys::auth_octets(self.prf, request, responder_nonce, &self.prove_initiator, id_body)
-    }
-
-    /// `ResponderSignedOctets`.
-    pub(crate) fn responder_octets(&self, id_body: &[u8]) -> Vec<u8> {
-        let Transcript { answer, initiator_nonce, .. } = &self.transcript;
-        keys::auth_octets(self.prf, answer, initiator_nonce, &self.prove_responder, id_body)
-    }
-
-    /// AUTH data by a shared key over `octets`.
-    pub(crate) fn shared_key_auth(&self, shared: &[u8], octets: &[u8]) -> Secret {
-        keys::shared_key_auth(self.prf, shared, octets)
     }
 }

@@ -3,6 +3,8 @@
 //! No state is made before a proposal is acceptable, the KE payload is of its group, and, under load, the peer has shown with
 //! a cookie that it receives what we send to its address. All refusals are stateless.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tracing::debug;
 
@@ -11,8 +13,9 @@ use crate::crypto::dh::KeyPair;
 use crate::crypto::sign::HASH_ALGORITHMS;
 use crate::event::{Event, Path, SessionId, Transmit};
 use crate::nat::{NatStatus, detection_hash};
-use crate::proposal::{ChosenIke, choose_ike};
+use crate::proposal::{ChosenIke, Mismatch, choose_ike};
 use crate::refusal::{Refusal, RefusalReason};
+use crate::site::Site;
 use crate::wire::IkeSpi;
 use crate::wire::header::{Flags, HEADER_LEN, Header, Version};
 use crate::wire::num::{CertEncoding, ExchangeType, NotifyType};
@@ -21,10 +24,11 @@ use crate::wire::v2::{
 };
 
 use super::cookie::CookieJar;
-use super::half_open::{HalfOpen, Transcript};
+use super::half_open::HalfOpen;
 use super::keys::SpiPair;
+use super::proof::Transcript;
 use super::request::{InitRequest, Invalid};
-use super::{Context, Session};
+use super::{Context, Session, connection, ppk};
 
 /// Length of our nonces in bytes: at least half the key size of any PRF (RFC 7296 section 2.10).
 pub(crate) const NONCE_LEN: usize = 32;
@@ -45,6 +49,11 @@ struct Incoming<'a> {
     path: Path,
     header: &'a Header,
     message: &'a [u8],
+}
+
+/// Whether both sides have postquantum preshared keys, RFC 8784 section 3.
+fn offers_ppk(config: &Config, request: &InitRequest<'_>) -> bool {
+    request.ppk && ppk::has_any(config)
 }
 
 /// Takes a request that was not answered before. Gives back the new session, if it comes to that.
@@ -77,7 +86,7 @@ pub(crate) fn handle(
     if !incoming.passes(ctx, cookies, load, &request) {
         return None;
     }
-    let chosen = match choose_ike(&ctx.config.policy, &request.sa, request.ke.group) {
+    let chosen = match choose(ctx.config, path, &request) {
         Ok(chosen) => chosen,
         Err(mismatch) => {
             incoming.answer_notify(ctx, NotifyType::NO_PROPOSAL_CHOSEN, &[]);
@@ -86,6 +95,18 @@ pub(crate) fn handle(
         }
     };
     incoming.accept(ctx, &request, &chosen, nat, id)
+}
+
+/// Chooses the suite. Who calls is not known yet: the policies of all who may come from there are tried.
+fn choose(config: &Config, path: Path, request: &InitRequest<'_>) -> Result<ChosenIke, Mismatch> {
+    let mut first = None;
+    for policy in connection::policies(config, path.peer.ip()) {
+        match choose_ike(policy, &request.sa, request.ke.group) {
+            Ok(chosen) => return Ok(chosen),
+            Err(mismatch) => first = first.or(Some(mismatch)),
+        }
+    }
+    Err(first.expect("there is the policy for remote clients at least"))
 }
 
 impl Incoming<'_> {
@@ -141,6 +162,7 @@ impl Incoming<'_> {
             initiator_nonce: request.nonce.to_vec(),
             responder_nonce: nonce,
             hashes: request.hashes.clone(),
+            ppk: offers_ppk(ctx.config, request),
         };
         let deadline = ctx.now + ctx.config.timing.half_open;
         let exchange = (pair, request.ke.data.to_vec());
@@ -176,9 +198,15 @@ impl Incoming<'_> {
         if request.fragmentation {
             message.push(&Payload::Notify(Notify::new(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED, &[])));
         }
+        if config.childless {
+            message.push(&Payload::Notify(Notify::new(NotifyType::CHILDLESS_IKEV2_SUPPORTED, &[])));
+        }
         if request.hashes.is_some() {
             let hashes: Vec<u8> = HASH_ALGORITHMS.iter().flat_map(|hash| hash.0.to_be_bytes()).collect();
             message.push(&Payload::Notify(Notify::new(NotifyType::SIGNATURE_HASH_ALGORITHMS, &hashes)));
+        }
+        if offers_ppk(config, request) {
+            message.push(&Payload::Notify(Notify::new(NotifyType::USE_PPK, &[])));
         }
         message.finish().expect("what we answer is bounded").into()
     }
@@ -188,7 +216,8 @@ impl Incoming<'_> {
     fn detection_hashes(&self, config: &Config, spis: SpiPair) -> (Vec<u8>, Vec<u8>) {
         let hash = |address| detection_hash(spis.initiator, Some(spis.responder), address);
         let mut source = hash(self.path.local);
-        if config.force_udp_encap {
+        let forces_udp = |site: &Arc<Site>| site.force_udp_encap;
+        if config.force_udp_encap || connection::sites_at(config, self.path.peer.ip()).any(forces_udp) {
             source.iter_mut().for_each(|byte| *byte = !*byte);
         }
         (source, hash(self.path.peer))
@@ -224,7 +253,7 @@ impl Incoming<'_> {
         debug!(peer = %self.path.peer, exchange = %ExchangeType::IKE_SA_INIT, reason = reason.name(), "refused");
         ctx.shared.counters.refused += 1;
         let (path, exchange) = (self.path, ExchangeType::IKE_SA_INIT);
-        let refusal = Refusal { path, session: None, exchange, identity: None, reason };
+        let refusal = Refusal { path, session: None, exchange, identity: None, site: None, reason };
         ctx.shared.events.push_back(Event::Refused(Box::new(refusal)));
     }
 

@@ -46,6 +46,13 @@ pub(crate) struct IkeKeys {
     pub(crate) prove_responder: Secret,
 }
 
+impl SpiPair {
+    /// A number that both ends have for the IKE SA.
+    pub(crate) fn precedence(&self) -> u128 {
+        u128::from(u64::from_be_bytes(self.initiator.0)) << 64 | u128::from(u64::from_be_bytes(self.responder.0))
+    }
+}
+
 impl IkeKeys {
     /// The keys of the first IKE SA with a peer, section 2.14.
     pub(crate) fn initial(suite: &IkeSuite, shared: &Secret, nonces: &Nonces<'_>, spis: SpiPair) -> Self {

@@ -20,7 +20,7 @@ pub(crate) struct Life {
 impl Life {
     /// The life of an SA that begins now; without a lifetime it has no end.
     pub(crate) fn begin(ctx: &mut Context<'_>, lifetime: Option<Lifetime>) -> Self {
-        let Some(Lifetime { soft, hard }) = lifetime else { return Self::default() };
+        let Some(Lifetime { soft, hard, .. }) = lifetime else { return Self::default() };
         let mut octets = [0; 4];
         ctx.shared.random.fill(&mut octets);
         let part = f64::from(u32::from_be_bytes(octets)) / f64::from(u32::MAX);

@@ -9,44 +9,56 @@
 //!
 //! Each state is a struct of its own; a step takes the state and gives back the next one. A message that is not authentic,
 //! not fresh, or of an exchange that the state does not take changes nothing.
-//!
-//! Does not: MOBIKE (RFC 4555).
 
 mod auth;
 mod authenticating;
 mod child;
 mod closing;
 mod configuration;
+mod connection;
 pub(crate) mod cookie;
 mod established;
+mod fit;
 pub(crate) mod fragments;
 mod half_open;
+mod informational;
 pub(crate) mod init;
+mod initiate;
 pub(crate) mod keys;
 mod life;
+mod mobike;
+mod own_certificate;
+mod own_child;
 mod own_rekey;
+mod ppk;
+mod proof;
+mod reauthentication;
 mod rekey;
+mod relocation;
 pub(crate) mod request;
 pub(crate) mod sa;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tracing::debug;
 
 use crate::cert::UnixTime;
-use crate::config::Config;
+use crate::config::{Config, Timing};
 use crate::crypto::random::Random;
 use crate::event::{
-    AccessRequest, AuthenticatedBy, CloseReason, Counters, Denial, EapStep, Event, Grant, IkeVersion, Path, SessionId,
-    SessionInfo, SessionState, Transmit,
+    AccessRequest, AuthenticatedBy, CloseReason, Counters, Denial, EapStep, Event, Grant, IkeVersion, Path, Role,
+    SessionId, SessionInfo, SessionState, Transmit,
 };
 use crate::identity::Identity;
 use crate::nat::NatStatus;
+use crate::proposal::Policy;
 use crate::refusal::{Refusal, RefusalReason};
+use crate::site::Site;
 use crate::wire::header::Header;
 use crate::wire::num::{ExchangeType, NotifyType};
 use crate::wire::v2::{ChainBuilder, Notify, Payload};
@@ -56,10 +68,16 @@ use authenticating::Authenticating;
 use closing::Closing;
 use established::Established;
 pub(crate) use half_open::HalfOpen;
+use initiate::{Initiating, Proving};
+use mobike::Mobility;
+use reauthentication::LoginLife;
 use sa::{IkeSa, Incoming, Message};
 
 /// An IKE SA that failed or was deleted answers retransmissions of the last request for this long.
 const LINGER: Duration = Duration::from_secs(20);
+
+/// UDP port of encapsulated ESP, RFC 3948.
+const ENCAPSULATION_PORT: u16 = 4500;
 
 /// What all sessions share.
 pub(crate) struct Shared {
@@ -76,6 +94,15 @@ pub(crate) struct Shared {
     pub(crate) esp_spis: BTreeSet<EspSpi>,
     /// A session that was just authenticated. The endpoint turns this into an event, after INITIAL_CONTACT had its effect.
     pub(crate) authenticated: Option<(SessionId, AccessRequest)>,
+    /// Sites of the sessions that are established.
+    pub(crate) connected: BTreeMap<SessionId, Arc<str>>,
+}
+
+impl Shared {
+    /// Whether there is an established session with this site.
+    pub(crate) fn is_connected(&self, site: &str) -> bool {
+        self.connected.values().any(|name| **name == *site)
+    }
 }
 
 /// What a session is handed for one step.
@@ -89,7 +116,23 @@ pub(crate) struct Context<'a> {
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     path: Path,
+    /// Where the request that waits for its answer came from.
+    reply_path: Path,
     nat: NatStatus,
+    mobility: Mobility,
+    /// The IKE SA began without Child SA (RFC 6023) and may be without.
+    is_childless: bool,
+    /// Who began.
+    role: Role,
+    /// The other gateway, if the peer is one: known from the beginning if we began, otherwise from IKE_AUTH on.
+    site: Option<Arc<Site>>,
+    /// The same number at both ends, different for every session.
+    precedence: u128,
+    /// A postquantum preshared key is mixed in.
+    ppk: bool,
+    /// Since when the session is established.
+    established: Option<Instant>,
+    login: LoginLife,
     since: Instant,
     last_heard: Instant,
     identity: Option<Identity>,
@@ -102,6 +145,8 @@ pub(crate) struct Session {
 enum State {
     HalfOpen(Box<HalfOpen>),
     Authenticating(Box<Authenticating>),
+    Initiating(Box<Initiating>),
+    Proving(Box<Proving>),
     Established(Box<Established>),
     Closing(Box<Closing>),
     Over,
@@ -110,12 +155,72 @@ enum State {
 impl Session {
     /// A session whose IKE_SA_INIT was answered.
     pub(crate) fn new(id: SessionId, path: Path, nat: NatStatus, now: Instant, half_open: HalfOpen) -> Self {
+        let precedence = half_open.spis.precedence();
         let state = State::HalfOpen(Box::new(half_open));
-        Self { id, path, nat, since: now, last_heard: now, identity: None, by: None, announced: false, state }
+        Self {
+            id,
+            path,
+            reply_path: path,
+            nat,
+            mobility: Mobility::default(),
+            is_childless: false,
+            role: Role::Responder,
+            site: None,
+            precedence,
+            ppk: false,
+            established: None,
+            login: LoginLife::default(),
+            since: now,
+            last_heard: now,
+            identity: None,
+            by: None,
+            announced: false,
+            state,
+        }
+    }
+
+    /// The site that the peer is, if it is one.
+    pub(crate) fn site(&self) -> Option<&Arc<Site>> {
+        self.site.as_ref()
+    }
+
+    /// Durations: those of the site, or of clients.
+    pub(crate) fn timing(&self, config: &Config) -> Timing {
+        self.site.as_ref().map_or(config.timing, |site| site.timing)
+    }
+
+    /// Acceptable algorithms: those of the site, or of clients.
+    pub(crate) fn policy<'a>(&'a self, config: &'a Config) -> &'a Policy {
+        self.site.as_ref().map_or(&config.policy, |site| &site.policy)
+    }
+
+    /// How long a login holds, RFC 4478: what the site says, or what is for clients.
+    pub(crate) fn reauthentication(&self, config: &Config) -> Option<Duration> {
+        self.site.as_ref().map_or(config.reauthentication, |site| site.reauthentication)
+    }
+
+    /// Whether ESP goes through UDP in any case.
+    pub(crate) fn forces_udp(&self, config: &Config) -> bool {
+        self.site.as_ref().map_or(config.force_udp_encap, |site| site.force_udp_encap)
+    }
+
+    /// Child SAs beyond which the peer gets no more.
+    pub(crate) fn child_limit(&self, config: &Config) -> usize {
+        let of_site = self.site.as_ref().map_or(0, |site| site.children.len().saturating_mul(2));
+        config.limits.children.max(of_site)
     }
 
     /// Takes a message whose header names one of our SPIs.
     pub(crate) fn handle(&mut self, ctx: &mut Context<'_>, path: Path, header: &Header, message: &[u8]) {
+        if matches!(self.state, State::Initiating(_)) {
+            return self.step(
+                |session, ctx, state| match state {
+                    State::Initiating(state) => state.handle(session, ctx, path, header, message),
+                    other => other,
+                },
+                ctx,
+            );
+        }
         let takes = self.state.takes(header.exchange, header.flags.response);
         let (incoming, replaced) = match self.receive(ctx, header, message, takes) {
             Ok(received) => received,
@@ -136,6 +241,7 @@ impl Session {
             Incoming::Unexpected => ctx.shared.counters.unexpected += 1,
             Incoming::Fragment => {}
             Incoming::Request(request) => {
+                self.reply_path = path;
                 self.heard(ctx, path);
                 self.request(ctx, &request, replaced);
             }
@@ -156,7 +262,8 @@ impl Session {
     ) -> Result<(Incoming, Option<IkeSpi>), RefusalReason> {
         let (sa, replaced) = match &mut self.state {
             State::HalfOpen(state) if takes => (state.key()?, None),
-            State::HalfOpen(_) | State::Over => return Ok((Incoming::Unexpected, None)),
+            State::HalfOpen(_) | State::Initiating(_) | State::Over => return Ok((Incoming::Unexpected, None)),
+            State::Proving(state) => (&mut state.sa, None),
             State::Authenticating(state) => (&mut state.sa, None),
             State::Established(state) => match state.sa_of(header) {
                 Some(found) => found,
@@ -179,34 +286,11 @@ impl Session {
                 }
                 (State::Established(state), _) => state.informational(session, ctx, request, replaced),
                 (State::Closing(state), _) => state.request(session, ctx, request),
+                (state @ (State::Initiating(_) | State::Proving(_)), _) => state,
                 (State::Over, _) => State::Over,
             },
             ctx,
         );
-    }
-
-    /// Notes an authentic and fresh message. The peer may have a new address: it moved, or its NAT forgot it.
-    fn heard(&mut self, ctx: &mut Context<'_>, path: Path) {
-        self.last_heard = ctx.now;
-        if path != self.path {
-            self.move_to(path);
-            if matches!(self.state, State::Established(_)) {
-                ctx.shared.events.push_back(Event::Moved { session: self.id, path });
-            }
-        }
-    }
-
-    fn move_to(&mut self, path: Path) {
-        debug!(session = %self.id, from = %self.path.peer, peer = %path.peer, "peer has a new address");
-        self.path = path;
-    }
-
-    /// The packet path has seen the client at a new address.
-    pub(crate) fn peer_moved(&mut self, ctx: &mut Context<'_>, path: Path) {
-        if matches!(self.state, State::Established(_)) {
-            self.last_heard = ctx.now;
-            self.move_to(path);
-        }
     }
 
     /// The packet path has heard the client.
@@ -216,12 +300,48 @@ impl Session {
         }
     }
 
-    /// Replaces a Child SA now.
-    pub(crate) fn rekey_child(&mut self, ctx: &mut Context<'_>, inbound_spi: EspSpi) {
+    /// Moves to other addresses of ours or the peer's.
+    pub(crate) fn relocate(&mut self, ctx: &mut Context<'_>, path: Path) {
         self.step(
             |session, ctx, mut state| {
                 if let State::Established(state) = &mut state {
-                    state.rekey_child(session, ctx, inbound_spi);
+                    state.relocate(session, ctx, path);
+                }
+                state
+            },
+            ctx,
+        );
+    }
+
+    /// Replaces a Child SA now.
+    pub(crate) fn rekey_child(&mut self, ctx: &mut Context<'_>, inbound_spi: EspSpi) {
+        self.if_established(ctx, |state, session, ctx| state.rekey_child(session, ctx, inbound_spi));
+    }
+
+    /// Replaces the IKE SA now.
+    pub(crate) fn rekey_ike(&mut self, ctx: &mut Context<'_>) {
+        self.if_established(ctx, Established::rekey_ike);
+    }
+
+    /// Deletes a Child SA at both ends.
+    pub(crate) fn close_child(&mut self, ctx: &mut Context<'_>, inbound_spi: EspSpi) {
+        self.if_established(ctx, |state, session, ctx| state.close_child(session, ctx, inbound_spi));
+    }
+
+    /// Makes one more Child SA of the site.
+    pub(crate) fn create_child(&mut self, ctx: &mut Context<'_>, child: usize) {
+        self.if_established(ctx, |state, session, ctx| state.want_child(session, ctx, child));
+    }
+
+    fn if_established(
+        &mut self,
+        ctx: &mut Context<'_>,
+        act: impl FnOnce(&mut Established, &Session, &mut Context<'_>),
+    ) {
+        self.step(
+            |session, ctx, mut state| {
+                if let State::Established(state) = &mut state {
+                    act(state, session, ctx);
                 }
                 state
             },
@@ -271,6 +391,11 @@ impl Session {
                     session.announce_end(ctx, reason);
                     state.fail(session, ctx, NotifyType::AUTHENTICATION_FAILED)
                 }
+                State::Initiating(_) => {
+                    session.announce_end(ctx, reason);
+                    State::Over
+                }
+                State::Proving(state) => state.close(session, ctx, reason),
                 State::Closing(state) if reason != CloseReason::Shutdown || state.waits_for_peer() => {
                     State::Closing(state)
                 }
@@ -296,6 +421,8 @@ impl Session {
                     State::Over
                 }
                 State::Authenticating(state) => state.handle_timeout(session, ctx),
+                State::Initiating(state) => state.handle_timeout(session, ctx),
+                State::Proving(state) => state.handle_timeout(session, ctx),
                 State::Established(state) => state.handle_timeout(session, ctx),
                 State::Closing(state) => state.handle_timeout(session, ctx),
                 other => other,
@@ -309,7 +436,9 @@ impl Session {
         match &self.state {
             State::HalfOpen(state) => Some(state.deadline),
             State::Authenticating(state) => Some(state.timeout()),
-            State::Established(state) => state.timeout(self.last_heard, config),
+            State::Initiating(state) => Some(state.timeout()),
+            State::Proving(state) => state.timeout(),
+            State::Established(state) => state.timeout(self, config),
             State::Closing(state) => Some(state.timeout()),
             State::Over => None,
         }
@@ -330,9 +459,17 @@ impl Session {
         matches!(self.state, State::Established(_))
     }
 
-    /// Whether the session is one of this identity, proven without EAP.
-    pub(crate) fn is_of(&self, identity: &Identity) -> bool {
-        self.is_established() && self.by != Some(AuthenticatedBy::Eap) && self.identity.as_ref() == Some(identity)
+    /// Whether the session is one of this identity, proven without EAP, of this site or of a client, and was established before
+    /// this time.
+    pub(crate) fn is_of(&self, identity: &Identity, site: Option<&str>, before: Instant) -> bool {
+        let is_same = self.identity.as_ref() == Some(identity) && self.site.as_ref().map(|site| &*site.name) == site;
+        let is_older = self.established.is_some_and(|established| established < before);
+        self.is_established() && is_older && self.by != Some(AuthenticatedBy::Eap) && is_same
+    }
+
+    /// When the first message came or went.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
     }
 
     /// The answer to IKE_SA_INIT, as long as a retransmission of the request may come.
@@ -353,6 +490,8 @@ impl Session {
         match &self.state {
             State::HalfOpen(state) => vec![state.spis.responder],
             State::Authenticating(state) => vec![state.sa.own_spi()],
+            State::Initiating(state) => vec![state.spi],
+            State::Proving(state) => vec![state.sa.own_spi()],
             State::Established(state) => state.ike_spis(),
             State::Closing(state) => vec![state.sa.own_spi()],
             State::Over => Vec::new(),
@@ -364,6 +503,8 @@ impl Session {
         let (state, suite) = match &self.state {
             State::HalfOpen(state) => (SessionState::HalfOpen, Some(state.suite)),
             State::Authenticating(state) => (SessionState::Authenticating, Some(state.sa.suite)),
+            State::Initiating(_) => (SessionState::Initiating, None),
+            State::Proving(state) => (SessionState::Authenticating, Some(state.sa.suite)),
             State::Established(state) => (SessionState::Established, Some(state.sa.suite)),
             State::Closing(state) => (SessionState::Closing, Some(state.sa.suite)),
             State::Over => (SessionState::Closing, None),
@@ -380,9 +521,14 @@ impl Session {
             ike_suite: suite.map(|suite| suite.to_string()).unwrap_or_default(),
             child_suite: established.and_then(|state| state.child_suite()).map(|suite| suite.to_string()),
             addresses: established.map(|state| state.addresses()).unwrap_or_default(),
-            children: established.map(|state| state.child_spis()).unwrap_or_default(),
+            children: established.map(|state| state.child_infos()).unwrap_or_default(),
             since: self.since,
             last_heard: self.last_heard,
+            site: self.site.as_ref().map(|site| site.name.clone()),
+            role: self.role,
+            precedence: self.precedence,
+            mobike: self.mobility.is_agreed(),
+            ppk: self.ppk,
         }
     }
 
@@ -394,6 +540,8 @@ impl Session {
             State::Authenticating(state) => (1, state.sa.fingerprint(), state.timeout()).hash(hasher),
             State::Established(state) => (2, state.sa.fingerprint(), state.child_spis(), state.ike_spis()).hash(hasher),
             State::Closing(state) => (3, state.sa.fingerprint(), state.timeout()).hash(hasher),
+            State::Initiating(state) => (5, state.fingerprint()).hash(hasher),
+            State::Proving(state) => (6, state.sa.fingerprint(), state.timeout()).hash(hasher),
             State::Over => 4.hash(hasher),
         }
     }
@@ -413,6 +561,7 @@ impl Session {
             session: Some(self.id),
             exchange,
             identity: self.identity.clone(),
+            site: self.site.as_ref().map(|site| site.name.clone()),
             reason,
         })));
     }
@@ -426,8 +575,10 @@ impl Session {
 
     /// Ends the session without another word to the peer.
     fn end(&mut self, ctx: &mut Context<'_>, reason: CloseReason) {
-        if let State::Established(mut state) = mem::replace(&mut self.state, State::Over) {
-            state.take_down_all(self.id, ctx);
+        match mem::replace(&mut self.state, State::Over) {
+            State::Established(mut state) => state.take_down_all(self.id, ctx),
+            State::Proving(state) => state.release(ctx),
+            _ => {}
         }
         self.announce_end(ctx, reason);
     }
@@ -435,7 +586,7 @@ impl Session {
     /// Answers the request that waits in `sa`.
     fn answer(&self, ctx: &mut Context<'_>, sa: &mut IkeSa, chain: ChainBuilder) {
         let messages = sa.answer(chain, &mut *ctx.shared.random);
-        ctx.send(self.path, messages);
+        ctx.send(self.reply_path, messages);
     }
 
     /// Answers with one notification about the IKE SA or the exchange.
@@ -453,6 +604,7 @@ impl State {
             (Self::HalfOpen(_) | Self::Authenticating(_), ExchangeType::IKE_AUTH)
             | (Self::Authenticating(_), ExchangeType::INFORMATIONAL)
             | (Self::Closing(_), ExchangeType::CREATE_CHILD_SA) => !response,
+            (Self::Proving(_) | Self::Closing(_), ExchangeType::IKE_AUTH) => response,
             (Self::Established(_), ExchangeType::CREATE_CHILD_SA)
             | (Self::Established(_) | Self::Closing(_), ExchangeType::INFORMATIONAL) => true,
             _ => false,
@@ -468,6 +620,7 @@ impl State {
         replaced: Option<IkeSpi>,
     ) -> Self {
         match self {
+            Self::Proving(state) => state.answer(session, ctx, answer.1),
             Self::Established(state) => state.response(session, ctx, answer, replaced),
             Self::Closing(state) => state.response(session, ctx, answer.0),
             other => other,

@@ -30,7 +30,7 @@ impl Established {
         ke: &KeyExchange<'_>,
     ) {
         let mut chain = ChainBuilder::new();
-        match self.new_sa(ctx, offered, nonce, ke, &mut chain) {
+        match self.new_sa(session, ctx, offered, nonce, ke, &mut chain) {
             Ok((new, own_nonce)) => {
                 session.answer(ctx, &mut self.sa, chain);
                 if let Some(new) = self.note_ike_rival(new, [nonce, &own_nonce]) {
@@ -47,13 +47,14 @@ impl Established {
 
     fn new_sa(
         &self,
+        session: &Session,
         ctx: &mut Context<'_>,
         offered: &SecurityAssociation,
         nonce: &[u8],
         ke: &KeyExchange<'_>,
         chain: &mut ChainBuilder,
     ) -> Result<(IkeSa, Vec<u8>), Refused> {
-        let chosen = choose_ike(&ctx.config.policy, offered, ke.group)
+        let chosen = choose_ike(session.policy(ctx.config), offered, ke.group)
             .map_err(|mismatch| Refused::new(RefusalReason::IkeProposal(mismatch), NotifyType::NO_PROPOSAL_CHOSEN))?;
         let initiator = initiator_spi(&chosen)?;
         let agreed = child::agree(ctx, chosen.suite.group, Some(ke))?;

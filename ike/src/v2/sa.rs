@@ -25,8 +25,8 @@ use crate::wire::v2::{ChainBuilder, Delete, Fragment, Payload, Sealed, fragment_
 use super::fragments::{Complete, FRAGMENT_LEN, Reassembly};
 use super::keys::{SaKeys, SpiPair};
 
-/// Own requests that may wait for the window. More are not needed: one for each Child SA and one for the IKE SA.
-const MAX_WAITING: usize = 16;
+/// Own requests that may wait for the window: one for each Child SA of a site with many tunnels, and one for the IKE SA.
+const MAX_WAITING: usize = 64;
 
 /// Which end of the exchange that made an IKE SA we are. It stays so for the whole life of the SA, whoever sends a request
 /// (RFC 7296 section 3.1, Initiator flag).
@@ -81,6 +81,8 @@ struct Sent {
     next: u32,
     outstanding: Option<Outstanding>,
     waiting: VecDeque<OwnRequest>,
+    /// Fragments of the answer.
+    reassembly: Option<Reassembly>,
 }
 
 struct Outstanding {
@@ -104,13 +106,13 @@ impl OwnRequest {
     pub(crate) fn delete(purpose: Purpose, delete: Delete) -> Self {
         let mut chain = ChainBuilder::new();
         chain.push(&Payload::Delete(delete));
-        let (first, chain) = chain.finish().expect("one DELETE is short");
-        Self { purpose, exchange: ExchangeType::INFORMATIONAL, first, chain }
+        Self::informational(purpose, chain)
     }
 
-    /// Asks for a sign of life.
-    pub(crate) fn probe() -> Self {
-        Self { purpose: Purpose::Liveness, exchange: ExchangeType::INFORMATIONAL, first: None, chain: Vec::new() }
+    /// INFORMATIONAL with a few notifications; without any it asks for a sign of life.
+    pub(crate) fn informational(purpose: Purpose, chain: ChainBuilder) -> Self {
+        let (first, chain) = chain.finish().expect("INFORMATIONAL requests are short");
+        Self { purpose, exchange: ExchangeType::INFORMATIONAL, first, chain }
     }
 }
 
@@ -119,6 +121,10 @@ impl OwnRequest {
 pub(crate) enum Purpose {
     /// Whether the peer lives.
     Liveness,
+    /// IKE_AUTH.
+    Authenticate,
+    /// One more Child SA.
+    CreateChild,
     /// A Child SA in place of another.
     RekeyChild,
     /// An IKE SA in place of this one.
@@ -127,6 +133,10 @@ pub(crate) enum Purpose {
     DeleteChild,
     /// DELETE of the IKE SA.
     DeleteIkeSa,
+    /// Our addresses have changed, RFC 4555 section 3.5.
+    UpdateAddresses,
+    /// Whether the peer is where it says, RFC 4555 section 3.7.
+    PathCheck,
 }
 
 /// What a message turned out to be.
@@ -187,6 +197,13 @@ impl IkeSa {
             received: Received { next: next_request, busy: None, last: None, reassembly: None },
             sent: Sent::default(),
         }
+    }
+
+    /// The SA of an initiator after IKE_SA_INIT, whose request had message ID 0.
+    pub(crate) fn after_own_init(spis: SpiPair, suite: IkeSuite, keys: SaKeys, fragmentation: bool) -> Self {
+        let mut sa = Self::new(Role::Initiator, spis, suite, keys, fragmentation, 0);
+        sa.sent.next = 1;
+        sa
     }
 
     /// The SPI that we chose.
@@ -257,26 +274,25 @@ impl IkeSa {
         digest: Digest,
     ) -> (Incoming, Digest) {
         let key = &self.inbound;
+        let parts = if header.flags.response { &mut self.sent.reassembly } else { &mut self.received.reassembly };
         let Some(fragment) = sealed.fragment else {
-            // What was reassembled so far is kept: a mix of both forms is not a message, RFC 7383 section 2.6.
-            if self.received.reassembly.as_ref().is_some_and(|r| r.is_of(header)) {
-                return (Incoming::Unexpected, digest);
-            }
             let Ok(chain) = key.open(message, sealed.body_offset()) else { return (Incoming::Forged, digest) };
+            // The whole message makes do without fragments of it.
+            parts.take_if(|parts| parts.is_of(header));
             return (Incoming::Request(Message { exchange: header.exchange, first: sealed.inner, chain }), digest);
         };
         if !self.fragmentation {
             return (Incoming::Unexpected, digest);
         }
         let Ok(part) = key.open(message, sealed.body_offset()) else { return (Incoming::Forged, digest) };
-        let reassembly = Reassembly::continued(self.received.reassembly.take(), now, header, fragment);
+        let reassembly = Reassembly::continued(parts.take(), now, header, fragment);
         let reassembly = reassembly.with(fragment, sealed.inner, part, digest);
         match reassembly.complete() {
             Ok(Complete { first, chain, digest }) => {
                 (Incoming::Request(Message { exchange: header.exchange, first, chain }), digest)
             }
             Err(incomplete) => {
-                self.received.reassembly = Some(incomplete);
+                *parts = Some(incomplete);
                 (Incoming::Fragment, Vec::new())
             }
         }
@@ -316,9 +332,34 @@ impl IkeSa {
         }
     }
 
+    /// Goes on with what an SA that this one replaces has yet to send. What it has sent already was about itself, or did not
+    /// get an answer in time for it to matter.
+    pub(crate) fn take_over_requests(&mut self, old: &mut Self) {
+        let is_about_all = |request: &OwnRequest| request.purpose == Purpose::DeleteChild;
+        let outstanding = old.sent.outstanding.take().map(|outstanding| outstanding.request);
+        let left = outstanding.into_iter().chain(old.sent.waiting.drain(..));
+        self.sent.waiting.extend(left.filter(is_about_all));
+    }
+
+    /// Puts a request of ours before those that wait.
+    pub(crate) fn enqueue_first(&mut self, request: OwnRequest) {
+        self.sent.waiting.push_front(request);
+    }
+
+    /// Whether a request of ours is on its way.
+    pub(crate) fn has_outstanding(&self) -> bool {
+        self.sent.outstanding.is_some()
+    }
+
+    /// The request of ours that is on its way, to be sent at once along another path; its transmissions begin anew.
+    pub(crate) fn resend(&mut self, now: Instant, timing: &Timing) -> Vec<Bytes> {
+        self.restart_transmissions(now, timing);
+        self.sent.outstanding.as_ref().map(|outstanding| outstanding.messages.clone()).unwrap_or_default()
+    }
+
     /// Stops sending requests of ours.
     pub(crate) fn forget_own_requests(&mut self) {
-        self.sent.outstanding = None;
+        (self.sent.outstanding, self.sent.reassembly) = (None, None);
         self.sent.waiting.clear();
     }
 
@@ -340,9 +381,7 @@ impl IkeSa {
         let messages = self.seal(request.exchange, id, false, request.first, &request.chain, random);
         let transmissions = match request.purpose {
             Purpose::DeleteIkeSa => timing.delete_transmissions,
-            Purpose::Liveness | Purpose::DeleteChild | Purpose::RekeyChild | Purpose::RekeyIkeSa => {
-                timing.transmissions
-            }
+            _ => timing.transmissions,
         };
         let retransmit = Retransmit::new(now, timing.retransmit, transmissions);
         self.sent.outstanding = Some(Outstanding { id, request, messages: messages.clone(), retransmit });
@@ -351,8 +390,8 @@ impl IkeSa {
 
     /// What is due at `now`.
     pub(crate) fn due(&mut self, now: Instant) -> Due {
-        if self.received.reassembly.as_ref().is_some_and(|r| r.expires() <= now) {
-            self.received.reassembly = None;
+        for parts in [&mut self.received.reassembly, &mut self.sent.reassembly] {
+            parts.take_if(|parts| parts.expires() <= now);
         }
         let Some(outstanding) = &mut self.sent.outstanding else { return Due::Nothing };
         match outstanding.retransmit.check(now) {
@@ -365,15 +404,16 @@ impl IkeSa {
     /// When [`IkeSa::due`] has something to do.
     pub(crate) fn timeout(&self) -> Option<Instant> {
         let retransmit = self.sent.outstanding.as_ref().map(|o| o.retransmit.due());
-        let reassembly = self.received.reassembly.as_ref().map(Reassembly::expires);
-        retransmit.into_iter().chain(reassembly).min()
+        let parts = [&self.received.reassembly, &self.sent.reassembly].into_iter().flatten().map(Reassembly::expires);
+        retransmit.into_iter().chain(parts).min()
     }
 
     /// What a stranger must not be able to change, for tests.
     pub(crate) fn fingerprint(&self) -> impl std::hash::Hash + use<> {
         let outstanding = self.sent.outstanding.as_ref().map(|o| (o.id, o.request.purpose, o.retransmit.due()));
         let last = self.received.last.as_ref().map(|answered| answered.digest.clone());
-        let parts = self.received.reassembly.as_ref().map(Reassembly::parts);
+        let parts =
+            [&self.received.reassembly, &self.sent.reassembly].map(|parts| parts.as_ref().map(Reassembly::parts));
         (self.spis, self.received.next, self.is_busy(), last, parts, self.sent.next, outstanding)
     }
 

@@ -1,5 +1,7 @@
 //! Login by certificate and by EAP: what both ends demand of each other.
 
+use std::sync::Arc;
+
 use cygnet_ike::cert::TrustAnchors;
 use cygnet_ike::config::Config;
 use cygnet_ike::credential::{Authorities, Credential};
@@ -56,8 +58,9 @@ impl Pki {
     fn server(&self) -> Config {
         let (chain, key) = self.issue(&params("gateway", &["gw.example", "vpn.example"]));
         let mut config = Config::new(identity("gw.example"));
-        config.credential = Some(Credential::new(chain, key.as_bytes()).expect("they belong together"));
-        config.client_authorities = Some(Authorities::new(std::slice::from_ref(&self.root)).expect("an authority"));
+        config.credentials = vec![Arc::new(Credential::new(chain, key.as_bytes()).expect("they belong together"))];
+        config.client_authorities =
+            Some(Arc::new(Authorities::new(std::slice::from_ref(&self.root)).expect("an authority")));
         config.eap = true;
         config
     }
@@ -108,7 +111,8 @@ fn a_client_with_a_certificate_comes_in_with_and_without_rfc_7427_and_fragments(
 fn a_certificate_of_another_authority_is_refused_with_its_issuer() {
     let pki = Pki::new();
     let mut server = pki.server();
-    server.client_authorities = Some(Authorities::new(&[Pki::named("another root").root]).expect("an authority"));
+    server.client_authorities =
+        Some(Arc::new(Authorities::new(&[Pki::named("another root").root]).expect("an authority")));
     let pair = login(server, pki.client(pki.certificate(&params("laptop", &["laptop.example"]))));
     assert_eq!(pair.clients[0].end(), Some(&End::Refused(NotifyType::AUTHENTICATION_FAILED)));
     let [reason @ RefusalReason::Certificate(_)] = refusals(&pair)[..] else { panic!("{:?}", pair.seen) };
@@ -152,11 +156,11 @@ fn without_authorities_or_certificate_the_operator_learns_what_is_missing() {
     let pair = login(server, pki.client(pki.certificate(&params("laptop", &["laptop.example"]))));
     assert_eq!(refusals(&pair), [&RefusalReason::CertificatesUnavailable]);
     let mut server = pki.server();
-    server.credential = None;
+    server.credentials = Vec::new();
     let pair = login(server, pki.client(pki.certificate(&params("laptop", &["laptop.example"]))));
     assert_eq!(refusals(&pair), [&RefusalReason::NoServerCertificate]);
     let mut server = pki.server();
-    server.credential = None;
+    server.credentials = Vec::new();
     let pair = eap_login(&pki, server, eap("wonderland"));
     assert_eq!(refusals(&pair), [&RefusalReason::EapUnavailable { certificate_missing: true }]);
 }

@@ -195,7 +195,7 @@ fn a_nat_that_forgets_is_followed() {
     assert!(pair.clients[0].is_up());
     let after = pair.server.snapshot()[0].path;
     assert_ne!(before, after);
-    assert!(pair.seen.iter().any(|seen| matches!(seen, Seen::Moved(_, path) if *path == after)));
+    assert!(pair.seen.iter().any(|seen| matches!(seen, Seen::Moved(_, path, _) if *path == after)));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod child;
 mod handshake;
 mod liveness;
 mod lossy;
+mod mobility;
 mod nonsense;
 mod own_rekey;
 mod setup;

@@ -10,7 +10,7 @@ use cygnet_ike::{CloseReason, RefusalReason};
 use crate::setup::*;
 
 fn seconds(soft: u64, hard: u64) -> Option<Lifetime> {
-    Some(Lifetime { soft: Duration::from_secs(soft), hard: Duration::from_secs(hard) })
+    Some(Lifetime::new(Duration::from_secs(soft), Duration::from_secs(hard)))
 }
 
 /// A gateway with lifetimes of seconds.

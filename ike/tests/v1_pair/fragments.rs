@@ -1,5 +1,7 @@
 //! The vendors' fragments: sent by clients with certificates, in any order, and answered by the gateway in kind.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use cygnet_ike::cert::TrustAnchors;
 use cygnet_ike::config::Config;
@@ -53,8 +55,9 @@ impl Pki {
         let chain = vec![self.issue("gw.example", &key)];
         let mut config = server();
         let pem = if rsa { RSA_KEY.to_owned() } else { key.serialize_pem() };
-        config.credential = Some(Credential::new(chain, pem.as_bytes()).expect("they belong together"));
-        config.client_authorities = Some(Authorities::new(std::slice::from_ref(&self.root)).expect("an authority"));
+        config.credentials = vec![Arc::new(Credential::new(chain, pem.as_bytes()).expect("they belong together"))];
+        config.client_authorities =
+            Some(Arc::new(Authorities::new(std::slice::from_ref(&self.root)).expect("an authority")));
         config
     }
 

@@ -24,7 +24,7 @@ fn encapsulation_modes_are_taken_and_echoed() {
         let pair = login(server(), config);
         assert_up(&pair, 0);
         assert_eq!(pair.clients[0].children[0].mode.0, expected);
-        assert!(pair.children.values().all(|child| child.mode == ChildMode::Transport));
+        assert!(pair.children.values().all(|child| child.mode == ChildMode::L2tp));
     }
 }
 

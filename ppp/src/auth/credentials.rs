@@ -28,7 +28,7 @@ impl Password {
     }
 }
 
-/// A name and the proof of a password. The name is unproven until [`Credentials::prove`] says so.
+/// A name and the proof of a password, or a certificate. The name is unproven until [`Credentials::prove`] says so.
 pub enum Credentials {
     /// RFC 1334: the password itself.
     Pap {
@@ -61,6 +61,14 @@ pub enum Credentials {
         /// NT-Response.
         nt_response: [u8; 24],
     },
+    /// EAP-TLS: the client has shown that it has the key of a certificate, and the chain was found good. Whose account it
+    /// is remains to be said.
+    Certificate {
+        /// What the client called itself in EAP-Response/Identity: a hint at most, the certificate counts.
+        user: String,
+        /// DER, the client's own certificate first.
+        chain: Vec<Vec<u8>>,
+    },
 }
 
 /// Everything but the name stays unprinted: a response is enough to guess a password offline.
@@ -70,6 +78,7 @@ impl fmt::Debug for Credentials {
             Self::Pap { .. } => "Pap",
             Self::ChapMd5 { .. } => "ChapMd5",
             Self::MsChapV2 { .. } => "MsChapV2",
+            Self::Certificate { .. } => "Certificate",
         };
         f.debug_struct(name).field("user", &self.user()).finish_non_exhaustive()
     }
@@ -139,12 +148,15 @@ impl Credentials {
     #[must_use]
     pub fn user(&self) -> &str {
         match self {
-            Self::Pap { user, .. } | Self::ChapMd5 { user, .. } | Self::MsChapV2 { user, .. } => user,
+            Self::Pap { user, .. }
+            | Self::ChapMd5 { user, .. }
+            | Self::MsChapV2 { user, .. }
+            | Self::Certificate { user, .. } => user,
         }
     }
 
     /// Whether the client knows the password of `verifier`. The work does not depend on the result, so that an unknown
-    /// user, checked against any verifier, takes the same time as a known one.
+    /// user, checked against any verifier, takes the same time as a known one. A certificate proves no password.
     #[must_use]
     pub fn prove(&self, verifier: &Verifier) -> Proof {
         match self {
@@ -172,6 +184,7 @@ impl Credentials {
                 };
                 if right { Proof::Right(Some(proof)) } else { Proof::Wrong }
             }
+            Self::Certificate { .. } => Proof::Wrong,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! EAP on a PPP link (RFC 3748): what the link must drop before the EAP server sees it, and what it must repeat.
 
-use super::eap::{EapOutcome, EapServer, Packet};
+use super::eap::{EapConfig, EapOutcome, EapServer, Packet};
 use super::step::Step;
 use super::{AuthFailure, AuthSeed, Verdict};
 
@@ -9,12 +9,14 @@ pub(super) struct Server {
     eap: EapServer,
     /// The last response of the client and our result for it.
     ended: Option<(Vec<u8>, Vec<u8>)>,
+    /// Why the login has failed, while the client may still answer our last request.
+    failed: Option<AuthFailure>,
     response: Vec<u8>,
 }
 
 impl Server {
-    pub(super) fn new(seed: AuthSeed, name: &str) -> Self {
-        Self { eap: EapServer::new(seed, name), ended: None, response: Vec::new() }
+    pub(super) fn new(seed: AuthSeed, name: &str, config: &EapConfig) -> Self {
+        Self { eap: EapServer::new(seed, name, config), ended: None, failed: None, response: Vec::new() }
     }
 
     /// Request/Identity.
@@ -43,19 +45,23 @@ impl Server {
         self.step(outcome)
     }
 
-    /// The client did not answer the last request of a login that had failed before.
-    pub(super) fn failure(&self) -> Vec<u8> {
-        self.eap.failure()
+    /// The client did not answer the last request of a login that had failed before: EAP-Failure and the reason.
+    pub(super) fn give_up(&mut self) -> (Vec<u8>, AuthFailure) {
+        (self.eap.failure(), self.failed.take().unwrap_or(AuthFailure::Rejected))
     }
 
     fn step(&mut self, outcome: EapOutcome) -> Step {
         let step = match outcome {
             EapOutcome::Request(message) => Step::Request(message),
             EapOutcome::Credentials(credentials) => Step::Credentials(credentials),
-            EapOutcome::Rejected { message } => Step::LastRequest(message),
+            EapOutcome::Rejected { message, reason } => {
+                self.failed = reason;
+                Step::LastRequest(message)
+            }
             EapOutcome::Success { message, user, .. } => Step::Accepted { packet: message, user },
             EapOutcome::Failure { message, reason } => {
-                Step::Refused { packet: message, reason: reason.unwrap_or(AuthFailure::Rejected) }
+                let reason = reason.or_else(|| self.failed.take()).unwrap_or(AuthFailure::Rejected);
+                Step::Refused { packet: message, reason }
             }
         };
         if let Step::Accepted { packet, .. } | Step::Refused { packet, .. } = &step {

@@ -61,7 +61,8 @@ impl Link {
         self.phase = Phase::Authenticate;
         self.liveness.start(now);
         let seed = self.lcp.negotiation.generator().auth_seed();
-        self.authenticator = Some(Authenticator::new(method, seed, &self.config.server_name, now));
+        let eap = self.config.eap.clone().fitting(usize::from(self.lcp.negotiation.peer().mru));
+        self.authenticator = Some(Authenticator::new(method, seed, &self.config.server_name, &eap, now));
     }
 
     /// LCP is not open any more: the client begins anew, or it is the end.

@@ -1,5 +1,6 @@
 //! Logins as scripts: the method, then the client's packets.
 
+use cygnet_ppp::auth::eap::EapConfig;
 use cygnet_ppp::auth::testing::Client;
 use cygnet_ppp::auth::{AuthSeed, Authenticator, Method};
 use cygnet_ppp::testing::epoch;
@@ -13,7 +14,7 @@ pub(crate) fn logins() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
 fn login(number: u8, method: Method) -> Vec<u8> {
     // As in `cygnet_ppp::fuzzing::auth`, so that the answers fit.
     let seed = AuthSeed { challenge: [7; 16], unused_challenge: [8; 16], identifier: 1 };
-    let mut gateway = Authenticator::new(method, seed, "gateway", epoch());
+    let mut gateway = Authenticator::new(method, seed, "gateway", &EapConfig::default(), epoch());
     let mut client = Client::new(method, "CORP\\alice", "secret");
     let mut script = vec![number];
     let mut packet = client.start();

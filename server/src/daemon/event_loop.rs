@@ -207,11 +207,13 @@ impl EventLoop {
                 DataPlaneEvent::PeerMoved { spi, path } => self.gateway.peer_moved(now, spi, path),
                 DataPlaneEvent::EncapsulationChanged { spi, udp_encap, path } => {
                     tracing::debug!(%spi, udp_encap, peer = %path.peer, "the client sends ESP in another encapsulation");
-                    self.plane.reencapsulate(spi, udp_encap, path);
+                    self.plane.move_peer(spi, path, udp_encap);
                 }
                 DataPlaneEvent::AllForged { spi } => self.gateway.all_forged(now, spi),
                 DataPlaneEvent::FirstInbound { spi } => tracing::debug!(%spi, "first packet"),
                 DataPlaneEvent::SoftLimit { spi } => self.gateway.soft_limit(now, spi),
+                // Nothing sets hard limits or traps yet.
+                DataPlaneEvent::HardLimit { .. } | DataPlaneEvent::NoTunnel { .. } => {}
                 DataPlaneEvent::ThreadEnded => anyhow::bail!("a thread of the packet path has ended"),
             }
         }
@@ -229,7 +231,7 @@ impl EventLoop {
                 }
                 Effect::Admit { session, addresses, mtu } => self.admit(session, addresses, mtu),
                 Effect::Expel { addresses } => self.expel(addresses),
-                Effect::Install { session, child, replaces } => self.install(session, &child, replaces),
+                Effect::Install { session, child, replaces, .. } => self.install(session, &child, replaces),
                 Effect::Remove { inbound_spi } => self.plane.remove(inbound_spi),
                 Effect::SendL2tp { inbound_spi, port, datagram } => {
                     if let Err(error) = self.plane.send_l2tp(inbound_spi, port, &datagram) {
@@ -237,7 +239,11 @@ impl EventLoop {
                     }
                 }
                 Effect::Link { inbound_spi, link } => self.plane.link(inbound_spi, link),
-                Effect::Move { inbound_spi, path } => self.plane.move_peer(inbound_spi, path),
+                Effect::Move { inbound_spi, path, udp_encap } => {
+                    let udp_encap = udp_encap.unwrap_or_else(|| self.plane.is_in_udp(inbound_spi));
+                    self.plane.move_peer(inbound_spi, path, udp_encap);
+                }
+                Effect::Resolve { .. } | Effect::LocalAddress { .. } | Effect::Traps(_) => {}
             }
         }
     }
@@ -262,7 +268,7 @@ impl EventLoop {
     }
 
     fn install(&mut self, session: SessionId, child: &ChildSa, replaces: Option<EspSpi>) {
-        let cuts = child.mode == ChildMode::Transport
+        let cuts = child.mode == ChildMode::L2tp
             && self.settings.remote.as_ref().is_some_and(|remote| remote.legacy.sha256_96);
         let pair = SaPair::from_child(child, self.replay_window());
         let pair = if cuts { pair.map(SaPair::with_truncated_sha256) } else { pair };

@@ -35,7 +35,7 @@ pub(super) fn rules(settings: &Settings) -> Result<RuleSet, NetError> {
     Ok(RuleSet {
         tun: InterfaceName::new(&settings.daemon.interface)?,
         pools: pools(settings),
-        site_networks: Vec::new(),
+        sites: Vec::new(),
         nat: if translates { Nat::Masquerade } else { Nat::None },
         client_to_client: remote.is_some_and(|remote| remote.client_to_client),
         inbound: !translates,

@@ -7,9 +7,9 @@ use cygnet_esp::selector::{Ports, Selector, SelectorSet};
 use cygnet_esp::{AesBits, InboundConfig, Integ, OutboundConfig, SaKeys, Spi, Suite, Transform};
 use cygnet_ike::crypto::suite as ike;
 use cygnet_ike::wire::v2::TrafficSelector;
-use cygnet_ike::{ChildMode, ChildSa, ChildSuite, DirectionKeys, EspSpi, Path};
+use cygnet_ike::{ChildMode, ChildSa, ChildSuite, DirectionKeys, EspSpi, Lifetime, Path};
 
-use super::{InnerPath, InstallError};
+use super::{Device, InnerPath, InstallError, Limit, Limits};
 
 /// Local port of ESP in UDP, RFC 3948 section 2.1.
 const NAT_TRAVERSAL_PORT: u16 = 4500;
@@ -28,6 +28,10 @@ pub struct SaPair {
     pub udp_encap: bool,
     /// Addresses of the outer packets; ports count for ESP in UDP only.
     pub path: Path,
+    /// Where its inner packets come from and go to.
+    pub device: Device,
+    /// How much it may carry.
+    pub limits: Limits,
 }
 
 impl SaPair {
@@ -50,7 +54,22 @@ impl SaPair {
             soft_limit: None,
         };
         let selectors = SelectorSet::new(selectors(&child.local_ts), selectors(&child.remote_ts));
-        Ok(Self { inbound, outbound, inner: inner_path(child.mode), selectors, udp_encap: child.udp_encap, path })
+        Ok(Self {
+            inbound,
+            outbound,
+            inner: inner_path(child.mode),
+            selectors,
+            udp_encap: child.udp_encap,
+            path,
+            device: Device::Shared,
+            limits: child.lifetime.map_or_else(Limits::default, |lifetime| limits(&lifetime, child.inbound_spi)),
+        })
+    }
+
+    /// The same with the packets of another device.
+    #[must_use]
+    pub fn on(self, device: Device) -> Self {
+        Self { device, ..self }
     }
 
     /// The same with HMAC-SHA2-256 cut to 96 bits, for clients that do so whatever was negotiated; other suites stay as they are.
@@ -73,10 +92,23 @@ impl SaPair {
     }
 }
 
+/// A successor is asked for at 13/16 to 14/16 of what a pair may carry: another pair, or the peer that counts the same packets, at
+/// another moment.
+fn limits(lifetime: &Lifetime, spi: EspSpi) -> Limits {
+    let limit = |hard: u64| {
+        let [.., chance] = spi.0.to_be_bytes();
+        let sixteenth = hard / 16;
+        let soft = hard - 2 * sixteenth - sixteenth / 256 * u64::from(chance);
+        Limit { soft, hard }
+    };
+    Limits { bytes: lifetime.bytes.map(limit), packets: lifetime.packets.map(limit) }
+}
+
 fn inner_path(mode: ChildMode) -> InnerPath {
     match mode {
         ChildMode::Tunnel => InnerPath::Ip,
-        ChildMode::Transport => InnerPath::L2tp,
+        ChildMode::L2tp => InnerPath::L2tp,
+        ChildMode::Transport => InnerPath::Transport,
     }
 }
 
@@ -150,6 +182,8 @@ mod tests {
             remote_ts: vec![ports],
             udp_encap: true,
             path: Path { local: "192.0.2.1:4500".parse().unwrap(), peer: "198.51.100.7:61000".parse().unwrap() },
+            site_child: None,
+            lifetime: None,
         }
     }
 
@@ -185,7 +219,7 @@ mod tests {
     fn transport_mode_carries_l2tp() {
         let tunnel = child(ike::Encr::ChaCha20Poly1305, None, false);
         assert_eq!(SaPair::from_child(&tunnel, 64).unwrap().inner, InnerPath::Ip);
-        let transport = ChildSa { mode: ChildMode::Transport, ..tunnel };
+        let transport = ChildSa { mode: ChildMode::L2tp, ..tunnel };
         assert_eq!(SaPair::from_child(&transport, 64).unwrap().inner, InnerPath::L2tp);
     }
 

@@ -16,6 +16,8 @@ pub enum InnerPath {
     Ip,
     /// Transport mode: UDP port 1701, RFC 3193 section 2.
     L2tp,
+    /// Transport mode: any protocol between the two outer addresses, RFC 4303 section 3.1.1.
+    Transport,
 }
 
 /// One PPP link over one L2TP session.

@@ -8,8 +8,11 @@
 
 pub mod install;
 mod link;
+mod site;
 pub mod userspace;
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use cygnet_esp::{DropReason, SaError};
@@ -17,6 +20,7 @@ use cygnet_ike::{EspSpi, Path};
 
 pub use install::SaPair;
 pub use link::{InnerPath, Link, SendError};
+pub use site::{Device, DeviceError, Limit, Limits, SiteDevice, Trap};
 
 /// Something that seals and opens the packets of SA pairs. A pair is named by its inbound SPI.
 pub trait DataPlane {
@@ -34,8 +38,20 @@ pub trait DataPlane {
     /// milliseconds of packets.
     fn remove(&mut self, inbound_spi: EspSpi);
 
-    /// Sends a pair's packets elsewhere from now on; unknown ones are ignored.
-    fn move_peer(&mut self, inbound_spi: EspSpi, path: Path);
+    /// Sends a pair's packets elsewhere from now on, in UDP or directly in IP; unknown ones are ignored.
+    fn move_peer(&mut self, inbound_spi: EspSpi, path: Path, udp_encap: bool);
+
+    /// Says which traffic without a pair raises [`DataPlaneEvent::NoTunnel`], in the place of what was said before.
+    ///
+    /// The first few packets of such traffic are kept for a moment and leave by the pair that comes up for them.
+    fn set_traps(&mut self, traps: Vec<Trap>);
+
+    /// Says which sites have a TUN device of their own, in the place of what was said before: others are taken away, those that
+    /// are there already stay as they are.
+    ///
+    /// # Errors
+    /// If a device cannot be created. Those before it are there then.
+    fn set_devices(&mut self, devices: &[SiteDevice]) -> Result<(), DeviceError>;
 
     /// Lets an L2TP pair carry the packets of a PPP link, or none any more; unknown pairs are ignored.
     ///
@@ -48,10 +64,6 @@ pub trait DataPlane {
     /// # Errors
     /// If there is no such pair, its sequence numbers are used up or the kernel refuses. L2TP repeats what was lost.
     fn send_l2tp(&mut self, inbound_spi: EspSpi, port: u16, datagram: &[u8]) -> Result<(), SendError>;
-
-    /// Sends a pair's packets to `path` in the other encapsulation from now on: the answer to
-    /// [`DataPlaneEvent::EncapsulationChanged`]. Unknown pairs are ignored.
-    fn reencapsulate(&mut self, inbound_spi: EspSpi, udp_encap: bool, path: Path);
 
     /// What a pair has carried since it was installed; `None` for an unknown one.
     fn usage(&self, inbound_spi: EspSpi) -> Option<Usage>;
@@ -79,7 +91,7 @@ pub struct Usage {
 }
 
 /// What the data plane noticed about an SA pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DataPlaneEvent {
     /// The first authentic packet of a pair came in.
     FirstInbound {
@@ -96,7 +108,7 @@ pub enum DataPlaneEvent {
         path: Path,
     },
     /// Fresh authentic packets of an L2TP pair come in the other encapsulation than was negotiated: some clients behind a NAT
-    /// propose raw ESP and send ESP in UDP. Who wants to follow calls [`DataPlane::reencapsulate`].
+    /// propose raw ESP and send ESP in UDP. Who wants to follow calls [`DataPlane::move_peer`].
     EncapsulationChanged {
         /// Inbound SPI of the pair.
         spi: EspSpi,
@@ -111,10 +123,26 @@ pub enum DataPlaneEvent {
         /// Inbound SPI of the pair.
         spi: EspSpi,
     },
-    /// So many packets were sent that the pair should be rekeyed; told once.
+    /// The pair has carried so much that it should be rekeyed; told once.
     SoftLimit {
         /// Inbound SPI of the pair.
         spi: EspSpi,
+    },
+    /// The pair has carried all that it may: it sends no more and should be removed.
+    HardLimit {
+        /// Inbound SPI of the pair.
+        spi: EspSpi,
+    },
+    /// A packet wants a tunnel that is not there, see [`DataPlane::set_traps`]. Told at most once a second for a destination.
+    NoTunnel {
+        /// The site that the tunnel leads to.
+        site: Arc<str>,
+        /// Source address of the packet.
+        source: IpAddr,
+        /// Destination address of the packet.
+        destination: IpAddr,
+        /// Protocol behind its IP header.
+        protocol: u8,
     },
     /// A thread of the data plane has ended although nobody stopped it: packets get lost from now on. The process should end,
     /// so that its supervisor starts it again.
@@ -149,7 +177,7 @@ impl Counters {
 }
 
 /// Why an SA pair cannot be taken into use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InstallError {
     /// A cipher without an integrity algorithm, or the reverse.
     #[error("the cipher and the integrity algorithm do not go together")]
@@ -174,6 +202,9 @@ pub enum InstallError {
     /// No socket is bound to our end of the path.
     #[error("no socket listens on the local address of the path")]
     NoSocket,
+    /// The site has no device of its own, see [`DataPlane::set_devices`].
+    #[error("site {0} has no interface of its own")]
+    NoDevice(Arc<str>),
     /// The worker has ended: the process is shutting down.
     #[error("the worker has ended")]
     Stopped,

@@ -130,17 +130,23 @@ impl Gateway {
     }
 
     pub(super) fn child_up(&mut self, now: Now, id: SessionId, child: Box<ChildSa>, replaces: Option<EspSpi>) {
-        if child.mode == ChildMode::Transport {
+        if child.mode == ChildMode::L2tp {
             return self.transport_up(now, id, child, replaces);
+        }
+        if self.is_of_site(id) {
+            return self.site_child_up(now, id, child, replaces);
         }
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let (inbound_spi, cipher) = (child.inbound_spi, report::cipher_name(&child.suite));
         session.children.push(Child { inbound_spi, cipher, superseded: false });
         self.owners.insert(inbound_spi, id);
-        self.effects.push_back(Effect::Install { session: id, child, replaces });
+        self.effects.push_back(Effect::Install { session: id, child, replaces, site: None });
     }
 
-    pub(super) fn child_down(&mut self, id: SessionId, inbound_spi: EspSpi) {
+    pub(super) fn child_down(&mut self, now: Now, id: SessionId, inbound_spi: EspSpi) {
+        if self.is_of_site(id) {
+            return self.site_child_down(now, id, inbound_spi);
+        }
         self.owners.remove(&inbound_spi);
         if let Some(session) = self.sessions.get_mut(&id) {
             session.past += self.meter.traffic(inbound_spi);
@@ -150,13 +156,17 @@ impl Gateway {
         self.effects.push_back(Effect::Remove { inbound_spi });
     }
 
-    pub(super) fn moved(&mut self, id: SessionId, path: Path) {
+    pub(super) fn moved(&mut self, id: SessionId, path: Path, udp_encap: Option<bool>) {
+        if self.is_of_site(id) {
+            return self.site_moved(id, path, udp_encap);
+        }
         let of_channel = self.channels.get_mut(&id).map(|channel| (&mut channel.path, &channel.children));
         let of_session = self.sessions.get_mut(&id).map(|session| (&mut session.path, &session.children));
         let Some((known, children)) = of_channel.or(of_session) else { return };
         tracing::info!(session = id.0, from = %known.peer, to = %path.peer, "client moved");
         *known = path;
-        self.effects.extend(children.iter().map(|child| Effect::Move { inbound_spi: child.inbound_spi, path }));
+        let spis = children.iter().map(|child| child.inbound_spi);
+        self.effects.extend(spis.map(|inbound_spi| Effect::Move { inbound_spi, path, udp_encap }));
         for (_, call) in self.calls.range(calls_of(id)) {
             if let Some(session) = self.sessions.get_mut(&call.id) {
                 session.path = path;
@@ -165,6 +175,9 @@ impl Gateway {
     }
 
     pub(super) fn closed(&mut self, now: Now, id: SessionId, reason: CloseReason) {
+        if self.is_of_site(id) {
+            return self.site_closed(now, id, reason);
+        }
         self.logins.remove(&id);
         self.proven.remove(&id);
         self.channel_closed(now, id, reason);

@@ -1,11 +1,12 @@
 //! What the gateway wants done: values that the daemon carries out in order.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cygnet_ike::{ChildSa, EspSpi, Path, SessionId, Transmit};
 
-use crate::dataplane::Link;
+use crate::dataplane::{Link, Trap};
 
 /// One thing to do. The daemon performs effects in the order in which they come.
 pub enum Effect {
@@ -34,6 +35,8 @@ pub enum Effect {
         child: Box<ChildSa>,
         /// Inbound SPI of the pair that this one takes over from.
         replaces: Option<EspSpi>,
+        /// The site whose tunnel it is; `None`: a client's.
+        site: Option<Arc<str>>,
     },
     /// Take an SA pair away from the data plane.
     Remove {
@@ -62,5 +65,23 @@ pub enum Effect {
         inbound_spi: EspSpi,
         /// Our and the peer's address.
         path: Path,
+        /// Whether ESP goes inside UDP from now on; `None`: as before.
+        udp_encap: Option<bool>,
     },
+    /// Look the name of a site's peer up, then call [`super::Gateway::resolved`] with all its addresses.
+    Resolve {
+        /// Whose peer.
+        site: Arc<str>,
+        /// A DNS name.
+        name: String,
+    },
+    /// Ask the kernel which of our addresses leads to a site's peer, then call [`super::Gateway::local_address`].
+    LocalAddress {
+        /// Whose peer.
+        site: Arc<str>,
+        /// Its address.
+        peer: IpAddr,
+    },
+    /// Tell of packets to these networks that find no SA pair, by [`super::Gateway::no_tunnel`]. Replaces what was said before.
+    Traps(Vec<Trap>),
 }

@@ -29,7 +29,7 @@ impl Gateway {
             now: now.wall,
             name: self.settings.remote.as_ref().map(|r| r.name.clone()).unwrap_or_default(),
             sessions,
-            sites: Vec::new(),
+            sites: self.sites(now),
             pools: self.pools(),
             counters: self.counters(),
         }
@@ -118,13 +118,16 @@ impl Gateway {
     pub(super) fn report_all_forged(&mut self, now: Now, id: SessionId, inbound_spi: EspSpi) {
         let of_session = self.sessions.get(&id).map(|s| (s.who(), s.path, &s.children));
         let of_channel = self.channels.get(&id).map(|c| (c.identity.as_str(), c.path, &c.children));
-        let Some((who, path, children)) = of_session.or(of_channel) else { return };
-        let cipher = children.iter().find(|child| child.inbound_spi == inbound_spi).map_or("", |c| &c.cipher);
-        tracing::warn!(session = id.0, user = who, peer = %path.peer, cipher, "no packet is authentic");
+        let of_client = of_session.or(of_channel).map(|(who, path, children)| {
+            let cipher = children.iter().find(|child| child.inbound_spi == inbound_spi).map(|c| c.cipher.clone());
+            (who.into(), path, cipher.unwrap_or_default())
+        });
+        let Some((who, path, cipher)) = of_client.or_else(|| self.site_of_pair(id, inbound_spi)) else { return };
+        tracing::warn!(session = id.0, user = %who, peer = %path.peer, cipher, "no packet is authentic");
         self.memory.record(Record {
             when: now.wall,
             peer: path.peer,
-            user: Some(who.to_owned()),
+            user: Some(who.to_string()),
             exchange: "ESP".to_owned(),
             headline: "cannot be read: every packet fails its integrity check".to_owned(),
             details: vec![format!("the cipher is {cipher}")],

@@ -16,11 +16,11 @@ use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::NetError;
 use super::forwarding::{self, Families};
 use super::link::{Netlink, TunSettings};
 use super::nft::{Drops, Firewall, RuleSet};
 use super::routes::Routes;
+use super::{NetError, SiteNetwork};
 
 /// How long a change by others stays unnoticed at most.
 pub const REPAIR_INTERVAL: Duration = Duration::from_secs(30);
@@ -135,9 +135,14 @@ fn ended() -> Shared {
     Arc::new(NetError::Ended)
 }
 
+/// What sites have routes to.
+fn networks(sites: &[SiteNetwork]) -> Vec<IpNet> {
+    sites.iter().filter(|site| site.routes).flat_map(|site| &site.remote).copied().collect()
+}
+
 async fn routes_to_sites(netlink: Netlink, tun: u32, rules: &RuleSet) -> Result<Routes, NetError> {
     let mut routes = Routes::start(netlink, tun).await?;
-    for &net in &rules.site_networks {
+    for net in networks(&rules.sites) {
         if let Err(error) = routes.add(net, None).await {
             routes.close().await?;
             return Err(error);
@@ -265,8 +270,7 @@ impl Keeper {
     }
 
     async fn replace_rules(&mut self, rules: RuleSet) -> Result<(), NetError> {
-        let old = self.settings.rules.site_networks.clone();
-        let new = rules.site_networks.clone();
+        let (old, new) = (networks(&self.settings.rules.sites), networks(&rules.sites));
         for &net in new.iter().filter(|net| !old.contains(net)) {
             self.routes.add(net, None).await?;
         }

@@ -9,6 +9,8 @@ pub mod host;
 pub mod link;
 pub mod nft;
 pub mod routes;
+mod site;
 
 pub use error::NetError;
 pub use host::{HostNetwork, HostSettings};
+pub use site::SiteNetwork;

@@ -9,7 +9,7 @@ use cygnet_esp::secret::Secret;
 use cygnet_esp::selector::SelectorSet;
 use cygnet_esp::{InboundConfig, InboundSa, OutboundConfig, OutboundSa, SaKeys, Spi, Suite, Transform};
 use cygnet_ike::{EspSpi, Path};
-use cygnet_server::dataplane::{InnerPath, Link, SaPair};
+use cygnet_server::dataplane::{Device, InnerPath, Limits, Link, SaPair};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::namespaces::Namespace;
@@ -159,6 +159,8 @@ impl Client {
             selectors: SelectorSet::new([], []),
             udp_encap: matches!(self.outer, Outer::Udp(_)),
             path: self.path(),
+            device: Device::Shared,
+            limits: Limits::default(),
         }
     }
 

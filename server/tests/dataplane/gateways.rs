@@ -8,7 +8,7 @@ use cygnet_esp::selector::{Selector, SelectorSet};
 use cygnet_esp::{AesBits, InboundConfig, OutboundConfig, SaKeys, Spi, Suite, Transform};
 use cygnet_ike::{EspSpi, Path};
 use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Offload, Started};
-use cygnet_server::dataplane::{DataPlane, DataPlaneEvent, InnerPath, Link, SaPair};
+use cygnet_server::dataplane::{DataPlane, DataPlaneEvent, Device, InnerPath, Limits, Link, SaPair};
 use cygnet_server::io::clock::Clock;
 
 use crate::namespaces::{Namespace, wired_pair};
@@ -83,6 +83,8 @@ impl Tunnel {
             selectors: SelectorSet::new(hosts(side), hosts(1 - side)),
             udp_encap: self.udp_encap,
             path: self.path(side),
+            device: Device::Shared,
+            limits: Limits::default(),
         }
     }
 }

@@ -219,7 +219,7 @@ fn a_client_that_moves_is_followed_after_an_authentic_packet_only() {
     client.send(&client.seal(&LCP));
     let path = client.path();
     assert_eq!(world.0.event(RIGHT), DataPlaneEvent::PeerMoved { spi, path });
-    world.plane().move_peer(spi, path);
+    world.plane().move_peer(spi, path, true);
     client.ping(4);
     world.plane().send_l2tp(spi, 1701, b"hello").unwrap();
     assert_eq!(client.receive().unwrap().payload(), b"hello");
@@ -254,7 +254,7 @@ fn a_pair_that_was_negotiated_raw_carries_traffic_in_udp_when_that_arrives() {
     assert_eq!(world.0.event(RIGHT), DataPlaneEvent::FirstInbound { spi: SA.spi() });
     let changed = DataPlaneEvent::EncapsulationChanged { spi: SA.spi(), udp_encap: true, path: client.path() };
     assert_eq!(world.0.event(RIGHT), changed);
-    world.plane().reencapsulate(SA.spi(), true, client.path());
+    world.plane().move_peer(SA.spi(), client.path(), true);
     client.ping(1);
     client.rebind(&world.0.namespaces[LEFT]);
     thread::sleep(Duration::from_millis(1100));

@@ -7,6 +7,7 @@ mod client;
 mod gateways;
 mod l2tp;
 mod namespaces;
+mod sites;
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -208,7 +209,7 @@ fn a_peer_that_moves_is_told_and_followed_only_on_request() {
     assert_eq!(gateways.event(RIGHT), DataPlaneEvent::FirstInbound { spi: tunnel.spi(RIGHT) });
 
     let moved = Path { local: "192.0.2.101:4500".parse().unwrap(), ..tunnel.path(LEFT) };
-    gateways.sides[LEFT].plane.move_peer(tunnel.spi(LEFT), moved);
+    gateways.sides[LEFT].plane.move_peer(tunnel.spi(LEFT), moved, true);
     gateways.ping(LEFT, INNER_V4[RIGHT], "");
     let seen = Path { local: moved.peer, peer: moved.local };
     assert_eq!(gateways.event(RIGHT), DataPlaneEvent::PeerMoved { spi: tunnel.spi(RIGHT), path: seen });
@@ -217,7 +218,7 @@ fn a_peer_that_moves_is_told_and_followed_only_on_request() {
     // The left side sees answers to and from the new address only after the right side was told to follow.
     gateways.namespaces[LEFT].ip("addr del 192.0.2.1/24 dev wire");
     gateways.namespaces[LEFT].ip("addr add 192.0.2.101/24 dev wire");
-    gateways.sides[RIGHT].plane.move_peer(tunnel.spi(RIGHT), seen);
+    gateways.sides[RIGHT].plane.move_peer(tunnel.spi(RIGHT), seen, true);
     gateways.ping(LEFT, INNER_V4[RIGHT], "");
     std::thread::sleep(Duration::from_millis(1100));
     gateways.ping(LEFT, INNER_V4[RIGHT], "");

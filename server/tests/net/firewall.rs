@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use cygnet_server::net::SiteNetwork;
 use cygnet_server::net::link::InterfaceName;
 use cygnet_server::net::nft::{Drops, Firewall, GatewayServices, MssClamp, Nat, RuleSet, TABLE};
 
@@ -11,7 +12,7 @@ pub(crate) fn rules() -> RuleSet {
     RuleSet {
         tun: InterfaceName::new("cygnet0").unwrap(),
         pools: ["10.20.0.0/24", "fd00:20::/64"].map(|p| p.parse().unwrap()).to_vec(),
-        site_networks: vec!["10.2.0.0/16".parse().unwrap()],
+        sites: vec![SiteNetwork::new("berlin", ["10.2.0.0/16".parse().unwrap()])],
         nat: Nat::Masquerade,
         client_to_client: false,
         inbound: false,
@@ -56,14 +57,10 @@ fn every_rule_set_is_one_that_nft_takes() {
     let host = Namespace::new();
     host.block_on(async || {
         let mut firewall = Firewall::install(rules()).await.unwrap();
-        let nothing = RuleSet {
-            pools: vec![],
-            site_networks: vec![],
-            services: GatewayServices { udp: vec![], tcp: vec![] },
-            ..rules()
-        };
+        let nothing =
+            RuleSet { pools: vec![], sites: vec![], services: GatewayServices { udp: vec![], tcp: vec![] }, ..rules() };
         let everything = RuleSet {
-            site_networks: ["0.0.0.0/0", "::/0", "10.2.0.0/16"].map(|n| n.parse().unwrap()).to_vec(),
+            sites: vec![SiteNetwork::new("all", ["0.0.0.0/0", "::/0", "10.2.0.0/16"].map(|n| n.parse().unwrap()))],
             nat: Nat::None,
             client_to_client: true,
             inbound: true,

@@ -4,9 +4,10 @@ use std::fmt;
 
 use der::{
     Decode, Encode, Header, Sequence, SliceReader, Tag,
-    asn1::{ObjectIdentifier, UintRef},
+    asn1::{Any, BitString, ObjectIdentifier, UintRef},
 };
-use x509_cert::spki::SubjectPublicKeyInfoRef;
+use rustls_pki_types::pem::{SectionKind, SliceIter};
+use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef};
 
 /// Sizes of an RSA modulus that are accepted, in bits. Below is weak; above only costs time.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -64,6 +65,36 @@ impl PublicKey {
             ED25519 => Err(UnsupportedKey::Malformed),
             other => Err(UnsupportedKey::Algorithm(other.to_string())),
         }
+    }
+
+    /// The SubjectPublicKeyInfo, RFC 5280 section 4.1.2.7.
+    #[must_use]
+    pub fn to_spki(&self) -> Vec<u8> {
+        let (oid, parameters, key) = match &self.0 {
+            Kind::Rsa(key) => (RSA_ENCRYPTION, Some(Any::null()), key),
+            Kind::P256(point) => (EC_PUBLIC_KEY, Some(Any::from(P256)), point),
+            Kind::P384(point) => (EC_PUBLIC_KEY, Some(Any::from(P384)), point),
+            Kind::P521(point) => (EC_PUBLIC_KEY, Some(Any::from(P521)), point),
+            Kind::Ed25519(key) => (ED25519, None, key),
+        };
+        let subject_public_key = BitString::from_bytes(key).expect("whole octets");
+        let spki =
+            SubjectPublicKeyInfoOwned { algorithm: AlgorithmIdentifierOwned { oid, parameters }, subject_public_key };
+        spki.to_der().expect("a key is short")
+    }
+
+    /// Takes a public key as PEM, a section `PUBLIC KEY` (RFC 7468 section 13).
+    ///
+    /// # Errors
+    /// [`UnsupportedKey`] if there is none, or one that is not accepted.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, UnsupportedKey> {
+        for section in SliceIter::<(SectionKind, Vec<u8>)>::new(pem) {
+            let (kind, der) = section.map_err(|_| UnsupportedKey::Malformed)?;
+            if kind == SectionKind::PublicKey {
+                return Self::from_spki(&der);
+            }
+        }
+        Err(UnsupportedKey::Missing)
     }
 
     /// Takes the public half of an RSAPrivateKey, RFC 8017 appendix A.1.2, which begins with it.
@@ -136,6 +167,9 @@ fn bit_length(number: &[u8]) -> usize {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnsupportedKey {
+    /// There is no PEM section with a public key.
+    #[error("there is no public key in the file (no section `PUBLIC KEY`)")]
+    Missing,
     /// The bytes are not a public key.
     #[error("the public key is malformed")]
     Malformed,

@@ -38,6 +38,7 @@ impl Client {
             Task::Probe => {
                 self.send_request(now, ExchangeType::INFORMATIONAL, ChainBuilder::new(), Waiting::Probe, false);
             }
+            Task::Update => self.send_update(now),
             Task::Close => self.send_delete(now, Delete::IkeSa, Waiting::Close, false),
         }
     }
@@ -67,6 +68,9 @@ impl Client {
             chain.push(&Payload::KeyExchange(KeyExchange { group: pair.group().id(), data: pair.public() }));
         }
         self.push_selectors(&mut chain);
+        if self.config.asks_late && self.reply.is_empty() {
+            self.push_attributes(&mut chain);
+        }
         let waiting = Waiting::Child { spi, nonce, pair, replaces, rival: None };
         self.send_request(now, ExchangeType::CREATE_CHILD_SA, chain, waiting, false);
     }
@@ -95,7 +99,11 @@ impl Client {
             Waiting::Delete(spi) => self.children.retain(|child| Some(child.inbound) != spi),
             Waiting::DeleteOldIke => self.old_sa = None,
             Waiting::Init => {}
-            Waiting::Probe => self.raw_answer = error_in(opened),
+            Waiting::Probe => {
+                self.raw_notifies = notifies_in(opened);
+                self.raw_answer = self.raw_notifies.iter().map(|(kind, _)| *kind).find(|kind| kind.is_error());
+            }
+            Waiting::Update { cookie, path } => return self.update_answer(now, opened, &cookie, path),
             Waiting::Close => return self.finish(End::Closed),
         }
         self.next_task(now);
@@ -116,6 +124,9 @@ impl Client {
                 Payload::Notify(notify) if notify.kind.is_error() => self.refusals.push(notify.kind),
                 Payload::Nonce(n) => responder_nonce = n.0.to_vec(),
                 Payload::KeyExchange(ke) => public = Some(ke.data),
+                Payload::Configuration(reply) => {
+                    self.reply = reply.attributes.iter().map(|a| (a.kind, a.value.to_vec())).collect();
+                }
                 _ => {}
             }
         }
@@ -218,10 +229,11 @@ impl Client {
     }
 }
 
-fn error_in(opened: &Opened) -> Option<NotifyType> {
-    let payloads = Payloads::parse(opened.first, &opened.chain).ok()?;
-    payloads.iter().find_map(|payload| match payload {
-        Payload::Notify(notify) if notify.kind.is_error() => Some(notify.kind),
+fn notifies_in(opened: &Opened) -> Vec<(NotifyType, Vec<u8>)> {
+    let Ok(payloads) = Payloads::parse(opened.first, &opened.chain) else { return Vec::new() };
+    let notify = |payload: &Payload<'_>| match payload {
+        Payload::Notify(notify) => Some((notify.kind, notify.data.to_vec())),
         _ => None,
-    })
+    };
+    payloads.iter().filter_map(notify).collect()
 }

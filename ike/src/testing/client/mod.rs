@@ -5,6 +5,7 @@ mod auth;
 mod config;
 mod exchanges;
 mod init;
+mod mobike;
 mod offer;
 mod responder;
 
@@ -30,7 +31,7 @@ use crate::wire::{EspSpi, IkeSpi};
 
 use super::client_sa::ClientSa;
 
-pub use config::{ClientConfig, EapPeer, Login};
+pub use config::{ClientConfig, ClientPpk, EapPeer, Login, ServerProof};
 
 /// The longest pause between two transmissions.
 const MAX_INTERVAL: Duration = Duration::from_secs(4);
@@ -48,6 +49,8 @@ pub enum Task {
     DeleteChild,
     /// An empty INFORMATIONAL.
     Probe,
+    /// UPDATE_SA_ADDRESSES.
+    Update,
     /// DELETE of the IKE SA.
     Close,
 }
@@ -109,15 +112,31 @@ pub struct Client {
     pub refuses_rekeys: Option<NotifyType>,
     /// What the server refused since the login, in order.
     pub refusals: Vec<NotifyType>,
+    /// The postquantum preshared key is mixed in.
+    pub uses_ppk: bool,
     /// Child SAs, newest last.
     pub children: Vec<ClientChild>,
     raw_answer: Option<NotifyType>,
+    /// All notifications in the last answer to a request that was sent by [`Client::send_raw`] or [`Task::Probe`].
+    pub raw_notifies: Vec<(NotifyType, Vec<u8>)>,
     /// What the CFG_REPLY said.
     pub reply: Vec<(CpAttr, Vec<u8>)>,
     /// IDr of the server.
     pub server_identity: Option<Identity>,
     /// Demands of the server in IKE_SA_INIT, in order: COOKIE and INVALID_KE_PAYLOAD.
     pub demands: Vec<NotifyType>,
+    /// Status notifications of the server in IKE_SA_INIT and IKE_AUTH, in order, with their data.
+    pub told: Vec<(NotifyType, Vec<u8>)>,
+    /// UPDATE_SA_ADDRESSES carries this claim that there is no translator.
+    pub claims_no_nat: Option<Vec<u8>>,
+    /// What the server asks about the path is answered wrong.
+    pub breaks_cookie2: bool,
+    /// How often the server has asked whether we are where we say.
+    pub path_checks: usize,
+    /// How many updates were answered.
+    pub updates: usize,
+    /// Whether the last answer to an update told of a translator on our side.
+    pub sees_nat: Option<bool>,
 }
 
 struct Outstanding {
@@ -139,6 +158,7 @@ enum Waiting {
     Delete(Option<EspSpi>),
     DeleteOldIke,
     Probe,
+    Update { cookie: [u8; 16], path: Path },
     Close,
 }
 
@@ -153,6 +173,8 @@ struct Handshake {
     answer: Vec<u8>,
     responder_nonce: Vec<u8>,
     prove: Option<(Secret, Secret)>,
+    /// The same and `SK_d` with the postquantum preshared key mixed in.
+    mixed: Option<(Secret, Secret, Secret)>,
     child_spi: EspSpi,
     step: AuthStep,
     peer_hashes: bool,
@@ -187,11 +209,19 @@ impl Client {
             forgets_to_delete: false,
             refuses_rekeys: None,
             refusals: Vec::new(),
+            uses_ppk: false,
             children: Vec::new(),
             raw_answer: None,
+            raw_notifies: Vec::new(),
             reply: Vec::new(),
             server_identity: None,
             demands: Vec::new(),
+            told: Vec::new(),
+            claims_no_nat: None,
+            breaks_cookie2: false,
+            path_checks: 0,
+            updates: 0,
+            sees_nat: None,
         }
     }
 
@@ -211,6 +241,7 @@ impl Client {
             answer: Vec::new(),
             responder_nonce: Vec::new(),
             prove: None,
+            mixed: None,
             child_spi: EspSpi(0),
             step: AuthStep::First,
             peer_hashes: false,

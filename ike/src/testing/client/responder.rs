@@ -84,6 +84,7 @@ impl Client {
     /// Whether the IKE SA is deleted.
     fn informational(&mut self, payloads: &Payloads<'_>, chain: &mut ChainBuilder) -> bool {
         let mut ends = false;
+        self.show_presence(payloads, chain);
         for payload in payloads {
             match payload {
                 Payload::Delete(Delete::IkeSa) => ends = true,

@@ -196,7 +196,7 @@ impl V1Pair {
 
     fn event(&mut self, event: Event) {
         let seen = match event {
-            Event::Eap { .. } => return,
+            Event::Eap { .. } | Event::ChildFailed { .. } | Event::ReauthenticationDue { .. } => return,
             Event::XAuth { session, user, password, .. } => {
                 let accepted = self.passwords.get(&user).is_some_and(|known| password.ct_eq(known.as_bytes()));
                 if !self.is_silent {
@@ -220,7 +220,7 @@ impl V1Pair {
                 assert!(self.children.remove(&inbound_spi).is_some(), "a Child SA goes down once");
                 V1Seen::ChildDown(session, inbound_spi)
             }
-            Event::Moved { session, path } => V1Seen::Moved(session, path),
+            Event::Moved { session, path, .. } => V1Seen::Moved(session, path),
             Event::Established { session, .. } => V1Seen::Established(session),
             Event::Closed { session, reason } => {
                 self.leases.remove(&session);
@@ -267,7 +267,7 @@ impl V1Pair {
             assert_eq!(other.outbound_spi, child.inbound);
             assert_eq!((other.suite.encr, other.suite.integ), (child.encr, child.integ));
             assert!(!other.suite.esn, "IKEv1 clients have no extended sequence numbers");
-            assert_eq!(other.mode == ChildMode::Transport, child.mode.is_transport());
+            assert_eq!(other.mode == ChildMode::L2tp, child.mode.is_transport());
             let (ours, theirs) = (&other.keys, &child.keys);
             assert!(ours.inbound.encr.ct_eq(theirs.outbound.encr.expose()));
             assert!(ours.inbound.integ.ct_eq(theirs.outbound.integ.expose()));

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::eap::EapConfig;
 use super::step::Step;
 use super::{AuthFailure, Credentials, Method, Verdict, chap, eap_link, pap};
 
@@ -73,15 +74,16 @@ enum Wait {
 }
 
 impl Authenticator {
-    /// Begins at once: a request may be waiting in [`Authenticator::poll_transmit`]. Clients may show `server_name`.
+    /// Begins at once: a request may be waiting in [`Authenticator::poll_transmit`]. Clients may show `server_name`; `eap`
+    /// matters to [`Method::Eap`] only.
     #[must_use]
-    pub fn new(method: Method, seed: AuthSeed, server_name: &str, now: Instant) -> Self {
+    pub fn new(method: Method, seed: AuthSeed, server_name: &str, eap: &EapConfig, now: Instant) -> Self {
         let chap = |algorithm| Server::Chap(chap::Server::new(algorithm, seed, server_name));
         let server = match method {
             Method::Pap => Server::Pap(pap::Server::default()),
             Method::ChapMd5 => chap(chap::Algorithm::Md5),
             Method::MsChapV2 => chap(chap::Algorithm::MsChapV2),
-            Method::Eap => Server::Eap(eap_link::Server::new(seed, server_name)),
+            Method::Eap => Server::Eap(eap_link::Server::new(seed, server_name, eap)),
         };
         let request = match &server {
             Server::Pap(_) => None,
@@ -132,8 +134,14 @@ impl Authenticator {
                 self.wait = Wait::Answer { request, tries: tries + 1, until: now + pause };
             }
             Wait::Farewell { until } if until <= now => {
-                let failure = if let Server::Eap(eap) = &self.server { Some(eap.failure()) } else { None };
-                self.end(failure, AuthEvent::Failed(AuthFailure::Rejected));
+                let (packet, reason) = match &mut self.server {
+                    Server::Eap(eap) => {
+                        let (packet, reason) = eap.give_up();
+                        (Some(packet), reason)
+                    }
+                    Server::Pap(_) | Server::Chap(_) => (None, AuthFailure::Rejected),
+                };
+                self.end(packet, AuthEvent::Failed(reason));
             }
             early => self.wait = early,
         }

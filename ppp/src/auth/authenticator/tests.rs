@@ -27,7 +27,7 @@ struct Pair {
 impl Pair {
     fn new(method: Method, password: &str) -> Self {
         let now = start();
-        let gateway = Authenticator::new(method, SEED, "vpn.example.org", now);
+        let gateway = Authenticator::new(method, SEED, "vpn.example.org", &EapConfig::default(), now);
         Self { gateway, client: Client::new(method, "User", password), now, events: Vec::new(), sent: Vec::new() }
     }
 

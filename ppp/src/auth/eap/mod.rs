@@ -1,33 +1,40 @@
-//! EAP server for clients with user name and password (RFC 3748), on PPP links and in IKEv2 (RFC 7296 section 2.16).
+//! EAP server (RFC 3748), on PPP links and in IKEv2 (RFC 7296 section 2.16).
 //!
 //! Sans-IO: [`EapServer::start`] gives the first request, [`EapServer::handle`] takes a response and says what follows,
-//! [`EapServer::verdict`] takes the answer of who keeps the accounts. One value serves one login. The method is
-//! EAP-MSCHAPv2, the only password method that Windows, Apple and Android clients all have:
+//! [`EapServer::verdict`] takes the answer of who keeps the accounts. One value serves one login. There are two methods,
+//! EAP-MSCHAPv2, the only one by password that Windows, Apple and Android clients all have, and EAP-TLS ([`tls`]). The
+//! preferred one is offered, and a client that answers with a Nak gets the other one if that is what it wants:
 //!
 //! ```text
 //! Request/Identity -> Response/Identity
-//! Challenge        -> Response          Credentials, Verdict
-//! Success request  -> Success response  -> EAP-Success, MSK
-//! Failure request  -> Failure response  -> EAP-Failure      (Windows does not answer a Failure request)
+//! Challenge        -> Response          Credentials, Verdict      Start            -> Nak (EAP-MSCHAPv2)
+//! Success request  -> Success response  -> EAP-Success, MSK       Challenge        -> ...
+//! Failure request  -> Failure response  -> EAP-Failure            (Windows does not answer a Failure request)
 //! ```
 //!
-//! Whatever the reason of a rejection, the client gets the same messages.
+//! Whatever the reason why an account is rejected, the client gets the same messages.
 //!
-//! Does not: retransmit (IKE and the link do), do EAP-TLS, change passwords, or pass EAP through to RADIUS.
+//! Does not: retransmit (IKE and the link do), change passwords, or pass EAP through to RADIUS.
 
+mod certificate;
+mod config;
 mod identity;
 mod mschapv2;
 mod outcome;
 mod packet;
+mod password;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 
+pub use config::{EapConfig, EapMethod};
 pub use mschapv2::{Request as MsChapRequest, Response as MsChapResponse};
 pub use outcome::EapOutcome;
 pub use packet::{EapType, Packet};
 
-use crate::auth::mschapv2::failure_message;
-use crate::auth::{AuthFailure, AuthSeed, Credentials, Msk, MutualProof, Verdict};
+use crate::auth::{AuthFailure, AuthSeed, Verdict};
+use certificate::CertificateState;
+use password::PasswordState;
 
 /// Bytes that are not what they should be; names the construct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +45,11 @@ pub struct Malformed(pub &'static str);
 pub struct EapServer {
     seed: AuthSeed,
     name: String,
+    config: EapConfig,
+    /// What may still be offered, the next one first.
+    offers: Vec<EapMethod>,
+    /// What was offered and refused.
+    refused: Vec<EapMethod>,
     identifier: u8,
     claimed: Option<String>,
     state: State,
@@ -46,18 +58,28 @@ pub struct EapServer {
 /// What is awaited.
 enum State {
     Identity,
-    ChallengeResponse,
-    Verdict,
-    SuccessResponse { user: String, msk: Msk },
-    FailureResponse,
+    /// The first response to the offer of a method: the client may still refuse it.
+    Offered(EapMethod, Box<State>),
+    Password(PasswordState),
+    Certificate(Box<CertificateState>),
+    CertificateVerdict(Box<CertificateState>),
     Ended,
 }
 
 impl EapServer {
-    /// A login that has not begun. `server_name` is part of the challenge; clients may show it.
+    /// A login that has not begun. `server_name` is part of EAP-MSCHAPv2's challenge; clients may show it.
     #[must_use]
-    pub fn new(seed: AuthSeed, server_name: &str) -> Self {
-        Self { seed, name: server_name.to_owned(), identifier: seed.identifier, claimed: None, state: State::Identity }
+    pub fn new(seed: AuthSeed, server_name: &str, config: &EapConfig) -> Self {
+        Self {
+            seed,
+            name: server_name.to_owned(),
+            offers: config.offers(),
+            refused: Vec::new(),
+            config: config.clone(),
+            identifier: seed.identifier,
+            claimed: None,
+            state: State::Identity,
+        }
     }
 
     /// The first request: Request/Identity.
@@ -75,7 +97,9 @@ impl EapServer {
     /// Whether a response with this identifier is awaited.
     #[must_use]
     pub fn awaits(&self, identifier: u8) -> bool {
-        identifier == self.identifier && !matches!(self.state, State::Verdict | State::Ended)
+        let is_silent =
+            matches!(self.state, State::Password(PasswordState::Verdict) | State::CertificateVerdict(_) | State::Ended);
+        identifier == self.identifier && !is_silent
     }
 
     /// Takes the client's response to the last request.
@@ -88,11 +112,9 @@ impl EapServer {
         };
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Identity => self.handle_identity(method, data),
-            State::ChallengeResponse => self.handle_challenge_response(method, data),
-            State::SuccessResponse { user, msk } => self.handle_success_response(method, data, user, msk),
-            State::Verdict => self.fail(AuthFailure::Malformed("EAP conversation: no response is awaited")),
-            State::FailureResponse => EapOutcome::Failure { message: self.failure(), reason: None },
-            State::Ended => self.fail(AuthFailure::Malformed("EAP conversation: it has ended")),
+            State::Offered(offered, _) if method == EapType::NAK => self.handle_nak(offered, data),
+            State::Offered(_, state) => self.handle_method(*state, method, data),
+            state => self.handle_method(state, method, data),
         }
     }
 
@@ -104,66 +126,66 @@ impl EapServer {
             Ok(name) => self.claimed = Some(name),
             Err(Malformed(what)) => return self.fail(AuthFailure::Malformed(what)),
         }
-        self.state = State::ChallengeResponse;
-        self.next_identifier();
-        let (id, challenge) = (self.identifier, self.seed.challenge);
-        let challenge = MsChapRequest::Challenge { id, challenge, name: self.name.as_bytes() };
-        EapOutcome::Request(self.mschapv2(&challenge))
+        match self.offers.first() {
+            Some(&method) => self.offer(method),
+            None => self.fail(AuthFailure::NoMethod),
+        }
     }
 
-    fn handle_challenge_response(&mut self, method: EapType, data: &[u8]) -> EapOutcome {
-        if method == EapType::NAK {
-            return self.fail(AuthFailure::MethodRefused { wanted: data.iter().copied().map(EapType).collect() });
+    fn offer(&mut self, method: EapMethod) -> EapOutcome {
+        self.offers.retain(|&other| other != method);
+        self.next_identifier();
+        let outcome = match (method, self.config.tls.clone()) {
+            (EapMethod::Tls, Some(tls)) => self.begin_certificate(&tls),
+            _ => self.begin_password(),
+        };
+        let state = std::mem::replace(&mut self.state, State::Ended);
+        self.state = State::Offered(method, Box::new(state));
+        outcome
+    }
+
+    /// The client wants another method: it gets the first of ours that it names, each at most once.
+    fn handle_nak(&mut self, refused: EapMethod, data: &[u8]) -> EapOutcome {
+        self.refused.push(refused);
+        let wanted: Vec<EapType> = data.iter().copied().map(EapType).collect();
+        match self.offers.iter().find(|method| wanted.contains(&method.eap_type())) {
+            Some(&method) => self.offer(method),
+            None => self.fail(AuthFailure::MethodRefused { offered: self.refused.clone(), wanted }),
         }
-        let parsed =
-            if method == EapType::MSCHAPV2 { MsChapResponse::parse(data) } else { Err(Malformed("EAP method")) };
-        match parsed {
-            Ok(MsChapResponse::Response { id, peer_challenge, nt_response, name }) if id == self.identifier => {
-                self.state = State::Verdict;
-                let credentials = Credentials::ms_chap_v2(name, &self.seed.challenge, &peer_challenge, &nt_response);
-                self.claimed = Some(credentials.user().to_owned());
-                EapOutcome::Credentials(credentials)
+    }
+
+    fn handle_method(&mut self, state: State, method: EapType, data: &[u8]) -> EapOutcome {
+        match state {
+            // Whatever answers our Failure request, the client was told.
+            State::Password(state @ PasswordState::FailureResponse) => self.handle_password(state, data),
+            State::Password(PasswordState::SuccessResponse { user, .. }) if method != EapType::MSCHAPV2 => {
+                self.fail(AuthFailure::Aborted { user })
             }
-            Ok(_) => self.fail(AuthFailure::Malformed("answer to the EAP-MSCHAPv2 challenge")),
-            Err(Malformed(what)) => self.fail(AuthFailure::Malformed(what)),
+            State::Password(state) if method == EapType::MSCHAPV2 => self.handle_password(state, data),
+            State::Certificate(state) if method == EapType::TLS => self.handle_certificate(state, data),
+            State::Password(_) | State::Certificate(_) => self.fail(AuthFailure::Malformed("EAP method")),
+            State::CertificateVerdict(_) => {
+                self.fail(AuthFailure::Malformed("EAP conversation: no response is awaited"))
+            }
+            State::Identity | State::Offered(..) | State::Ended => {
+                self.fail(AuthFailure::Malformed("EAP conversation: it has ended"))
+            }
         }
     }
 
     /// Answers [`EapOutcome::Credentials`].
     pub fn verdict(&mut self, verdict: Verdict) -> EapOutcome {
         match (std::mem::replace(&mut self.state, State::Ended), verdict) {
-            (State::Verdict, Verdict::Accepted { user, proof: Some(proof) }) => self.accept(user, proof),
-            (State::Verdict, Verdict::Rejected | Verdict::Accepted { proof: None, .. }) => self.reject(),
+            (State::Password(PasswordState::Verdict), Verdict::Accepted { user, proof: Some(proof) }) => {
+                self.accept_password(user, proof)
+            }
+            (State::Password(PasswordState::Verdict), _) => self.reject_password(),
+            (State::CertificateVerdict(state), Verdict::Accepted { user, .. }) => self.accept_certificate(state, user),
+            (State::CertificateVerdict(_), Verdict::Rejected) => {
+                EapOutcome::Failure { message: self.failure(), reason: None }
+            }
             _ => self.fail(AuthFailure::Malformed("EAP conversation: no verdict is awaited")),
         }
-    }
-
-    fn handle_success_response(&mut self, method: EapType, data: &[u8], user: String, msk: Msk) -> EapOutcome {
-        if method != EapType::MSCHAPV2 || MsChapResponse::parse(data) != Ok(MsChapResponse::Success) {
-            return self.fail(AuthFailure::Aborted { user });
-        }
-        let message = self.result(Packet::Success { identifier: self.identifier });
-        EapOutcome::Success { message, msk, user }
-    }
-
-    fn accept(&mut self, user: String, proof: MutualProof) -> EapOutcome {
-        let message = proof.success_message();
-        self.state = State::SuccessResponse { user, msk: proof.msk };
-        EapOutcome::Request(self.verdict_request(|id| MsChapRequest::Success { id, message: message.as_bytes() }))
-    }
-
-    fn reject(&mut self) -> EapOutcome {
-        self.state = State::FailureResponse;
-        let message = failure_message(&self.seed.unused_challenge);
-        let message = self.verdict_request(|id| MsChapRequest::Failure { id, message: message.as_bytes() });
-        EapOutcome::Rejected { message }
-    }
-
-    /// A Success or Failure request: a new EAP identifier, the MS-CHAPv2-ID of the challenge.
-    fn verdict_request<'a>(&mut self, request: impl FnOnce(u8) -> MsChapRequest<'a>) -> Vec<u8> {
-        let challenge_id = self.identifier;
-        self.next_identifier();
-        self.mschapv2(&request(challenge_id))
     }
 
     fn fail(&mut self, reason: AuthFailure) -> EapOutcome {
@@ -177,14 +199,12 @@ impl EapServer {
         self.result(Packet::Failure { identifier: self.identifier })
     }
 
-    fn next_identifier(&mut self) {
-        self.identifier = self.identifier.wrapping_add(1);
+    fn success(&self) -> Vec<u8> {
+        self.result(Packet::Success { identifier: self.identifier })
     }
 
-    fn mschapv2(&self, request: &MsChapRequest<'_>) -> Vec<u8> {
-        let mut data = Vec::new();
-        request.emit(&mut data);
-        self.request(EapType::MSCHAPV2, &data)
+    fn next_identifier(&mut self) {
+        self.identifier = self.identifier.wrapping_add(1);
     }
 
     fn request(&self, method: EapType, data: &[u8]) -> Vec<u8> {
@@ -192,6 +212,6 @@ impl EapServer {
     }
 
     fn result(&self, packet: Packet<'_>) -> Vec<u8> {
-        packet.emit().expect("our requests hold a server name and a hundred bytes")
+        packet.emit().expect("our requests hold a server name or a fragment, both far below 64 KiB")
     }
 }

@@ -1,5 +1,6 @@
 //! What a response of the client, or a verdict about it, leads to.
 
+use super::EapMethod;
 use crate::auth::{AuthFailure, Credentials, Msk};
 
 /// What follows a response of the client.
@@ -11,8 +12,10 @@ pub enum EapOutcome {
     /// The login has failed. Send this last request; a response to it gives [`EapOutcome::Failure`], but some clients
     /// just leave.
     Rejected {
-        /// EAP-MSCHAPv2 Failure request.
+        /// EAP-MSCHAPv2 Failure request, or a TLS alert.
         message: Vec<u8>,
+        /// For the operator, never for the client; `None` if a verdict was the reason.
+        reason: Option<AuthFailure>,
     },
     /// Send this EAP-Success; the client is `user`.
     Success {
@@ -22,12 +25,14 @@ pub enum EapOutcome {
         msk: Msk,
         /// The account's name as the verdict gave it.
         user: String,
+        /// How the client has proven it.
+        method: EapMethod,
     },
     /// Send this EAP-Failure and end the link or IKE SA.
     Failure {
         /// EAP-Failure packet.
         message: Vec<u8>,
-        /// For the operator, never for the client; `None` after [`EapOutcome::Rejected`].
+        /// For the operator, never for the client; `None` if it was told before, or a verdict was the reason.
         reason: Option<AuthFailure>,
     },
 }

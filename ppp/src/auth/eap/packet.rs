@@ -24,6 +24,8 @@ impl EapType {
     pub const IDENTITY: Self = Self(1);
     /// Legacy Nak, RFC 3748 section 5.3.1; responses only.
     pub const NAK: Self = Self(3);
+    /// EAP-TLS, RFC 5216.
+    pub const TLS: Self = Self(13);
     /// MS-EAP-Authentication, draft-kamath-pppext-eap-mschapv2.
     pub const MSCHAPV2: Self = Self(26);
 }

@@ -13,8 +13,9 @@ use std::time::Duration;
 use cygnet_esp::selector::SelectorSet;
 use cygnet_esp::{DropReason, InboundSa, Opened, ecn, inner};
 
+use super::devices::DeviceId;
 use super::l2tp_payload::{self, Budget, Payload};
-use super::meter::Meter;
+use super::meter::{Meter, Reached};
 use crate::dataplane::{InnerPath, Link};
 
 /// A move of a peer is told at most so often.
@@ -36,6 +37,8 @@ pub(super) struct Inbound {
     pub(super) next_move_report: Duration,
     /// Packets of this SPI that failed the integrity check before any passed it.
     pub(super) forged: u8,
+    /// Where its packets go.
+    pub(super) device: DeviceId,
 }
 
 /// What a pair carries, with what decides whether a packet is of it.
@@ -54,7 +57,7 @@ pub(super) enum Inner {
 impl Inner {
     pub(super) fn new(path: InnerPath, selectors: &Arc<SelectorSet>, link: Option<Arc<Link>>) -> Self {
         match path {
-            InnerPath::Ip => Self::Ip(selectors.clone()),
+            InnerPath::Ip | InnerPath::Transport => Self::Ip(selectors.clone()),
             InnerPath::L2tp => Self::L2tp { link, budget: Budget::default() },
         }
     }
@@ -83,6 +86,8 @@ pub(super) struct News {
     pub(super) reencapsulated: bool,
     /// It is one of several that failed the integrity check where none has passed it; told once.
     pub(super) all_forged: bool,
+    /// With it the pair comes to a limit.
+    pub(super) reached: Option<Reached>,
 }
 
 /// What becomes of a packet. Ranges are of its octets.
@@ -109,12 +114,18 @@ impl Inbound {
             Err(reason) if !reason.is_authentic() => return (Err(reason), self.note_stranger(reason)),
             opened => opened,
         };
-        let news = self.note(arrival, self.sa.highest_sequence() > highest);
-        let delivery = opened.and_then(|opened| self.deliver(opened, packet, arrival));
+        let mut news = self.note(arrival, self.sa.highest_sequence() > highest);
+        let delivery = opened.and_then(|opened| self.deliver(opened, packet, arrival, &mut news));
         (delivery, news)
     }
 
-    fn deliver(&mut self, opened: Opened, packet: &mut [u8], arrival: Arrival) -> Result<Delivery, DropReason> {
+    fn deliver(
+        &mut self,
+        opened: Opened,
+        packet: &mut [u8],
+        arrival: Arrival,
+        news: &mut News,
+    ) -> Result<Delivery, DropReason> {
         let start = opened.range.start;
         let plaintext = &mut packet[opened.range];
         let inner = match &mut self.inner {
@@ -132,7 +143,7 @@ impl Inbound {
             },
         };
         ecn::decapsulate(arrival.traffic_class, &mut plaintext[inner.clone()])?;
-        self.meter.received(inner.len());
+        news.reached = self.meter.received(inner.len());
         Ok(Delivery::Packet(start + inner.start..start + inner.end))
     }
 
@@ -143,7 +154,7 @@ impl Inbound {
         let tell = fresh && arrival.at >= self.next_move_report;
         let elsewhere = arrival.in_udp && self.peer.is_some_and(|peer| peer != arrival.from);
         let other_form = matches!(self.inner, Inner::L2tp { .. }) && arrival.in_udp != self.peer.is_some();
-        let news = News { first, moved: tell && elsewhere, reencapsulated: tell && other_form, all_forged: false };
+        let news = News { first, moved: tell && elsewhere, reencapsulated: tell && other_form, ..News::default() };
         if news.moved || news.reencapsulated {
             self.next_move_report = arrival.at + MOVE_REPORT_INTERVAL;
         }
@@ -182,6 +193,7 @@ mod tests {
             silent: true,
             next_move_report: Duration::ZERO,
             forged: 0,
+            device: DeviceId::SHARED,
         }
     }
 

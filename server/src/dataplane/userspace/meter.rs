@@ -1,11 +1,12 @@
-//! What an SA pair has carried: plain numbers that any thread may read.
+//! What an SA pair has carried: plain numbers that any thread may read, and the limits that they come to.
 //!
-//! The receiving side has one writer, the worker that owns the inbound SA; the sending side has one per worker.
+//! The receiving side has one writer, the worker that owns the inbound SA; the sending side has one per worker. Limits are of
+//! each direction for itself, and each is told once, by whoever comes to it first.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::dataplane::Usage;
+use crate::dataplane::{Limit, Limits, Usage};
 use crate::io::clock::Clock;
 
 /// See the module. Starts at zero.
@@ -17,13 +18,32 @@ pub(super) struct Meter {
     packets_out: AtomicU64,
     /// Nanoseconds on the clock of the data plane, plus 1; 0 if nothing was heard.
     heard: AtomicU64,
+    limits: Limits,
+    soft_told: AtomicBool,
+    /// A hard limit was reached.
+    exhausted: AtomicBool,
+}
+
+/// A limit that was reached just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// It is time for a successor.
+    Soft,
+    /// It is over.
+    Hard,
 }
 
 impl Meter {
+    /// Starts at zero.
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
     /// An inner packet came in. To be called by the owner of the inbound SA only.
-    pub(super) fn received(&self, octets: usize) {
-        add_alone(&self.bytes_in, octets as u64);
-        add_alone(&self.packets_in, 1);
+    pub(super) fn received(&self, octets: usize) -> Option<Reached> {
+        let bytes = add_alone(&self.bytes_in, octets as u64);
+        let packets = add_alone(&self.packets_in, 1);
+        self.reached(bytes, packets)
     }
 
     /// Something authentic came in at `elapsed`. To be called by the owner of the inbound SA only.
@@ -32,10 +52,34 @@ impl Meter {
         self.heard.store(nanoseconds + 1, Relaxed);
     }
 
-    /// Inner packets went out.
-    pub(super) fn sent(&self, packets: usize, octets: usize) {
-        self.packets_out.fetch_add(packets as u64, Relaxed);
-        self.bytes_out.fetch_add(octets as u64, Relaxed);
+    /// Inner packets go out.
+    pub(super) fn sent(&self, packets: usize, octets: usize) -> Option<Reached> {
+        let (packets, octets) = (packets as u64, octets as u64);
+        let packets = self.packets_out.fetch_add(packets, Relaxed).wrapping_add(packets);
+        let bytes = self.bytes_out.fetch_add(octets, Relaxed).wrapping_add(octets);
+        self.reached(bytes, packets)
+    }
+
+    /// Whether a hard limit was reached: nothing may be sent any more.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted.load(Relaxed)
+    }
+
+    /// Whether nobody was told of the soft limit yet; says that somebody is now.
+    pub(super) fn tell_soft(&self) -> bool {
+        !self.soft_told.swap(true, Relaxed)
+    }
+
+    fn reached(&self, bytes: u64, packets: u64) -> Option<Reached> {
+        let numbers = [(self.limits.bytes, bytes), (self.limits.packets, packets)];
+        let over = |of: fn(Limit) -> u64| numbers.iter().any(|(limit, number)| limit.is_some_and(|l| *number >= of(l)));
+        if !over(|limit| limit.soft) {
+            return None;
+        }
+        if over(|limit| limit.hard) {
+            return (!self.exhausted.swap(true, Relaxed)).then_some(Reached::Hard);
+        }
+        self.tell_soft().then_some(Reached::Soft)
     }
 
     /// All numbers. Not one moment's: packets pass in between.
@@ -51,9 +95,11 @@ impl Meter {
     }
 }
 
-/// Adds without a locked instruction: right where nobody else writes.
-fn add_alone(number: &AtomicU64, more: u64) {
-    number.store(number.load(Relaxed).wrapping_add(more), Relaxed);
+/// Adds without a locked instruction: right where nobody else writes. Returns the sum.
+fn add_alone(number: &AtomicU64, more: u64) -> u64 {
+    let sum = number.load(Relaxed).wrapping_add(more);
+    number.store(sum, Relaxed);
+    sum
 }
 
 #[cfg(test)]
@@ -71,5 +117,20 @@ mod tests {
         let usage = meter.read(&clock);
         assert_eq!((usage.packets_in, usage.bytes_in, usage.packets_out, usage.bytes_out), (2, 150, 3, 4000));
         assert_eq!(usage.last_heard, Some(clock.at(Duration::ZERO)));
+    }
+
+    #[test]
+    fn a_limit_of_either_direction_is_told_once() {
+        let limit = |soft, hard| Some(Limit { soft, hard });
+        let meter = Meter::new(Limits { bytes: limit(1000, 2000), packets: limit(5, 9) });
+        assert_eq!([meter.received(999), meter.sent(4, 600)], [None, None]);
+        assert_eq!([meter.received(1), meter.received(1), meter.sent(1, 1)], [Some(Reached::Soft), None, None]);
+        assert!(!meter.is_exhausted() && !meter.tell_soft());
+        assert_eq!([meter.sent(3, 0), meter.sent(1, 0), meter.sent(1, 0)], [None, Some(Reached::Hard), None]);
+        assert!(meter.is_exhausted());
+
+        let at_once = Meter::new(Limits { bytes: limit(1, 2), packets: None });
+        assert_eq!(at_once.sent(1, 5000), Some(Reached::Hard), "a soft limit would be too late");
+        assert_eq!(Meter::default().sent(usize::MAX, usize::MAX), None, "no limit");
     }
 }

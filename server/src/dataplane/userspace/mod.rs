@@ -15,6 +15,8 @@
 mod checksum;
 mod counters;
 mod datagrams;
+mod devices;
+mod dispatch;
 mod gro;
 mod gso;
 mod ike_sender;
@@ -31,6 +33,7 @@ mod sockets;
 mod table;
 #[cfg(test)]
 mod testing;
+mod traps;
 mod tun;
 mod tx;
 mod virtio;
@@ -243,6 +246,20 @@ impl EventSender {
         // A full queue loses the event: see EVENT_QUEUE.
         let _ = self.queue.try_send(event);
         self.arrived.notify_one();
+    }
+}
+
+/// Tells when a thread ends although nobody stopped it.
+struct EndWatch {
+    control: Control,
+    events: EventSender,
+}
+
+impl Drop for EndWatch {
+    fn drop(&mut self) {
+        if !self.control.is_stopped() {
+            self.events.send(DataPlaneEvent::ThreadEnded);
+        }
     }
 }
 

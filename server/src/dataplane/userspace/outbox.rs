@@ -21,6 +21,7 @@ use cygnet_esp::sa::Segment;
 use cygnet_esp::{DropReason, Spi};
 
 use super::counters::{Event, ThreadCounters};
+use super::meter::Reached;
 use super::sockets::Sockets;
 use super::table::Route;
 use crate::io::mmsg::{Outgoing, SendBatch};
@@ -115,15 +116,18 @@ impl Message {
         &mut self.octets[offset + header_len..][..payload_len]
     }
 
-    /// Seals all packets. Tells whether the SA should be rekeyed.
-    fn seal(&mut self, route: &Route) -> Result<bool, DropReason> {
+    /// Seals all packets. Tells which limit of the pair they come to.
+    fn seal(&mut self, route: &Route) -> Result<Option<Reached>, DropReason> {
+        if route.meter.is_exhausted() {
+            return Err(DropReason::Exhausted);
+        }
         let count = u32::try_from(self.segments.len()).expect("at most MAX_SEGMENTS");
         let sequences = route.outbound.sa.reserve(count)?;
         let crossed_soft_limit = sequences.crossed_soft_limit();
         route.outbound.sa.seal_batch(sequences, &mut self.octets, &self.segments)?;
         let headers_len = route.header_len() * self.segments.len();
-        route.meter.sent(self.segments.len(), self.payload_len - headers_len);
-        Ok(crossed_soft_limit)
+        let reached = route.meter.sent(self.segments.len(), self.payload_len - headers_len);
+        Ok(reached.or_else(|| (crossed_soft_limit && route.meter.tell_soft()).then_some(Reached::Soft)))
     }
 
     /// What to send: all at once if the kernel cuts it, packet by packet otherwise.
@@ -201,16 +205,15 @@ impl Outbox {
         (message.is_for(route, traffic_class) && message.has_room(sealed_len)).then_some(index)
     }
 
-    /// Seals and sends all that was collected. `on_soft_limit` hears of pairs that should be rekeyed.
-    pub(super) fn flush(&mut self, mut on_soft_limit: impl FnMut(Spi)) {
+    /// Seals and sends all that was collected. `on_limit` hears of pairs that come to one.
+    pub(super) fn flush(&mut self, mut on_limit: impl FnMut(Spi, Reached)) {
         for index in 0..self.open {
             let Some(route) = self.messages[index].route.take() else { continue };
             // A panic elsewhere while it was held has left nothing half done: the lock protects an order, not data.
             let _order = route.outbound.order.lock().unwrap_or_else(PoisonError::into_inner);
             match self.messages[index].seal(&route) {
-                Ok(false) => self.send(index, &route),
-                Ok(true) => {
-                    on_soft_limit(route.inbound_spi);
+                Ok(reached) => {
+                    reached.into_iter().for_each(|reached| on_limit(route.inbound_spi, reached));
                     self.send(index, &route);
                 }
                 Err(reason) => self.counters.dropped_many(reason, self.messages[index].segments.len()),
@@ -334,7 +337,7 @@ mod tests {
 
         fn push(&mut self, route: &Arc<Route>, class: u8, payload: &[u8]) {
             if self.outbox.is_full_for(route, class, payload.len()) {
-                self.outbox.flush(|_| ());
+                self.outbox.flush(|_, _| ());
             }
             self.outbox.slot(route, class, payload.len(), 4).unwrap().copy_from_slice(payload);
         }
@@ -353,7 +356,7 @@ mod tests {
             for (n, size) in sizes.iter().enumerate() {
                 fixture.push(&route, 0, &vec![u8::try_from(n).unwrap(); *size]);
             }
-            fixture.outbox.flush(|_| ());
+            fixture.outbox.flush(|_, _| ());
             let datagrams = fixture.peer.datagrams();
             let lengths: Vec<usize> = datagrams.iter().map(Vec::len).collect();
             assert_eq!(lengths, sizes.iter().map(|size| route.outbound.sa.sealed_len(*size)).collect::<Vec<_>>());
@@ -371,7 +374,7 @@ mod tests {
             fixture.push(&routes[usize::from(n) % 3], n / 10, &[n; 100]);
         }
         assert_eq!(fixture.outbox.open, 3, "the ninth message found no room, so a flush came in between");
-        fixture.outbox.flush(|_| ());
+        fixture.outbox.flush(|_, _| ());
         let datagrams = fixture.peer.datagrams();
         assert_eq!(datagrams.len(), 30);
         for spi in [1, 2, 3] {
@@ -388,7 +391,7 @@ mod tests {
             fixture.push(&route, 0, &vec![1; size]);
         }
         assert_eq!(fixture.outbox.open, 3);
-        fixture.outbox.flush(|_| ());
+        fixture.outbox.flush(|_, _| ());
         assert_eq!(fixture.peer.datagrams().iter().map(|d| sequence(d)).collect::<Vec<_>>(), [1, 2, 3, 4]);
     }
 
@@ -418,7 +421,7 @@ mod tests {
             1,
             "one packet is dropped"
         );
-        fixture.outbox.flush(|_| ());
+        fixture.outbox.flush(|_, _| ());
         assert_eq!(fixture.peer.datagrams().len(), 5);
     }
 
@@ -435,7 +438,7 @@ mod tests {
                         for size in [100, 100, 50] {
                             outbox.slot(&route, 0, size, 4).unwrap().fill(1);
                         }
-                        outbox.flush(|_| ());
+                        outbox.flush(|_, _| ());
                     }
                 });
             }
@@ -452,7 +455,7 @@ mod tests {
         let good = fixture.route(2);
         fixture.push(&bad, 0, &[1; 100]);
         fixture.push(&good, 0, &[2; 100]);
-        fixture.outbox.flush(|_| ());
+        fixture.outbox.flush(|_, _| ());
         let mut sums = crate::dataplane::Counters::default();
         fixture.counters.add_to(&mut sums);
         assert_eq!((sums.send_failures, fixture.peer.datagrams().len()), (1, 1));

@@ -12,18 +12,24 @@ use tokio::sync::{Notify, mpsc};
 
 use super::counters::ThreadCounters;
 use super::datagrams::{self, ControlQueue, Datagrams};
+use super::devices::{Device, DeviceId};
+use super::dispatch::Dispatcher;
 use super::ike_sender::IkeSender;
 use super::inbound::{Inbound, Inner};
 use super::l2tp_sender;
 use super::meter::Meter;
+use super::outbox::Outbox;
 use super::registry::Registry;
 use super::rx::{Command, Receiving};
 use super::sockets::{self, Kind, Sockets};
-use super::table::Route;
+use super::table::{Lane, Route};
 use super::tun::{self, Queue};
 use super::tx::Transmitter;
-use super::{Control, DataPlaneConfig, EVENT_QUEUE, EventSender, Features, Offload, StartError, Started};
-use crate::dataplane::{Counters, DataPlane, DataPlaneEvent, InnerPath, InstallError, Link, SaPair, SendError, Usage};
+use super::{Control, DataPlaneConfig, EVENT_QUEUE, EndWatch, EventSender, Features, Offload, StartError, Started};
+use crate::dataplane::{
+    self, Counters, DataPlane, DataPlaneEvent, DeviceError, InnerPath, InstallError, Link, SaPair, SendError,
+    SiteDevice, Trap, Usage,
+};
 use crate::io::clock::Clock;
 
 /// Commands that wait for a worker. The control plane waits when there are more: a worker looks after each batch.
@@ -41,8 +47,11 @@ pub struct UserspaceDataPlane {
     stopped: Arc<AtomicBool>,
     events: mpsc::Receiver<DataPlaneEvent>,
     event_arrived: Arc<Notify>,
-    /// For what the control plane itself notices.
-    event_sender: EventSender,
+    /// Sends what waited for a pair, and says what the control plane itself notices.
+    dispatcher: Dispatcher,
+    devices: Vec<Device>,
+    last_device: DeviceId,
+    offload: Offload,
     clock: Clock,
 }
 
@@ -96,7 +105,7 @@ pub fn start_with(config: DataPlaneConfig, offload: Offload) -> Result<Started, 
         udp_joining: offloads.iter().all(|offload| offload.join),
     };
     let ike = IkeSender::new(sockets[0].clone());
-    let (plane, datagrams) = UserspaceDataPlane::spawn(config, sockets, queues, tun.queues)?;
+    let (plane, datagrams) = UserspaceDataPlane::spawn(config, sockets, queues, tun.queues, offload)?;
     Ok(Started { plane, datagrams, ike, features })
 }
 
@@ -106,6 +115,7 @@ impl UserspaceDataPlane {
         sockets: Vec<Arc<Sockets>>,
         queues: Vec<Queue>,
         own_queues: bool,
+        offload: Offload,
     ) -> Result<(Self, Datagrams), StartError> {
         let (control, datagrams) = datagrams::queues();
         let (event_queue, events) = mpsc::channel(EVENT_QUEUE);
@@ -113,17 +123,29 @@ impl UserspaceDataPlane {
         let stopped = Arc::new(AtomicBool::new(false));
         let registry = Arc::new(Registry::default());
         let events_of_threads = EventSender { queue: event_queue, arrived: event_arrived.clone() };
+        let counters = Arc::<ThreadCounters>::default();
+        let dispatcher = Dispatcher {
+            registry: registry.clone(),
+            counters: counters.clone(),
+            events: events_of_threads.clone(),
+            copy_dscp: config.copy_dscp,
+            clock: config.clock,
+            of: None,
+        };
         let mut plane = Self {
             registry: registry.clone(),
             workers: Vec::new(),
             sockets: sockets[0].clone(),
-            counters: Vec::new(),
+            counters: vec![counters],
             threads: Vec::new(),
             controls: Vec::new(),
             stopped: stopped.clone(),
             events,
             event_arrived,
-            event_sender: events_of_threads.clone(),
+            dispatcher,
+            devices: Vec::new(),
+            last_device: DeviceId::SHARED,
+            offload,
             clock: config.clock,
         };
         let shared = Shared { registry, events: events_of_threads, control, stopped, config };
@@ -169,13 +191,8 @@ impl UserspaceDataPlane {
         queue: Queue,
     ) -> std::io::Result<()> {
         let control = Control::new(&shared.stopped)?;
-        let transmitter = Transmitter {
-            queue,
-            registry: shared.registry.clone(),
-            counters: self.new_counters(),
-            events: shared.events.clone(),
-            copy_dscp: shared.config.copy_dscp,
-        };
+        let dispatcher = Dispatcher { counters: self.new_counters(), ..self.dispatcher.clone() };
+        let transmitter = Transmitter { queue, dispatcher };
         let own = control.clone();
         self.spawn_thread(shared, format!("esp-out-{index}"), &control, move || transmitter.run(&sockets, &own))
     }
@@ -216,10 +233,42 @@ impl UserspaceDataPlane {
         UsageMeter { registry: self.registry.clone(), clock: self.clock }
     }
 
+    /// Whether a pair's packets leave in UDP.
+    #[must_use]
+    pub fn is_in_udp(&self, inbound_spi: EspSpi) -> bool {
+        let kind = self.registry.look(Spi(inbound_spi.0), |route| self.sockets.0[route.socket].kind);
+        kind == Some(Kind::EspInUdp)
+    }
+
     /// The worker that an inbound SPI names.
     fn worker_of(&self, spi: Spi) -> Option<&Worker> {
         let [first, ..] = spi.0.to_be_bytes();
         self.workers.get(usize::from(first).checked_sub(1)?)
+    }
+
+    fn device_of(&self, device: &dataplane::Device) -> Result<(DeviceId, Option<Arc<Lane>>), InstallError> {
+        let dataplane::Device::Site(site) = device else { return Ok((DeviceId::SHARED, None)) };
+        let device = self.devices.iter().find(|device| device.wanted.site == *site);
+        device.map(|device| (device.id, Some(device.lane.clone()))).ok_or_else(|| InstallError::NoDevice(site.clone()))
+    }
+
+    fn open_device(&mut self, wanted: &SiteDevice) -> Result<(), DeviceError> {
+        let id = self.last_device.next();
+        let counters = self.new_counters();
+        let dispatcher = Dispatcher { counters, ..self.dispatcher.clone() };
+        let device = Device::open(wanted.clone(), id, self.offload, dispatcher, &self.sockets)
+            .map_err(|source| DeviceError { site: wanted.site.clone(), interface: wanted.interface.clone(), source })?;
+        self.last_device = id;
+        self.tell_workers(id, Some(&device.queue));
+        self.devices.push(device);
+        Ok(())
+    }
+
+    fn tell_workers(&self, id: DeviceId, queue: Option<&Queue>) {
+        for worker in &self.workers {
+            // A worker that has ended writes nothing.
+            let _ = worker.send(Command::Device(id, queue.cloned()));
+        }
     }
 
     /// Index of the socket for packets of a pair.
@@ -243,10 +292,11 @@ impl DataPlane for UserspaceDataPlane {
         let worker =
             self.worker_of(spi).ok_or(InstallError::NoWorker { spi: EspSpi(spi.0), workers: self.workers.len() })?;
         let socket = self.socket_for(pair.udp_encap, pair.path).ok_or(InstallError::NoSocket)?;
+        let (device, lane) = self.device_of(&pair.device)?;
         let replaces = replaces.map(|old| Spi(old.0));
         let header = replaces.and_then(|old| self.registry.look(old, |route| route.link.clone())).flatten();
         let link = header.as_ref().map(|header| Arc::new(header.link.clone()));
-        let (selectors, meter) = (Arc::new(pair.selectors), Arc::<Meter>::default());
+        let (selectors, meter) = (Arc::new(pair.selectors), Arc::new(Meter::new(pair.limits)));
         let inbound = Inbound {
             sa: InboundSa::new(pair.inbound)?,
             inner: Inner::new(pair.inner, &selectors, link),
@@ -255,18 +305,21 @@ impl DataPlane for UserspaceDataPlane {
             silent: true,
             next_move_report: Duration::ZERO,
             forged: 0,
+            device,
         };
         let sa = OutboundSa::new(pair.outbound)?;
         let peer = outer_peer(pair.path, pair.udp_encap);
         let route = Route::new(spi, sa, pair.inner, selectors, meter).towards(peer, pair.path.local.ip(), socket);
-        let route = if pair.inner == InnerPath::L2tp { route.linked(header) } else { route };
+        let route = if pair.inner == InnerPath::L2tp { route.linked(header) } else { route.in_lane(lane) };
         // The registry first: it knows whether the SPI is taken. Nothing can arrive yet, for the worker does not know it.
         if !self.registry.install(route, replaces) {
             return Err(InstallError::SpiInUse(EspSpi(spi.0)));
         }
         worker.send(Command::Install(spi, Box::new(inbound))).inspect_err(|_| {
             self.registry.remove(spi);
-        })
+        })?;
+        self.dispatcher.release(|| Outbox::new(self.sockets.clone(), self.dispatcher.counters.clone()));
+        Ok(())
     }
 
     fn remove(&mut self, inbound_spi: EspSpi) {
@@ -279,17 +332,31 @@ impl DataPlane for UserspaceDataPlane {
         }
     }
 
-    fn move_peer(&mut self, inbound_spi: EspSpi, path: Path) {
+    fn move_peer(&mut self, inbound_spi: EspSpi, path: Path, udp_encap: bool) {
         let spi = Spi(inbound_spi.0);
-        let kind = self.registry.look(spi, |route| self.sockets.0[route.socket].kind);
-        let udp_encap = kind == Some(Kind::EspInUdp);
         let Some(socket) = self.socket_for(udp_encap, path) else { return };
         let peer = outer_peer(path, udp_encap);
         self.registry.reroute(spi, |route| Some(route.towards(peer, path.local.ip(), socket)));
         if let Some(worker) = self.worker_of(spi) {
             // As above.
-            let _ = worker.send(Command::Move(spi, path.peer));
+            let _ = worker.send(Command::Move(spi, udp_encap.then_some(path.peer)));
         }
+    }
+
+    fn set_traps(&mut self, traps: Vec<Trap>) {
+        self.registry.traps.set(traps);
+    }
+
+    fn set_devices(&mut self, devices: &[SiteDevice]) -> Result<(), DeviceError> {
+        let obsolete: Vec<Device> = self.devices.extract_if(.., |device| !devices.contains(&device.wanted)).collect();
+        obsolete.iter().for_each(|device| self.tell_workers(device.id, None));
+        drop(obsolete);
+        for wanted in devices {
+            if self.devices.iter().all(|device| device.wanted != *wanted) {
+                self.open_device(wanted)?;
+            }
+        }
+        Ok(())
     }
 
     fn link(&mut self, inbound_spi: EspSpi, link: Option<Link>) {
@@ -307,20 +374,9 @@ impl DataPlane for UserspaceDataPlane {
         let route = self.registry.sender(Spi(inbound_spi.0)).filter(|route| route.inner == InnerPath::L2tp);
         let route = route.ok_or(SendError::UnknownPair(inbound_spi))?;
         if l2tp_sender::send(&self.sockets, &route, port, datagram)? {
-            self.event_sender.send(DataPlaneEvent::SoftLimit { spi: EspSpi(route.inbound_spi.0) });
+            self.dispatcher.events.send(DataPlaneEvent::SoftLimit { spi: EspSpi(route.inbound_spi.0) });
         }
         Ok(())
-    }
-
-    fn reencapsulate(&mut self, inbound_spi: EspSpi, udp_encap: bool, path: Path) {
-        let spi = Spi(inbound_spi.0);
-        let Some(socket) = self.socket_for(udp_encap, path) else { return };
-        let peer = outer_peer(path, udp_encap);
-        self.registry.reroute(spi, |route| Some(route.towards(peer, path.local.ip(), socket)));
-        if let Some(worker) = self.worker_of(spi) {
-            // As above.
-            let _ = worker.send(Command::Reencapsulate(spi, udp_encap.then_some(path.peer)));
-        }
     }
 
     fn usage(&self, inbound_spi: EspSpi) -> Option<Usage> {
@@ -348,25 +404,12 @@ impl UsageMeter {
 
 impl Drop for UserspaceDataPlane {
     fn drop(&mut self) {
+        self.devices.clear();
         self.stopped.store(true, Ordering::Release);
         self.controls.iter().for_each(|control| control.wake.wake());
         for thread in self.threads.drain(..) {
             // A thread that panicked has said so already.
             let _ = thread.join();
-        }
-    }
-}
-
-/// Tells when a thread ends although nobody stopped it.
-struct EndWatch {
-    control: Control,
-    events: EventSender,
-}
-
-impl Drop for EndWatch {
-    fn drop(&mut self) {
-        if !self.control.is_stopped() {
-            self.events.send(DataPlaneEvent::ThreadEnded);
         }
     }
 }

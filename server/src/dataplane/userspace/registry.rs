@@ -12,12 +12,14 @@ use cygnet_esp::Spi;
 
 use super::link_header::LinkHeader;
 use super::table::{Route, Routes};
+use super::traps::Traps;
 use crate::dataplane::{InnerPath, Link};
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Registry {
     pub(super) routes: Routes,
+    pub(super) traps: Traps,
     pairs: Mutex<HashMap<Spi, Entry>>,
     families: AtomicU64,
 }

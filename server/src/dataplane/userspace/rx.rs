@@ -26,8 +26,10 @@ use cygnet_ike::{EspSpi, Path};
 
 use super::counters::{Event, ThreadCounters};
 use super::datagrams::{ControlQueue, Refused};
+use super::devices::DeviceId;
 use super::gro::{Buffers, Coalescer, Place};
 use super::inbound::{self, Arrival, Delivery, Inbound, News};
+use super::meter::Reached;
 use super::registry::Registry;
 use super::sockets::{IKE_PORT, Kind, NAT_TRAVERSAL_PORT, Port, Sockets};
 use super::tun::{Queue, Writer};
@@ -50,12 +52,12 @@ pub(super) enum Command {
     Install(Spi, Box<Inbound>),
     /// Do not any more.
     Remove(Spi),
-    /// Packets should come from there.
-    Move(Spi, SocketAddr),
     /// Packets should come from there in UDP, or directly in IP.
-    Reencapsulate(Spi, Option<SocketAddr>),
+    Move(Spi, Option<SocketAddr>),
     /// Carry the packets of this link, or of none.
     Link(Spi, Option<Arc<Link>>),
+    /// There is this device, or there is none of this number any more.
+    Device(DeviceId, Option<Queue>),
 }
 
 /// What a receiving thread works with.
@@ -79,7 +81,10 @@ impl Buffers for ReceiveBatch {
 #[derive(Default)]
 struct Inner {
     table: SpiTable<Inbound>,
-    opened: Vec<Place>,
+    /// With the device that each goes to.
+    opened: Vec<(DeviceId, Place)>,
+    /// Those of sites: a few, often none.
+    devices: Vec<(DeviceId, Queue)>,
 }
 
 /// A message of a batch with both its addresses.
@@ -149,11 +154,28 @@ impl Receiving {
                 None => self.counters.count(Event::Unusable),
             }
         }
-        let mut writer = Writer { queue: &self.queue, counters: &self.counters };
-        for place in &inner.opened {
-            coalescer.push(batch, *place, &mut writer);
+        self.write(batch, inner, coalescer);
+    }
+
+    /// Writes what was opened to the devices, joined where neighbours are for one device.
+    fn write(&self, batch: &ReceiveBatch, inner: &Inner, coalescer: &mut Coalescer) {
+        for run in inner.opened.chunk_by(|(a, _), (b, _)| a == b) {
+            let Some((device, _)) = run.first() else { continue };
+            let Some(queue) = self.queue_of(*device, inner) else {
+                run.iter().for_each(|_| self.counters.count(Event::TunFailure));
+                continue;
+            };
+            let mut writer = Writer { queue, counters: &self.counters };
+            run.iter().for_each(|(_, place)| coalescer.push(batch, *place, &mut writer));
+            coalescer.flush(batch, &mut writer);
         }
-        coalescer.flush(batch, &mut writer);
+    }
+
+    fn queue_of<'a>(&'a self, device: DeviceId, inner: &'a Inner) -> Option<&'a Queue> {
+        if device == DeviceId::SHARED {
+            return Some(&self.queue);
+        }
+        inner.devices.iter().find(|(id, _)| *id == device).map(|(_, queue)| queue)
     }
 
     fn handle_message(&self, kind: Kind, message: Message<'_>, inner: &mut Inner) {
@@ -185,13 +207,14 @@ impl Receiving {
     fn handle_esp(&self, place: Place, path: Path, arrival: Arrival, packet: &mut [u8], inner: &mut Inner) {
         let Some(spi) = spi_of(packet) else { return self.counters.dropped(DropReason::Runt) };
         let Some(inbound) = inner.table.get_mut(&spi) else { return self.counters.dropped(DropReason::UnknownSpi) };
+        let device = inbound.device;
         let (delivery, news) = inbound.open(packet, arrival);
         if news != News::default() {
             self.tell(spi, news, path, arrival.in_udp);
         }
         match delivery {
             Ok(Delivery::Packet(at)) => {
-                inner.opened.push(Place { start: place.start + at.start, len: at.len(), ..place });
+                inner.opened.push((device, Place { start: place.start + at.start, len: at.len(), ..place }));
             }
             Ok(Delivery::Control { port, datagram }) => {
                 let passed = self.control.pass_l2tp(EspSpi(spi.0), port, &packet[datagram]);
@@ -213,6 +236,11 @@ impl Receiving {
         }
         if news.reencapsulated {
             self.events.send(DataPlaneEvent::EncapsulationChanged { spi: name, udp_encap, path });
+        }
+        match news.reached {
+            Some(Reached::Soft) => self.events.send(DataPlaneEvent::SoftLimit { spi: name }),
+            Some(Reached::Hard) => self.events.send(DataPlaneEvent::HardLimit { spi: name }),
+            None => {}
         }
         if news.all_forged {
             self.events.send(DataPlaneEvent::AllForged { spi: name });
@@ -257,11 +285,6 @@ impl Inner {
             }
             Command::Move(spi, peer) => {
                 if let Some(inbound) = self.table.get_mut(&spi) {
-                    inbound.peer = inbound.peer.map(|_| peer);
-                }
-            }
-            Command::Reencapsulate(spi, peer) => {
-                if let Some(inbound) = self.table.get_mut(&spi) {
                     inbound.peer = peer;
                 }
             }
@@ -269,6 +292,10 @@ impl Inner {
                 if let Some(inbound::Inner::L2tp { link, .. }) = self.table.get_mut(&spi).map(|own| &mut own.inner) {
                     *link = new;
                 }
+            }
+            Command::Device(id, queue) => {
+                self.devices.retain(|(other, _)| *other != id);
+                self.devices.extend(queue.map(|queue| (id, queue)));
             }
         }
     }

@@ -1,8 +1,12 @@
 //! Which SA an inner packet leaves by: what all sending threads read.
 //!
-//! Single addresses are looked up in an exact map first, then networks in a prefix trie. The maps are snapshots: a reader takes
-//! one without waiting, a writer replaces it. The exact map is split by the last octet of the address, so that one change
-//! copies 1/256 of it; networks are few.
+//! Single addresses are looked up in an exact map first, then networks in a prefix trie, the longest prefix first. The maps are
+//! snapshots: a reader takes one without waiting, a writer replaces it. The exact map is split by the last octet of the address,
+//! so that one change copies 1/256 of it; networks are few. A site's own device has a [`Lane`] instead: its packets have no
+//! choice but the pairs of the site.
+//!
+//! Among routes to one prefix those that look at ports or protocol come first, then the newest (RFC 4301 section 4.4.1 wants
+//! an order that does not change by itself).
 //!
 //! Does not: decide which SA of a pair and its successor sends (see [`super::registry`]), or serialize writers: the registry's
 //! lock does.
@@ -12,10 +16,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use cygnet_esp::selector::{Selector, SelectorSet};
+use cygnet_esp::selector::{Ports, Selector, SelectorSet};
 use cygnet_esp::{DropReason, OutboundSa, Spi, inner};
 use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Net, Ipv6Subnets};
-use prefix_trie::PrefixMap;
+use prefix_trie::{Prefix, PrefixMap};
 
 use super::checksum::Sum;
 use super::link_header::{self, LinkHeader};
@@ -56,6 +60,8 @@ pub(super) struct Route {
     pub(super) source: ControlMessages,
     /// Index among the sockets of any worker.
     pub(super) socket: usize,
+    /// Of a site with a device of its own.
+    pub(super) lane: Option<Arc<Lane>>,
 }
 
 impl Route {
@@ -72,7 +78,7 @@ impl Route {
             inbound_spi,
             outbound: Arc::new(Outbound { sa, order: Mutex::default() }),
             inner,
-            selectors: if inner == InnerPath::Ip { selectors } else { no_packets() },
+            selectors: if inner == InnerPath::L2tp { no_packets() } else { selectors },
             meter,
             link: None,
             pseudo_header: None,
@@ -80,7 +86,13 @@ impl Route {
             ipv6: false,
             source: ControlMessages::default(),
             socket: 0,
+            lane: None,
         }
+    }
+
+    /// The same for the packets of a site's own device.
+    pub(super) fn in_lane(self, lane: Option<Arc<Lane>>) -> Self {
+        Self { lane, ..self }
     }
 
     /// The same SA to another address.
@@ -107,8 +119,30 @@ fn no_packets() -> Arc<SelectorSet> {
     Arc::new(SelectorSet::new([], []))
 }
 
-/// Routes with the same destination, newest first. The selectors of each say more.
+/// Routes with the same destination in their order. The selectors of each say more.
 type Choice = Vec<Arc<Route>>;
+
+/// The routes of a device that belongs to one site.
+#[derive(Default)]
+pub(super) struct Lane(ArcSwap<Choice>);
+
+impl Lane {
+    /// As [`Routes::find`], among the routes of this lane.
+    pub(super) fn find<T>(&self, packet: &[u8], found: impl FnOnce(&Arc<Route>) -> T) -> Result<T, DropReason> {
+        let choice = self.0.load();
+        match permitted(&choice, packet) {
+            Some(route) => Ok(found(route)),
+            None if choice.is_empty() => Err(DropReason::NoSa),
+            None => Err(DropReason::Selector),
+        }
+    }
+
+    fn change(&self, change: impl Fn(&mut Choice)) {
+        let mut choice = Choice::clone(&self.0.load());
+        change(&mut choice);
+        self.0.store(Arc::new(choice));
+    }
+}
 
 type Exact = HashMap<IpAddr, Choice, foldhash::fast::RandomState>;
 
@@ -146,20 +180,21 @@ impl Routes {
             return Ok(found(route));
         }
         let networks = self.networks.load();
-        let by_network = match destination {
-            IpAddr::V4(address) => networks.v4.get_lpm(&Ipv4Net::from(address)).map(|(_, choice)| choice),
-            IpAddr::V6(address) => networks.v6.get_lpm(&Ipv6Net::from(address)).map(|(_, choice)| choice),
-        };
-        match by_network.and_then(|choice| permitted(choice, packet)) {
+        let (by_network, any) = networks.find(destination, packet);
+        match by_network {
             Some(route) => Ok(found(route)),
-            None if by_address.is_some() || by_network.is_some() => Err(DropReason::Selector),
+            None if any || by_address.is_some() => Err(DropReason::Selector),
             None => Err(DropReason::NoSa),
         }
     }
 
-    /// Adds a route for all that its selectors name. It is preferred to older ones.
+    /// Adds a route for all that its selectors name. It is preferred to older ones that look at no more than it does.
     pub(super) fn insert(&self, route: &Arc<Route>) {
-        self.change(route, |choice| choice.insert(0, route.clone()));
+        let narrowness = narrowness(&route.selectors);
+        self.change(route, |choice| {
+            let place = choice.partition_point(|older| self::narrowness(&older.selectors) > narrowness);
+            choice.insert(place, route.clone());
+        });
     }
 
     /// Puts a route in the place of the one of the same pair, in its rank.
@@ -181,6 +216,9 @@ impl Routes {
     }
 
     fn change(&self, route: &Route, change: impl Fn(&mut Choice)) {
+        if let Some(lane) = &route.lane {
+            return lane.change(change);
+        }
         for selector in route.selectors.remote() {
             if selector.start == selector.end {
                 self.change_exact(selector.start, &change);
@@ -219,6 +257,35 @@ impl Routes {
     }
 }
 
+impl Networks {
+    /// The route for a packet to `destination`, and whether any network contains that.
+    fn find(&self, destination: IpAddr, packet: &[u8]) -> (Option<&Arc<Route>>, bool) {
+        match destination {
+            IpAddr::V4(address) => find_in(&self.v4, Ipv4Net::from(address), packet),
+            IpAddr::V6(address) => find_in(&self.v6, Ipv6Net::from(address), packet),
+        }
+    }
+}
+
+fn find_in<'a, P: Prefix>(
+    networks: &'a PrefixMap<P, Choice>,
+    address: P,
+    packet: &[u8],
+) -> (Option<&'a Arc<Route>>, bool) {
+    let Some((_, longest)) = networks.get_lpm(&address) else { return (None, false) };
+    // The longest prefix nearly always has the route; if its selectors name other ports, a shorter one may.
+    let route = permitted(longest, packet)
+        .or_else(|| networks.cover_values(&address).filter_map(|choice| permitted(choice, packet)).last());
+    (route, true)
+}
+
+/// How much the selectors look at beside addresses.
+fn narrowness(selectors: &SelectorSet) -> u8 {
+    let of_one = |selector: &Selector| u8::from(selector.protocol != 0) + u8::from(selector.ports != Ports::Any);
+    let of_side = |side: &[Selector]| side.iter().map(of_one).min().unwrap_or(0);
+    of_side(selectors.local()) + of_side(selectors.remote())
+}
+
 fn permitted<'a>(choice: &'a Choice, packet: &[u8]) -> Option<&'a Arc<Route>> {
     choice.iter().find(|route| route.selectors.check_outbound(packet).is_ok())
 }
@@ -244,7 +311,6 @@ pub(super) mod tests {
     use super::super::testing::Segment;
     use super::*;
     use cygnet_esp::secret::Secret;
-    use cygnet_esp::selector::Ports;
     use cygnet_esp::{OutboundConfig, SaKeys, Suite, Transform};
     use proptest::prelude::*;
 
@@ -316,6 +382,55 @@ pub(super) mod tests {
         routes.remove(&newest);
         routes.remove(&route(1, &[range("10.0.0.1", "10.0.0.1")]));
         assert_eq!(find(&routes, "10.0.0.1"), Err(DropReason::Selector));
+    }
+
+    fn tcp(destination: &str, port: u16) -> Vec<u8> {
+        let mut packet = Segment { ports: [40_000, port], ..Segment::tcp(b"") }.emit();
+        let IpAddr::V4(address) = destination.parse().unwrap() else { panic!("IPv4") };
+        packet[16..20].copy_from_slice(&address.octets());
+        packet
+    }
+
+    #[test]
+    fn selectors_with_ports_come_before_those_without_and_leave_the_rest_to_shorter_prefixes() {
+        let https = |range: Selector| Selector { protocol: 6, ports: Ports::Range(443, 443), ..range };
+        let routes = Routes::default();
+        let network = range("10.1.0.0", "10.1.255.255");
+        for route in [
+            route(1, &[https(network)]),
+            route(2, &[network]),
+            route(3, &[range("10.0.0.0", "10.255.255.255")]),
+            route(4, &[https(range("10.9.0.0", "10.9.255.255"))]),
+            route(5, &[https(range("10.9.0.7", "10.9.0.7"))]),
+        ] {
+            routes.insert(&route);
+        }
+        let spi = |packet: &[u8]| routes.find(packet, |route| route.inbound_spi.0);
+        assert_eq!([spi(&tcp("10.1.2.3", 443)), spi(&tcp("10.1.2.3", 80))], [Ok(1), Ok(2)], "the newer one is wider");
+        assert_eq!([spi(&tcp("10.9.0.7", 443)), spi(&tcp("10.9.0.8", 443))], [Ok(5), Ok(4)]);
+        assert_eq!([spi(&tcp("10.9.0.7", 80)), spi(&to("10.9.0.8"))], [Ok(3), Ok(3)]);
+        assert_eq!(spi(&tcp("11.0.0.1", 443)), Err(DropReason::NoSa));
+    }
+
+    #[test]
+    fn a_lane_has_the_routes_of_its_device_only() {
+        let (routes, lane) = (Routes::default(), Arc::new(Lane::default()));
+        let anything = [range("0.0.0.0", "255.255.255.255")];
+        let in_lane = |spi| {
+            let route = Arc::into_inner(route(spi, &anything)).unwrap();
+            Arc::new(route.in_lane(Some(lane.clone())))
+        };
+        let spi = || lane.find(&to("10.0.0.1"), |route| route.inbound_spi.0);
+        assert_eq!(spi(), Err(DropReason::NoSa));
+        let (older, newer) = (in_lane(1), in_lane(2));
+        routes.insert(&older);
+        routes.insert(&newer);
+        assert_eq!((spi(), find(&routes, "10.0.0.1")), (Ok(2), Err(DropReason::NoSa)));
+        assert_eq!(lane.find(&to("fd00::1"), |_| ()), Err(DropReason::Selector));
+        routes.remove(&newer);
+        assert_eq!(spi(), Ok(1));
+        routes.remove(&older);
+        assert_eq!(spi(), Err(DropReason::NoSa));
     }
 
     #[test]

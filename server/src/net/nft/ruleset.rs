@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::counters::{COUNTERS, counter_definition};
+use crate::net::SiteNetwork;
 use crate::net::link::InterfaceName;
 
 /// Name of our table, family inet.
@@ -70,8 +71,8 @@ pub struct RuleSet {
     pub tun: InterfaceName,
     /// All pools.
     pub pools: Vec<IpNet>,
-    /// Networks behind sites, reached through the TUN too. Never translated, never sent in the clear.
-    pub site_networks: Vec<IpNet>,
+    /// Sites, reached through the TUN too unless they have devices of their own.
+    pub sites: Vec<SiteNetwork>,
     /// Translation of clients' addresses.
     pub nat: Nat,
     /// Whether clients may talk to each other.
@@ -137,9 +138,10 @@ impl RuleSet {
     fn sets(&self, text: &mut Text, leases: &[IpAddr]) {
         let translated: Vec<IpNet> = self.pools.iter().filter(|p| self.translates(p)).copied().collect();
         // A site may stand for the whole internet: that much cannot be barred from other interfaces.
-        let inside = self.pools.iter().chain(&self.site_networks).filter(|net| net.prefix_len() > 0);
+        let sites: Vec<IpNet> = self.sites.iter().flat_map(|site| &site.remote).copied().collect();
+        let inside = self.pools.iter().chain(&sites).filter(|net| net.prefix_len() > 0);
         let inside: Vec<IpNet> = inside.copied().collect();
-        let (pools, sites) = (&self.pools, &self.site_networks);
+        let (pools, sites) = (&self.pools, &sites);
         let nets = [("pools", pools), ("sites", sites), ("inside", &inside), ("translated", &translated)];
         for (name, nets) in nets {
             for family in Family::BOTH {
@@ -388,7 +390,7 @@ mod tests {
         RuleSet {
             tun: InterfaceName::new("cygnet0").unwrap(),
             pools: ["10.20.0.0/24", "fd00:20::/64"].map(|p| p.parse().unwrap()).to_vec(),
-            site_networks: vec!["10.2.0.0/16".parse().unwrap()],
+            sites: vec![SiteNetwork::new("berlin", ["10.2.0.0/16".parse().unwrap()])],
             nat: Nat::Masquerade,
             client_to_client: false,
             inbound: false,
@@ -435,7 +437,7 @@ mod tests {
 
     #[test]
     fn a_site_that_is_the_internet_bars_nothing() {
-        let everything = RuleSet { site_networks: vec!["0.0.0.0/0".parse().unwrap()], ..rules() };
+        let everything = RuleSet { sites: vec![SiteNetwork::new("all", ["0.0.0.0/0".parse().unwrap()])], ..rules() };
         let text = render(&everything);
         assert!(text.contains("set sites4 { type ipv4_addr; flags interval; auto-merge; elements = { 0.0.0.0/0 }; }"));
         assert!(

@@ -1,0 +1,129 @@
+//! Who calls: which of the configured connections an initiator may be for.
+//!
+//! What decides, in this order: how it proves who it is (a site has one method, a remote client several), who it says it is
+//! (IDi), by which name it asks for us (IDr), where it comes from. None of this is certain before its AUTH payload is
+//! verified: a client sends its private address as its name, two sites come from one address, and a laptop at a branch office
+//! comes from the address of that branch's gateway. So there is a list of candidates, best first, and the first one whose
+//! key fits is the one. A key of a site lets in nobody else, and no client's key opens a site.
+//!
+//! Does not: verify anything (see [`proof`](super::proof)).
+
+use std::cmp::Reverse;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::credential::PeerAuth;
+use crate::identity::Identity;
+use crate::proposal::Policy;
+use crate::site::Site;
+
+/// At most so many candidates are tried whose proof is a signature: each costs the verification of a chain.
+const MAX_SIGNED: usize = 8;
+
+/// At most so many candidates are tried whose proof is a shared key.
+const MAX_SHARED_KEY: usize = 256;
+
+/// Whom an IKE SA is with.
+#[derive(Clone)]
+pub(crate) enum Connection {
+    /// A remote client.
+    Remote,
+    /// Another gateway.
+    Site(Arc<Site>),
+}
+
+/// What an initiator shows of itself in its first request of IKE_AUTH.
+pub(crate) struct Caller<'a> {
+    pub(crate) idi: &'a Identity,
+    /// By what name it asks for us.
+    pub(crate) idr: Option<&'a Identity>,
+    pub(crate) address: IpAddr,
+    pub(crate) method: Method,
+}
+
+/// How it wants to prove who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    SharedKey,
+    /// By a signature, and X.509 certificates are there.
+    Certificate,
+    /// By a signature alone, or with a raw public key.
+    RawKey,
+    /// By EAP, or by something else that only a client could do.
+    Other,
+}
+
+/// How well a site fits; the smallest is best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Fit {
+    /// After the remote clients: nothing but the key tells that it is this site.
+    is_vague: bool,
+    names_caller: Reverse<bool>,
+    is_asked_for: Reverse<bool>,
+    has_address: Reverse<bool>,
+}
+
+impl Connection {
+    /// The site.
+    pub(crate) fn site(&self) -> Option<&Arc<Site>> {
+        match self {
+            Self::Remote => None,
+            Self::Site(site) => Some(site),
+        }
+    }
+
+    /// What is acceptable for it.
+    pub(crate) fn policy<'a>(&'a self, config: &'a Config) -> &'a Policy {
+        self.site().map_or(&config.policy, |site| &site.policy)
+    }
+}
+
+/// The connections that the caller may be for, best first. Remote clients are always among them.
+pub(crate) fn candidates(config: &Config, caller: &Caller<'_>) -> Vec<Connection> {
+    let mut sites: Vec<(Fit, &Arc<Site>)> =
+        config.sites.iter().filter_map(|site| Some((Fit::of(site, caller)?, site))).collect();
+    // Stable: of equals the first in the configuration.
+    sites.sort_by_key(|(fit, _)| *fit);
+    sites.truncate(if caller.method == Method::SharedKey { MAX_SHARED_KEY } else { MAX_SIGNED });
+    let (vague, clear): (Vec<_>, Vec<_>) = sites.into_iter().partition(|(fit, _)| fit.is_vague);
+    let connection = |(_, site): (Fit, &Arc<Site>)| Connection::Site(site.clone());
+    let clear = clear.into_iter().map(connection);
+    clear.chain([Connection::Remote]).chain(vague.into_iter().map(connection)).collect()
+}
+
+/// The policies of those who may call from `address`, which is all that is known when a suite is chosen: sites that are
+/// there, remote clients, sites that may be anywhere.
+pub(crate) fn policies(config: &Config, address: IpAddr) -> impl Iterator<Item = &Policy> {
+    let anywhere = config.sites.iter().filter(|site| site.peer_addresses.is_empty());
+    let there = sites_at(config, address).map(|site| &site.policy);
+    there.chain([&config.policy]).chain(anywhere.map(|site| &site.policy))
+}
+
+/// The sites that are known to be at `address`.
+pub(crate) fn sites_at(config: &Config, address: IpAddr) -> impl Iterator<Item = &Arc<Site>> {
+    config.sites.iter().filter(move |site| !site.peer_addresses.is_empty() && site.may_come_from(address))
+}
+
+impl Fit {
+    /// `None` if it cannot be this site.
+    fn of(site: &Site, caller: &Caller<'_>) -> Option<Self> {
+        let names_caller = site.peer_identity.is_some();
+        if !site.may_come_from(caller.address) || site.peer_identity.as_ref().is_some_and(|id| id != caller.idi) {
+            return None;
+        }
+        let (fits, proves_identity) = match (&site.peer_auth, caller.method) {
+            (PeerAuth::Psk(_), Method::SharedKey) | (PeerAuth::RawKey(_), Method::RawKey) => (true, false),
+            // A certificate of the right authority says nothing if any name will do.
+            (PeerAuth::Certificate(_), Method::Certificate) => (true, true),
+            // Along with a certificate that we did not ask for, the key may still be the known one.
+            (PeerAuth::RawKey(_), Method::Certificate) => (true, false),
+            _ => (false, false),
+        };
+        let has_address = !site.peer_addresses.is_empty();
+        let is_vague = !names_caller && (proves_identity || !has_address);
+        let is_asked_for = caller.idr.is_some_and(|idr| *idr == site.identity);
+        let (names_caller, is_asked_for) = (Reverse(names_caller), Reverse(is_asked_for));
+        fits.then_some(Self { is_vague, names_caller, is_asked_for, has_address: Reverse(has_address) })
+    }
+}

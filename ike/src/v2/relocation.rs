@@ -1,0 +1,219 @@
+//! The requests of ours that MOBIKE needs: that our addresses have changed (RFC 4555 section 3.5), whether the peer is where it
+//! says (section 3.7), and whether a translator on the way has forgotten us (section 3.8).
+//!
+//! Such a request is made when it can go out, not before: by then the session may have moved again, or have another IKE SA.
+//!
+//! Does not: decide where to go (the server does), except among the addresses that the peer has told (section 3.4).
+
+use std::net::{IpAddr, SocketAddr};
+
+use tracing::debug;
+
+use crate::child_sa::ChildMode;
+use crate::event::Path;
+use crate::nat::NatStatus;
+use crate::refusal::RefusalReason;
+use crate::wire::IkeSpi;
+use crate::wire::num::NotifyType;
+use crate::wire::v2::{ChainBuilder, Notify, Payload};
+
+use super::established::Established;
+use super::mobike::{Mobike, untranslated};
+use super::request::Informational;
+use super::sa::{Message, OwnRequest, Purpose};
+use super::{Context, Session};
+
+/// Length of our COOKIE2 in bytes.
+const COOKIE_LEN: usize = 16;
+
+/// What is to be asked about the path, and what was.
+#[derive(Default)]
+pub(super) struct Relocation {
+    /// The peer is to be told of our addresses.
+    update_wanted: bool,
+    /// The peer is to show that it receives what we send.
+    check_wanted: bool,
+    asked: Option<Asked>,
+    /// How the peer saw our address last, in which IKE SA.
+    seen: Option<(IkeSpi, Vec<u8>)>,
+    /// Addresses of the peer that were tried since it was last heard.
+    tried: Vec<IpAddr>,
+}
+
+/// A request that is on its way.
+struct Asked {
+    /// Our SPI of its IKE SA.
+    sa: IkeSpi,
+    purpose: Purpose,
+    path: Path,
+    cookie: [u8; COOKIE_LEN],
+}
+
+impl Relocation {
+    fn want(&mut self, purpose: Purpose) {
+        match purpose {
+            Purpose::UpdateAddresses => self.update_wanted = true,
+            _ => self.check_wanted = true,
+        }
+    }
+}
+
+impl Established {
+    /// Takes the MOBIKE part of a request; what its answer has to say.
+    pub(super) fn take_mobike(
+        &mut self,
+        session: &mut Session,
+        ctx: &mut Context<'_>,
+        request: &Mobike<'_>,
+        on_replaced: Option<IkeSpi>,
+    ) -> ChainBuilder {
+        let spis = on_replaced.and_then(|spi| self.other_sa(spi).map(|sa| sa.spis)).unwrap_or(self.sa.spis);
+        let has_transport = self.children.iter().any(|child| child.info().mode == ChildMode::Transport);
+        let (chain, has_moved) = session.mobike_request(ctx, spis, request, has_transport);
+        if has_moved {
+            self.relocation.check_wanted = true;
+            self.resend(session, ctx);
+        }
+        chain
+    }
+
+    /// Our own addresses have changed, or the server has another reason to leave the path.
+    pub(super) fn relocate(&mut self, session: &mut Session, ctx: &mut Context<'_>, path: Path) {
+        if !session.mobility.is_ours() || path == session.path {
+            return;
+        }
+        session.move_to(ctx, path, session.nat);
+        self.relocation.tried.clear();
+        self.relocation.update_wanted = true;
+        self.resend(session, ctx);
+        self.send_next(session, ctx);
+    }
+
+    /// What is on its way goes along the new path, too.
+    fn resend(&mut self, session: &Session, ctx: &mut Context<'_>) {
+        for sa in std::iter::once(&mut self.sa).chain(self.replaced.iter_mut().map(|replaced| &mut replaced.sa)) {
+            let messages = sa.resend(ctx.now, &session.timing(ctx.config));
+            ctx.shared.counters.retransmissions_sent += u64::from(!messages.is_empty());
+            ctx.send(session.path, messages);
+        }
+    }
+
+    /// Puts what is to be asked about the path before all other requests, if one can go out now.
+    pub(super) fn prepare_path_request(&mut self, session: &Session, ctx: &mut Context<'_>) {
+        let spi = self.sa.own_spi();
+        if let Some(lost) = self.relocation.asked.take_if(|asked| asked.sa != spi) {
+            self.relocation.want(lost.purpose);
+        }
+        let purpose = match &self.relocation {
+            Relocation { update_wanted: true, .. } => Purpose::UpdateAddresses,
+            Relocation { check_wanted: true, .. } => Purpose::PathCheck,
+            _ => return,
+        };
+        if self.sa.has_outstanding() {
+            return;
+        }
+        let mut cookie = [0; COOKIE_LEN];
+        ctx.shared.random.fill(&mut cookie);
+        let mut chain = ChainBuilder::new();
+        if purpose == Purpose::UpdateAddresses {
+            self.push_update(session, ctx, &mut chain);
+        }
+        chain.push(&Payload::Notify(Notify::new(NotifyType::COOKIE2, &cookie)));
+        self.sa.enqueue_first(OwnRequest::informational(purpose, chain));
+        // An answer to the one is an answer to the other.
+        (self.relocation.update_wanted, self.relocation.check_wanted) = (false, false);
+        self.relocation.asked = Some(Asked { sa: spi, purpose, path: session.path, cookie });
+    }
+
+    fn push_update(&self, session: &Session, ctx: &Context<'_>, chain: &mut ChainBuilder) {
+        chain.push(&Payload::Notify(Notify::new(NotifyType::UPDATE_SA_ADDRESSES, &[])));
+        if session.nat.supported {
+            return session.push_hashes(ctx, self.sa.spis, session.path, chain);
+        }
+        let ends = untranslated(session.path.local, session.path.peer);
+        chain.push(&Payload::Notify(Notify::new(NotifyType::NO_NATS_ALLOWED, &ends)));
+    }
+
+    /// A question whether the peer lives; from behind a translator also whether that still knows us.
+    pub(super) fn probe(&self, session: &Session, ctx: &Context<'_>) -> OwnRequest {
+        let mut chain = ChainBuilder::new();
+        if session.mobility.is_ours() && session.nat.self_behind {
+            session.push_hashes(ctx, self.sa.spis, session.path, &mut chain);
+        }
+        OwnRequest::informational(Purpose::Liveness, chain)
+    }
+
+    /// Takes the answer to a question about the path or about life.
+    pub(super) fn path_answer(
+        &mut self,
+        session: &mut Session,
+        ctx: &mut Context<'_>,
+        purpose: Purpose,
+        answer: &Message,
+    ) -> Result<(), RefusalReason> {
+        let answer = Informational::read(answer.first, &answer.chain).map_err(|invalid| *invalid.reason)?.mobike;
+        let asked = self.relocation.asked.take_if(|asked| asked.purpose == purpose);
+        self.arrived_elsewhere(session, ctx);
+        if let Some(asked) = asked {
+            if answer.cookie2 != Some(&asked.cookie) {
+                return Err(RefusalReason::PathCheck);
+            }
+            // The answer does not tell which of the two paths works.
+            if asked.path != session.path {
+                self.relocation.want(purpose);
+                return Ok(());
+            }
+            if let Some(notify) = answer.refusal {
+                return Err(RefusalReason::AddressesRefused { notify });
+            }
+        }
+        self.note_translation(session, ctx, purpose, &answer);
+        Ok(())
+    }
+
+    /// How the peer sees the addresses of the path.
+    fn note_translation(
+        &mut self,
+        session: &mut Session,
+        ctx: &mut Context<'_>,
+        purpose: Purpose,
+        answer: &Mobike<'_>,
+    ) {
+        let Some(told) = answer.nat.destination.filter(|_| session.mobility.is_ours() && answer.nat.are_there()) else {
+            return;
+        };
+        let (spis, own) = (self.sa.spis, self.sa.own_spi());
+        let seen = Some((own, told.to_vec()));
+        let before = std::mem::replace(&mut self.relocation.seen, seen);
+        if purpose == Purpose::UpdateAddresses {
+            session.move_to(ctx, session.path, NatStatus::of(&answer.nat, spis, session.path));
+        } else if before.is_some_and(|(spi, hash)| spi == own && hash != told) {
+            debug!(session = %session.id, "the peer sees us at another address than before");
+            self.relocation.update_wanted = true;
+        }
+    }
+
+    /// The path is broken: tries the next address that the peer has told. Whether there is one.
+    pub(super) fn tries_elsewhere(&mut self, session: &mut Session, ctx: &mut Context<'_>) -> bool {
+        if !session.mobility.is_ours() {
+            return false;
+        }
+        self.relocation.tried.push(session.path.peer.ip());
+        let Path { local, peer } = session.path;
+        let is_new = |ip: &&IpAddr| ip.is_ipv4() == local.is_ipv4() && !self.relocation.tried.contains(ip);
+        let Some(next) = session.mobility.additional().iter().find(is_new).copied() else { return false };
+        debug!(session = %session.id, from = %peer, peer = %next, "the path is broken: another address of the peer");
+        session.path.peer = SocketAddr::new(next, peer.port());
+        self.resend(session, ctx);
+        true
+    }
+
+    /// The peer has answered at another of its addresses: the session moves there.
+    fn arrived_elsewhere(&mut self, session: &mut Session, ctx: &mut Context<'_>) {
+        if std::mem::take(&mut self.relocation.tried).is_empty() {
+            return;
+        }
+        session.has_arrived(ctx);
+        self.relocation.update_wanted = true;
+    }
+}

@@ -1,0 +1,70 @@
+//! What the data plane has to know about sites beside their SA pairs: devices of their own, traffic that begins a tunnel, and how
+//! much a pair may carry.
+//!
+//! Does not: know peers, or decide when a tunnel begins or ends.
+
+use std::io;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+/// The TUN device whose packets a pair carries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// The gateway's. Packets find their pair by destination.
+    #[default]
+    Shared,
+    /// The site's own, see [`SiteDevice`]: all its packets go to the pairs of this site.
+    Site(Arc<str>),
+}
+
+/// A TUN device of a site's own (route-based): what the kernel routes there goes through the site's tunnel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteDevice {
+    /// The site.
+    pub site: Arc<str>,
+    /// Name of the interface to create.
+    pub interface: String,
+}
+
+/// Traffic that wants a tunnel: a packet from one of `local` to one of `remote` without a pair raises
+/// [`super::DataPlaneEvent::NoTunnel`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trap {
+    /// The site that the tunnel leads to.
+    pub site: Arc<str>,
+    /// Networks on our side. Packets from its own [`SiteDevice`] are the site's whatever their addresses.
+    pub local: Vec<IpNet>,
+    /// Networks on the peer's side.
+    pub remote: Vec<IpNet>,
+}
+
+/// How much a pair may carry in one direction, RFC 4301 section 4.4.2.1. Octets are those of inner packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets; `None`: no limit.
+    pub bytes: Option<Limit>,
+    /// Packets; `None`: no limit but that of the sequence numbers.
+    pub packets: Option<Limit>,
+}
+
+/// Two numbers, the first not greater than the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Here [`super::DataPlaneEvent::SoftLimit`] asks for a successor.
+    pub soft: u64,
+    /// Here [`super::DataPlaneEvent::HardLimit`] asks for the end, and nothing is sent any more.
+    pub hard: u64,
+}
+
+/// Why a site's device is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot create the TUN interface {interface} of site {site}: {source}")]
+pub struct DeviceError {
+    /// The site.
+    pub site: Arc<str>,
+    /// Its name.
+    pub interface: String,
+    /// What the kernel said.
+    pub source: io::Error,
+}
