@@ -1,6 +1,7 @@
 //! Whole client sessions without a socket: the IKE engine's own test client against the gateway, the daemon played by hand.
 
 mod l2tp;
+mod sites;
 mod world;
 mod xauth;
 

@@ -25,7 +25,8 @@ const REASONS: [CloseReason; 5] = [
 
 /// One thing that can happen.
 fn happen(bench: &mut Bench, dice: &mut Dice) {
-    let up: Vec<SessionId> = bench.supervisor.tunnels.iter().filter(|(_, t)| t.is_established()).map(|(&id, _)| id).collect();
+    let up: Vec<SessionId> =
+        bench.supervisor.tunnels.iter().filter(|(_, t)| t.is_established()).map(|(&id, _)| id).collect();
     let some = |dice: &mut Dice| up.get(usize::try_from(dice.roll(up.len().max(1) as u64)).unwrap()).copied();
     match dice.roll(12) {
         0 => bench.demand(),
@@ -103,6 +104,9 @@ fn every_site_that_wants_a_tunnel_gets_one_in_the_end() {
         }
         assert!(bench.supervisor.is_up(), "seed {seed}");
         let ours = |t: &&Tunnel| t.is_established() && t.role == Role::Initiator;
-        assert!(bench.supervisor.tunnels.values().filter(ours).count() <= 1, "seed {seed}: at most one that we have begun");
+        assert!(
+            bench.supervisor.tunnels.values().filter(ours).count() <= 1,
+            "seed {seed}: at most one that we have begun"
+        );
     }
 }
