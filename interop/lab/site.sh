@@ -80,6 +80,8 @@ swan_end() {
     psk:*) echo 'auth = psk' ;;
     cert:own) printf 'auth = pubkey\n      certs = %s.pem\n' "$2" ;;
     cert:other) echo 'auth = pubkey' ;;
+    split:*)
+      if [ "$2" = server ]; then AUTH=cert swan_end "$1" "$2"; else AUTH=psk swan_end "$1" "$2"; fi ;;
     rawkey:*) printf 'auth = pubkey\n      pubkeys = %s.pub\n' "$2" ;;
     *) die "AUTH=$AUTH" ;;
   esac
@@ -153,4 +155,4 @@ peer_disconnect() {
 }
 
 # site_form: how ESP must travel.
-site_form() { if [ "$STACK" = libipsec ] || [ "${srv_wire:-}" = udp ]; then echo udp; else echo esp; fi; }
+site_form() { if [ "$STACK" = libipsec ] || [ "$SRV_ENCAP" = yes ] || [ "${srv_wire:-}" = udp ]; then echo udp; else echo esp; fi; }

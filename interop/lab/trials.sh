@@ -161,6 +161,20 @@ RULES
 }
 wan_light() { ns wan nft delete table bridge dark; }
 
+# RSA signatures in their newer form (RFC 8017 section 8.1); CHARON_CONF of the row says `rsa_pss = yes`.
+trial_pss() {
+  check "the client signs with RSA-PSS" client_log "$1" "authentication of '$CLIENT_ID' \\(myself\\) with RSA_EMSA_PSS"
+}
+
+# The client vanishes: the gateway notices (SRV_LIVENESS) and forgets it.
+trial_vanish() {
+  charon_end "$1" KILL
+  check "the gateway notices" until_ok 60 srv_idle
+  client_configure "$1"
+  check "connect again" client_initiate "$1"
+  check "ping after that" ping_ok "$1" "$LAN_HOST" 3
+}
+
 # IKE_AUTH in fragments both ways: long certificates, small fragments (CHARON_CONF, SWAN_CONN_OPT of the recipe).
 trial_frag() { check "ping after an exchange in fragments" ping_ok "$1" "$LAN_HOST" 3; }
 

@@ -10,7 +10,7 @@ need swanctl tcpdump tshark nft python3
 server_load
 [ "$SERVER" = cygnet ] || die "strongSwan has route-based tunnels in kernels with XFRM interfaces only"
 
-SRV_SITE='mode = "interface"; device = "tunber"; routes = false'
+SRV_SITE='mode = "interface"; interface = "tunber"; routes = false'
 peer_children() { peer_child net 0.0.0.0/0 "$LAN_NET,$LAN_NET2"; }
 cygnet_site_networks() {
   echo "local = $(quoted "$LAN_NET" "$LAN_NET2")"

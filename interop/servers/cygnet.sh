@@ -106,7 +106,7 @@ cygnet_remote() {
   local networks=("$LAN_NET" "$LAN_NET2" "$LAN_NET6")
   echo "[remote]"
   echo "name = \"$SERVER_ID\""
-  echo "pool = $(quoted "$POOL" "$POOL6")"
+  echo "pool = $(quoted "$POOL" $SRV_POOL2 "$POOL6")"
   echo "dns = $(quoted "$DNS1" "$DNS2")"
   echo "nat = $([ "$SRV_NAT" = yes ] && echo true || echo false)"
   echo "client_to_client = $([ "$SRV_CLIENT_TO_CLIENT" = yes ] && echo true || echo false)"
@@ -116,6 +116,7 @@ cygnet_remote() {
   [ -z "$SRV_CRL" ] || echo "crl = \"$SRV_CRL\""
   [ -z "$SRV_CRL_FILE" ] || echo "crl_files = [\"../pki/$SRV_CRL_FILE\"]"
   [ -z "$SRV_UNIQUE" ] || echo "unique = \"$SRV_UNIQUE\""
+  [ -z "${SRV_LIVENESS:-}" ] || echo "liveness = \"$SRV_LIVENESS\""
   [ -z "$SRV_REAUTH" ] || echo "reauth = \"$SRV_REAUTH\""
   cygnet_protocols
   cygnet_logins
@@ -146,9 +147,28 @@ CONF
 cygnet_site_auth() {
   case $AUTH in
     psk) echo 'psk = "file:psk"' ;;
-    cert) printf '%s = "../pki/%s"\n' cert "$OWN.pem" key "$OWN.key" ca ca.pem ;;
+    cert)
+      cygnet_own_certificate
+      echo 'ca = "../pki/ca.pem"' ;;
+    split)
+      cygnet_own_certificate
+      echo 'psk = "file:psk"' ;;
     rawkey) printf '%s = "../pki/%s"\n' key "$OWN.key" public_key "$OTHER.pub" ;;
     *) die "AUTH=$AUTH" ;;
+  esac
+}
+
+# Certificate and key, in the form that SRV_KEY_FORM says.
+cygnet_own_certificate() {
+  case $SRV_KEY_FORM in
+    pem) printf 'cert = "../pki/%s.pem"\nkey = "../pki/%s.key"\n' "$OWN" "$OWN" ;;
+    pkcs8)
+      pki_protected "$OWN"
+      printf 'cert = "../pki/%s.pem"\nkey = "../pki/%s.p8"\nkey_password = "%s"\n' "$OWN" "$OWN" "$KEY_PASSWORD" ;;
+    p12)
+      pki_pkcs12 "$OWN"
+      printf 'cert = "../pki/%s.p12"\nkey_password = "%s"\n' "$OWN" "$KEY_PASSWORD" ;;
+    *) die "SRV_KEY_FORM=$SRV_KEY_FORM" ;;
   esac
 }
 
@@ -197,10 +217,10 @@ cygnet_logins() {
   if [ "$AUTH" = psk ] || [ "$ROLE" = both ]; then
     [ "$AGGRESSIVE" = yes ] || echo 'psk = "file:psk"'
   fi
+  [ "${CLIENT_REMOTE_AUTH:-pubkey}" = pubkey ] || echo 'eap_only = true'
   case $AUTH in cert | eap-tls) echo 'ca = "../pki/ca.pem"' ;; esac
   [ "$AUTH" != psk ] || return 0
-  echo 'cert = "../pki/server.pem"'
-  echo 'key = "../pki/server.key"'
+  cygnet_own_certificate
 }
 
 cygnet_groups() {

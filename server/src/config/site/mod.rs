@@ -209,10 +209,9 @@ fn ppk(source: &Source<'_>, value: &Value<'_>) -> Option<SitePpk> {
         missing("secret");
     }
     let id = fields::ppk_id(&id?)?;
-    let secret = source.secret(&secret?)?;
-    fields::weak_ppk(source, &secret);
+    let secret = fields::ppk_secret(source, &secret?)?;
     let required = fields::flag(&section, "required", false);
-    Some(SitePpk { id, secret: secret.value, required })
+    Some(SitePpk { id, secret, required })
 }
 
 /// The children: those of `[[site.NAME.child]]`, otherwise one with the site's own networks.
