@@ -9,7 +9,7 @@ use cygnet_esp::DropReason;
 use cygnet_ike::{ChildMode, ChildSa, EspSpi, SessionId, Transmit};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -25,6 +25,7 @@ use crate::gateway::{Effect, Gateway, Now};
 use crate::io::clock::Clock;
 use crate::io::random::SystemRandom;
 use crate::net::HostNetwork;
+use crate::pki::crl::{CrlStore, Lists, Wanted};
 
 /// Longest time without looking at the clock: it goes on while the machine sleeps, the runtime's does not.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -51,6 +52,8 @@ pub(super) struct EventLoop {
     admissions: mpsc::Receiver<Admission>,
     admitted: mpsc::Sender<Admission>,
     commands: mpsc::Receiver<ControlCommand>,
+    crl: CrlStore,
+    revocation_lists: watch::Receiver<Lists>,
     api: JoinHandle<std::io::Result<()>>,
     signals: Signals,
 }
@@ -73,6 +76,7 @@ enum Wake {
     DataPlane,
     Admission(Admission),
     Command(ControlCommand),
+    RevocationLists,
     Reload,
     Timer,
     Stop,
@@ -98,6 +102,9 @@ impl EventLoop {
         let mtu = wanted.tun.mtu;
         gateway.set_tunnel_mtu(u16::try_from(mtu).unwrap_or(u16::MAX));
         let (host, _) = HostNetwork::start(wanted).await?;
+        let crl = CrlStore::start(&settings.daemon.state_dir.join("crl"), Wanted::of(&settings), clock);
+        let mut revocation_lists = crl.lists();
+        gateway.set_revocation_lists(Arc::clone(&revocation_lists.borrow_and_update()));
         let (sender, commands) = mpsc::channel(COMMAND_QUEUE);
         let (admitted, admissions) = mpsc::channel(ADMISSION_QUEUE);
         let api = tokio::spawn(api::serve(listener, sender, std::future::pending()));
@@ -117,6 +124,8 @@ impl EventLoop {
             admissions,
             admitted,
             commands,
+            crl,
+            revocation_lists,
             api,
             signals,
         };
@@ -135,6 +144,10 @@ impl EventLoop {
                 Wake::DataPlane => self.take_data_plane_events()?,
                 Wake::Admission(Admission { session, outcome }) => self.gateway.admitted(self.now(), session, outcome),
                 Wake::Command(command) => self.answer(command).await,
+                Wake::RevocationLists => {
+                    let lists = Arc::clone(&self.revocation_lists.borrow_and_update());
+                    self.gateway.set_revocation_lists(lists);
+                }
                 Wake::Reload => self.reload_on_signal().await,
                 Wake::Timer => self.gateway.handle_timeout(self.now()),
                 Wake::Stop => return Ok(()),
@@ -175,6 +188,7 @@ impl EventLoop {
             _ = self.signals.interrupt.recv() => Wake::Stop,
             _ = self.signals.hangup.recv() => Wake::Reload,
             Some(command) = self.commands.recv() => Wake::Command(command),
+            Ok(()) = self.revocation_lists.changed() => Wake::RevocationLists,
             Some(admission) = self.admissions.recv() => Wake::Admission(admission),
             () = self.events.notified() => Wake::DataPlane,
             datagram = self.datagrams.recv() => datagram.map_or(Wake::Stop, Wake::Datagram),
@@ -222,6 +236,10 @@ impl EventLoop {
 
     /// Carries out effects in order until there is none.
     fn perform(&mut self) {
+        let addresses = self.gateway.take_list_addresses();
+        if !addresses.is_empty() {
+            self.crl.learn(addresses);
+        }
         while let Some(effect) = self.gateway.poll_effect() {
             match effect {
                 Effect::Send(Transmit { path, payload }) => {
@@ -344,6 +362,7 @@ impl EventLoop {
         let settings = Arc::new(config::load(&self.settings.path, &Surroundings::of_this_machine(self.clock.wall()))?);
         let reloaded = self.gateway.reload(self.now(), Arc::clone(&settings))?;
         self.host.replace_rules(host::rules(&settings)?).await?;
+        self.crl.reconfigure(Wanted::of(&settings));
         self.settings = settings;
         self.perform();
         self.tell_static_routes().await;
