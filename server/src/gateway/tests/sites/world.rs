@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use cygnet_ike::crypto::random::Random;
 use cygnet_ike::crypto::testing::SeededRandom;
-use cygnet_ike::{ChildSa, EspSpi, Path, Transmit};
+use cygnet_ike::{ChildSa, EspSpi, Path, SessionState, Transmit};
 use jiff::Timestamp;
 
 use super::super::super::{Effect, Gateway, Meter, Now, SiteOutcome, Traffic};
@@ -287,9 +287,10 @@ impl World {
         !self.cut
     }
 
-    /// How many IKE SAs a gateway has.
+    /// How many IKE SAs of a gateway are up or coming up.
     pub(super) fn sessions(&self, node: usize) -> usize {
-        self.nodes[node].gateway.ike.snapshot().len()
+        let all = self.nodes[node].gateway.ike.snapshot();
+        all.iter().filter(|info| info.state != SessionState::Closing).count()
     }
 
     pub(super) fn site(&self, node: usize, name: &str) -> SiteStatus {
