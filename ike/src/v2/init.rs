@@ -198,6 +198,9 @@ impl Incoming<'_> {
         if request.fragmentation {
             message.push(&Payload::Notify(Notify::new(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED, &[])));
         }
+        if config.childless {
+            message.push(&Payload::Notify(Notify::new(NotifyType::CHILDLESS_IKEV2_SUPPORTED, &[])));
+        }
         if request.hashes.is_some() {
             let hashes: Vec<u8> = HASH_ALGORITHMS.iter().flat_map(|hash| hash.0.to_be_bytes()).collect();
             message.push(&Payload::Notify(Notify::new(NotifyType::SIGNATURE_HASH_ALGORITHMS, &hashes)));

@@ -169,11 +169,12 @@ impl Mobility {
 }
 
 impl Session {
-    /// What the last answer of IKE_AUTH tells about abilities that both sides have.
-    pub(super) fn push_abilities(&mut self, chain: &mut ChainBuilder) {
+    /// What the last answer of IKE_AUTH tells about abilities that both sides have, and about limits.
+    pub(super) fn push_abilities(&mut self, ctx: &Context<'_>, chain: &mut ChainBuilder) {
         if self.mobility.agreed {
             chain.push(&Payload::Notify(Notify::new(NotifyType::MOBIKE_SUPPORTED, &[])));
         }
+        self.push_auth_lifetime(ctx, chain);
     }
 
     /// Notes an authentic and fresh message. With MOBIKE, one from elsewhere says nothing about the path in use.
@@ -293,7 +294,7 @@ impl Session {
 
     /// Appends how we see the addresses of `path`.
     pub(super) fn push_hashes(&self, ctx: &Context<'_>, spis: SpiPair, path: Path, chain: &mut ChainBuilder) {
-        let (source, destination) = told_hashes(spis, path, ctx.config.force_udp_encap);
+        let (source, destination) = told_hashes(spis, path, self.forces_udp(ctx.config));
         chain.push(&Payload::Notify(Notify::new(NotifyType::NAT_DETECTION_SOURCE_IP, &source)));
         chain.push(&Payload::Notify(Notify::new(NotifyType::NAT_DETECTION_DESTINATION_IP, &destination)));
     }

@@ -21,6 +21,7 @@ mod established;
 mod fit;
 pub(crate) mod fragments;
 mod half_open;
+mod informational;
 pub(crate) mod init;
 mod initiate;
 pub(crate) mod keys;
@@ -69,6 +70,7 @@ use established::Established;
 pub(crate) use half_open::HalfOpen;
 use initiate::{Initiating, Proving};
 use mobike::Mobility;
+use reauthentication::LoginLife;
 use sa::{IkeSa, Incoming, Message};
 
 /// An IKE SA that failed or was deleted answers retransmissions of the last request for this long.
@@ -130,6 +132,7 @@ pub(crate) struct Session {
     ppk: bool,
     /// Since when the session is established.
     established: Option<Instant>,
+    login: LoginLife,
     since: Instant,
     last_heard: Instant,
     identity: Option<Identity>,
@@ -166,6 +169,7 @@ impl Session {
             precedence,
             ppk: false,
             established: None,
+            login: LoginLife::default(),
             since: now,
             last_heard: now,
             identity: None,

@@ -46,6 +46,7 @@ use cygnet_ike::{Endpoint, EspSpi, Event, IkeVersion, Path, SessionId, SessionSt
 use cygnet_l2tp::SessionKey;
 use jiff::Timestamp;
 
+use crate::auth::eap::tls::EapTlsConfig;
 use crate::auth::nt_hash::NtHash;
 use crate::auth::throttle::FailureThrottle;
 use crate::auth::users::UserTable;
@@ -82,6 +83,8 @@ pub struct Gateway {
     random: Box<dyn Random + Send>,
     meter: Box<dyn Meter>,
     users: UserTable,
+    /// `None`: nobody logs in by EAP-TLS.
+    eap_tls: Option<Arc<EapTlsConfig>>,
     throttle: FailureThrottle,
     leases: LeaseTable,
     logins: BTreeMap<SessionId, Login>,
@@ -126,6 +129,7 @@ impl Gateway {
         random.fill(&mut dummy);
         let sites = Sites::new(now, &settings, &mut *random)?;
         let ike = ike_config::build(&settings, sites.engines(), esp_shards)?;
+        let eap_tls = accounts::eap_tls(&settings, ike.client_authorities.as_ref());
         let mut this = Self {
             ike: Endpoint::new(Arc::new(ike), endpoint_random),
             l2tp: cygnet_l2tp::Endpoint::new(
@@ -133,6 +137,7 @@ impl Gateway {
                 Box::new(ike_config::L2tpRandom(l2tp_random)),
             ),
             users: accounts::user_table(&settings, NtHash::from_bytes(dummy))?,
+            eap_tls,
             leases: accounts::lease_table(&settings)?,
             settings,
             esp_shards,

@@ -6,6 +6,7 @@ use cygnet_ike::SessionId;
 
 use super::{ConfigurationError, Gateway, Now, accounts, ike_config};
 use crate::auth::nt_hash::NtHash;
+use crate::auth::users::UserTable;
 use crate::config::Settings;
 use crate::control::model::Reloaded;
 
@@ -25,11 +26,13 @@ impl Gateway {
         let pools = settings.remote.as_ref().map(|r| r.pools.clone()).unwrap_or_default();
         self.leases.reconfigure(&pools, &accounts::fixed_addresses(&settings))?;
         self.exchange_sites(now, &settings, changed);
-        self.ike.reconfigure(Arc::new(ike_config::build(&settings, self.sites.engines(), self.esp_shards)?));
+        let ike = ike_config::build(&settings, self.sites.engines(), self.esp_shards)?;
+        self.eap_tls = accounts::eap_tls(&settings, ike.client_authorities.as_ref());
+        self.ike.reconfigure(Arc::new(ike));
         self.l2tp.reconfigure(Arc::new(ike_config::l2tp(&settings)));
-        self.users = users;
+        let former = std::mem::replace(&mut self.users, users);
         self.settings = settings;
-        let disconnected = self.close_barred(now);
+        let disconnected = self.close_barred(now, &former);
         self.settle(now);
         Ok(Reloaded {
             changes: changes(&old, &self.settings),
@@ -39,15 +42,17 @@ impl Gateway {
         })
     }
 
-    /// Ends the sessions of accounts that may no longer log in.
-    fn close_barred(&mut self, now: Now) -> u64 {
+    /// Ends the sessions of accounts that may no longer log in. Who came by certificate may have none and stays.
+    fn close_barred(&mut self, now: Now, former: &UserTable) -> u64 {
         let wall = now.wall_clock();
         let barred: Vec<SessionId> = self
             .sessions
             .iter()
             .filter(|(_, session)| {
-                let account = session.user.as_ref().map(|name| self.users.find(name));
-                account.is_some_and(|found| found.is_none_or(|user| user.admit(wall).is_err()))
+                session.user.as_ref().is_some_and(|name| match self.users.find(name) {
+                    Some(user) => user.admit(wall).is_err(),
+                    None => former.find(name).is_some(),
+                })
             })
             .map(|(&id, _)| id)
             .collect();

@@ -263,7 +263,8 @@ impl Proving {
                     state.delete_unwanted(first.inbound);
                 }
             }
-            state.begin_as_initiator(session, ctx, others, answer.auth_lifetime);
+            session.begin_login(ctx.config, ctx.now, answer.auth_lifetime);
+            state.begin_as_initiator(session, ctx, others);
         }
         state
     }

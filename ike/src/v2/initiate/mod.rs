@@ -42,6 +42,7 @@ use crate::wire::v2::{KeyExchange, MessageBuilder, Nonce, Notify, Payload, Secur
 pub(crate) use auth::Proving;
 
 use super::mobike::Mobility;
+use super::reauthentication::LoginLife;
 use super::{Context, Session, State, child};
 
 /// After an error that anybody may have sent the request goes on for this long.
@@ -98,6 +99,7 @@ impl Session {
             nat: NatStatus::default(),
             mobility: Mobility::default(),
             is_childless: false,
+            login: LoginLife::default(),
             role: crate::event::Role::Initiator,
             site: Some(site),
             precedence: 0,
