@@ -350,6 +350,13 @@ impl Endpoint {
         Counters { half_open, sessions, ..self.shared.counters }
     }
 
+    /// How many SPIs of IKE SAs and of Child SAs are in use, IKEv1 not counted.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn spis_in_use(&self) -> (usize, usize) {
+        (self.shared.ike_spis.len(), self.shared.esp_spis.len())
+    }
+
     /// A digest of everything that a stranger's datagram must leave as it is.
     #[doc(hidden)]
     #[must_use]

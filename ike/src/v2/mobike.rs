@@ -293,7 +293,7 @@ impl Session {
 
     /// Appends how we see the addresses of `path`.
     pub(super) fn push_hashes(&self, ctx: &Context<'_>, spis: SpiPair, path: Path, chain: &mut ChainBuilder) {
-        let (source, destination) = told_hashes(spis, path, ctx.config.force_udp_encap);
+        let (source, destination) = told_hashes(spis, path, self.forces_udp(ctx.config));
         chain.push(&Payload::Notify(Notify::new(NotifyType::NAT_DETECTION_SOURCE_IP, &source)));
         chain.push(&Payload::Notify(Notify::new(NotifyType::NAT_DETECTION_DESTINATION_IP, &destination)));
     }
