@@ -281,7 +281,7 @@ impl Endpoint {
     }
 
     /// Makes one more Child SA of the session's site, the one at this place of [`Site::children`]. It ends with
-    /// [`Event::ChildUp`] or [`Event::ChildFailed`]. The site is the one that the session was begun with.
+    /// [`Event::ChildUp`] or [`Event::ChildFailed`], and does nothing if the tunnel is there. The site is the one that the session was begun with.
     pub fn create_child(&mut self, now: Instant, session: SessionId, child: usize) {
         self.with_session(now, session, |session, ctx| session.create_child(ctx, child));
     }

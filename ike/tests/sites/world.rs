@@ -14,8 +14,8 @@ use cygnet_ike::proposal::{Policy, PolicyName};
 use cygnet_ike::testing::LinkQuality;
 use cygnet_ike::wire::v2::TrafficSelector;
 use cygnet_ike::{
-    ChildMode, ChildSa, CloseReason, Endpoint, EspSpi, Event, Grant, Path, Prefix, RefusalReason, SessionId, SessionInfo,
-    SessionState, Site, SiteChild, Timing, UnixTime,
+    ChildMode, ChildSa, CloseReason, Endpoint, EspSpi, Event, Grant, Path, Prefix, RefusalReason, SessionId,
+    SessionInfo, SessionState, Site, SiteChild, Timing, UnixTime,
 };
 
 use super::network::{Network, OUTSIDE, Parcel};
@@ -32,10 +32,9 @@ pub(crate) struct Gateway {
     pub(crate) site: Arc<Site>,
     /// Child SAs that are up, by inbound SPI.
     pub(crate) children: BTreeMap<EspSpi, ChildSa>,
-    /// Which pair a tunnel sends with.
-    pub(crate) sending: BTreeMap<Arc<str>, EspSpi>,
-    /// Pairs that take over when the first authentic packet comes, or when the old one goes down.
-    successors: BTreeMap<EspSpi, EspSpi>,
+    /// Pairs that send, with the pair that each other one waits for; later ones come first.
+    senders: Vec<EspSpi>,
+    waiting: BTreeMap<EspSpi, EspSpi>,
     pub(crate) established: Vec<SessionInfo>,
     pub(crate) closed: Vec<(SessionId, CloseReason)>,
     pub(crate) refusals: Vec<RefusalReason>,
@@ -111,8 +110,8 @@ impl Gateway {
             endpoint: Endpoint::new(Arc::new(config), Box::new(SeededRandom::new(seed))),
             site,
             children: BTreeMap::new(),
-            sending: BTreeMap::new(),
-            successors: BTreeMap::new(),
+            senders: Vec::new(),
+            waiting: BTreeMap::new(),
             established: Vec::new(),
             closed: Vec::new(),
             refusals: Vec::new(),
@@ -148,40 +147,52 @@ impl Gateway {
         }
     }
 
-    /// As the data plane does it: without `replaces` the new pair sends at once.
+    /// As the data plane does it: what replaces a pair waits with sending until it is heard, or the other goes down.
     fn up(&mut self, child: ChildSa, replaces: Option<EspSpi>) {
-        let (spi, name) = (child.inbound_spi, child.site_child.clone().expect("a tunnel of the site"));
-        assert!(self.children.insert(spi, child).is_none(), "an SPI is used twice");
-        match replaces.filter(|old| self.sending.get(&name) == Some(old)) {
-            Some(old) => drop(self.successors.insert(old, spi)),
-            None => drop(self.sending.insert(name, spi)),
+        let spi = child.inbound_spi;
+        match replaces.filter(|old| self.children.contains_key(old)) {
+            Some(old) => drop(self.waiting.insert(spi, old)),
+            None => self.senders.push(spi),
         }
+        assert!(self.children.insert(spi, child).is_none(), "an SPI is used twice");
     }
 
     fn down(&mut self, spi: EspSpi) {
-        let gone = self.children.remove(&spi).expect("a Child SA goes down once");
-        let name = gone.site_child.expect("a tunnel of the site");
-        let successor = self.successors.remove(&spi).filter(|new| self.children.contains_key(new));
-        if self.sending.get(&name) == Some(&spi) {
-            let of_name = |child: &&ChildSa| child.site_child.as_ref() == Some(&name);
-            let other = successor.or_else(|| self.children.values().find(of_name).map(|child| child.inbound_spi));
-            match other {
-                Some(other) => drop(self.sending.insert(name, other)),
-                None => drop(self.sending.remove(&name)),
+        assert!(self.children.remove(&spi).is_some(), "a Child SA goes down once");
+        let waited_for = self.waiting.remove(&spi);
+        let heirs: Vec<EspSpi> = self.waiting.iter().filter(|(_, old)| **old == spi).map(|(heir, _)| *heir).collect();
+        for heir in heirs {
+            match waited_for {
+                Some(older) => drop(self.waiting.insert(heir, older)),
+                None => drop(self.waiting.remove(&heir)),
+            }
+            if self.senders.contains(&spi) {
+                self.senders.push(heir);
             }
         }
+        self.senders.retain(|sender| *sender != spi);
     }
 
     fn receive(&mut self, spi: EspSpi, key: &[u8]) {
-        let Some(child) = self.children.get(&spi).filter(|child| child.keys.inbound.encr.ct_eq(key)) else {
+        if !self.children.get(&spi).is_some_and(|child| child.keys.inbound.encr.ct_eq(key)) {
             self.lost += 1;
             return;
-        };
-        self.received += 1;
-        let name = child.site_child.clone().expect("a tunnel of the site");
-        if self.sending.get(&name).and_then(|sending| self.successors.get(sending)) == Some(&spi) {
-            self.sending.insert(name, spi);
         }
+        self.received += 1;
+        let mut predecessor = self.waiting.remove(&spi);
+        if !self.senders.contains(&spi) {
+            self.senders.push(spi);
+        }
+        while let Some(old) = predecessor {
+            self.senders.retain(|sender| *sender != old);
+            predecessor = self.waiting.remove(&old);
+        }
+    }
+
+    /// The pair that each tunnel sends with.
+    pub(crate) fn sending(&self) -> BTreeMap<Arc<str>, EspSpi> {
+        let name = |spi: &EspSpi| self.children[spi].site_child.clone().expect("a tunnel of the site");
+        self.senders.iter().map(|spi| (name(spi), *spi)).collect()
     }
 
     /// Sessions that are established.
@@ -249,7 +260,7 @@ impl World {
     /// A gateway sends a packet through each of its tunnels.
     pub(crate) fn traffic(&mut self, from: usize) {
         let gateway = &mut self.gateways[from];
-        let pairs: Vec<EspSpi> = gateway.sending.values().copied().collect();
+        let pairs: Vec<EspSpi> = gateway.sending().values().copied().collect();
         for spi in pairs {
             let child = &gateway.children[&spi];
             gateway.sent += 1;
@@ -329,7 +340,8 @@ impl World {
             assert_eq!((&other.local_ts, &other.remote_ts), (&child.remote_ts, &child.local_ts));
             assert_eq!((other.suite, other.mode, &other.site_child), (child.suite, child.mode, &child.site_child));
             assert_eq!(other.udp_encap, child.udp_encap);
-            for (ours, theirs) in [(&child.keys.inbound, &other.keys.outbound), (&child.keys.outbound, &other.keys.inbound)]
+            for (ours, theirs) in
+                [(&child.keys.inbound, &other.keys.outbound), (&child.keys.outbound, &other.keys.inbound)]
             {
                 assert!(ours.encr.ct_eq(theirs.encr.expose()) && ours.integ.ct_eq(theirs.integ.expose()));
             }
