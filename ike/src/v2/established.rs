@@ -216,7 +216,11 @@ impl Established {
         let own_nonce = child::new_nonce(ctx);
         let nonces = Nonces { initiator: nonce, responder: &own_nonce };
         let terms = child::terms(&self.sa, agreed.as_ref(), nonces);
-        let replaces = replaced.map(|old| old.inbound);
+        let replaces = match (replaced, &fit.name) {
+            (Some(old), _) => Some(old.inbound),
+            (None, Some(name)) => self.in_use(name),
+            (None, None) => None,
+        };
         let made = child::make(session, ctx, &chosen, fit, &terms, replaces);
         if let Some(wish) = &wish.configuration {
             chain.push(&Payload::Configuration(configuration::reply(wish, &self.grant)));
