@@ -12,8 +12,8 @@ use crate::v2::keys;
 use crate::wire::EspSpi;
 use crate::wire::num::{AuthMethod, CertEncoding, CpType, ExchangeType, NotifyType};
 use crate::wire::v2::{
-    Authentication, Certificate, CertificateRequest, ChainBuilder, Configuration, CpAttribute, Eap, Identification, Notify, Payload,
-    Payloads,
+    Authentication, Certificate, CertificateRequest, ChainBuilder, Configuration, CpAttribute, Eap, Identification,
+    Notify, Payload, Payloads,
 };
 
 use super::{AuthStep, Client, ClientConfig, End, Handshake, Login, ServerProof, Waiting};
