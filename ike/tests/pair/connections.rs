@@ -8,7 +8,7 @@ use cygnet_ike::crypto::sign::{PublicKey, SigningKey};
 use cygnet_ike::proposal::{Policy, PolicyName};
 use cygnet_ike::psk::{PskSelector, PskTable};
 use cygnet_ike::site::Site;
-use cygnet_ike::testing::{ClientConfig, End, Login, Pair, ServerProof};
+use cygnet_ike::testing::{ClientConfig, End, Login, Pair, ServerProof, To};
 use cygnet_ike::wire::num::NotifyType;
 use cygnet_ike::{AuthenticatedBy, LocalAuth, PeerAuth, Prefix, RefusalReason};
 use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SignatureAlgorithm};
@@ -285,4 +285,35 @@ fn initial_contact_of_a_client_ends_no_session_of_a_site() {
     pair.settle(LIMIT);
     assert!(pair.clients[second].is_up());
     assert_eq!(pair.server.snapshot().len(), 2, "the site is still there");
+}
+
+#[test]
+fn the_authorities_of_a_site_are_asked_for_where_it_may_come_from() {
+    use cygnet_ike::wire::header::{HEADER_LEN, Header};
+    use cygnet_ike::wire::v2::{Payload, Payloads};
+    let pki = Pki::new();
+    for (address, asks) in [(CALLER, true), ("203.0.113.77", false)] {
+        let mut branch = site(
+            "branch",
+            LocalAuth::Psk(Secret::from_slice(b"k")),
+            PeerAuth::Certificate(Arc::new(pki.authorities())),
+        );
+        branch.peer_addresses = at(address);
+        let mut pair = Pair::new(with_sites(server(), vec![branch]), cygnet_ike::testing::LinkQuality::PERFECT, 1);
+        pair.connect(client(), 2);
+        pair.advance(std::time::Duration::from_millis(1));
+        let to_caller = |pair: &Pair| {
+            let mut answers = pair.link.on_the_way().filter(|datagram| matches!(datagram.to, To::Client(_)));
+            answers.next().map(|datagram| datagram.payload.clone())
+        };
+        let mut steps = std::iter::repeat_with(|| {
+            pair.advance(std::time::Duration::from_millis(1));
+            to_caller(&pair)
+        });
+        let answer = steps.by_ref().take(1000).flatten().next().expect("the answer to IKE_SA_INIT");
+        let header = Header::parse(&answer).expect("a header");
+        let payloads = Payloads::parse(header.next_payload, &answer[HEADER_LEN..]).expect("payloads");
+        let asked = payloads.iter().any(|payload| matches!(payload, Payload::CertificateRequest(_)));
+        assert_eq!(asked, asks, "{address}");
+    }
 }
