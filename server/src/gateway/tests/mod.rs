@@ -1,6 +1,8 @@
 //! Whole client sessions without a socket: the IKE engine's own test client against the gateway, the daemon played by hand.
 
+mod eap_tls;
 mod l2tp;
+mod sites;
 mod world;
 mod xauth;
 
@@ -60,9 +62,12 @@ impl Site {
         let ca = pki::make_ca("Test CA", KeyKind::EcdsaP256, now_unix()).unwrap();
         let names = [SubjectName::Dns("vpn.example.org".into())];
         let own = pki::issue_server_certificate(&ca, &names, KeyKind::EcdsaP256, now_unix()).unwrap();
-        for (name, text) in
-            [("ca.pem", &*ca.certificate_pem), ("cert.pem", &*own.certificate_pem), ("key.pem", &**own.key_pem)]
-        {
+        for (name, text) in [
+            ("ca.pem", &*ca.certificate_pem),
+            ("ca-key.pem", &**ca.key_pem),
+            ("cert.pem", &*own.certificate_pem),
+            ("key.pem", &**own.key_pem),
+        ] {
             write(&folder.path().join(name), text);
         }
         let now = Now { instant: testing::epoch(), wall: Timestamp::now() };
