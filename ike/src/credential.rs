@@ -1,9 +1,12 @@
 //! What proves an identity: our certificates with their keys, the authorities that vouch for others, and for each side of a
 //! site tunnel the method of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::cert::{CertError, Certificate, Role, TrustAnchors, UnixTime, VerifiedCertificate, verify_chain};
+use crate::cert::{
+    CertError, Certificate, Revocation, RevocationList, RevocationPolicy, Role, TrustAnchors, UnixTime,
+    VerifiedCertificate, verify_unrevoked,
+};
 use crate::crypto::random::Random;
 use crate::crypto::secret::Secret;
 use crate::crypto::sign::{KeyError, NoScheme, PublicKey, SignError, SigningKey};
@@ -50,6 +53,7 @@ pub struct Credential {
 pub struct Authorities {
     anchors: TrustAnchors,
     key_hashes: Vec<u8>,
+    revocation: RwLock<Option<Arc<Revocation>>>,
 }
 
 impl Credential {
@@ -125,7 +129,38 @@ impl Authorities {
         let anchors = TrustAnchors::new(certificates)?;
         let mut key_hashes = anchors.request_authorities();
         key_hashes.truncate(MAX_REQUESTED * crate::cert::KEY_HASH_LEN);
-        Ok(Self { anchors, key_hashes })
+        Ok(Self { anchors, key_hashes, revocation: RwLock::new(None) })
+    }
+
+    /// The same authorities, whose certificates are not accepted once they are revoked.
+    #[must_use]
+    pub fn with_revocation(self, policy: RevocationPolicy, lists: Vec<RevocationList>) -> Self {
+        self.set_revocation(policy, lists);
+        self
+    }
+
+    /// Takes other lists, for all certificates that are verified from now on. A list that has the name of one of the
+    /// authorities but not its signature is left out.
+    pub fn set_revocation(&self, policy: RevocationPolicy, lists: Vec<RevocationList>) {
+        let is_genuine = |list: &RevocationList| {
+            let mut named = self.anchors.certificates().iter().filter(|found| list.is_issued_by(found)).peekable();
+            named.peek().is_none() || named.any(|found| list.is_signed_by(found))
+        };
+        let lists = lists.into_iter().filter(is_genuine).collect();
+        let mut revocation = self.revocation.write().unwrap_or_else(PoisonError::into_inner);
+        *revocation = Some(Arc::new(Revocation::new(policy, lists)));
+    }
+
+    /// The revocation lists in use, if certificates can be revoked at all.
+    #[must_use]
+    pub fn revocation(&self) -> Option<Arc<Revocation>> {
+        self.revocation.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The certificates of the authorities.
+    #[must_use]
+    pub fn certificates(&self) -> &[Certificate] {
+        self.anchors.certificates()
     }
 
     /// The authorities of this name (DER).
@@ -146,7 +181,8 @@ impl Authorities {
         role: Role,
     ) -> Result<VerifiedCertificate, CertError> {
         let (end_entity, others) = certificates.split_first().ok_or(CertError::Missing)?;
-        verify_chain(end_entity, others, &self.anchors, now, role)
+        let revocation = self.revocation();
+        verify_unrevoked(end_entity, others, &self.anchors, now, role, revocation.as_deref())
     }
 }
 

@@ -371,6 +371,14 @@ fn certificate_fix(error: &CertError) -> Option<&'static str> {
         CertError::BadEku { .. } => "issue a certificate with clientAuth for the client",
         CertError::BadKeyUsage { .. } => "issue a certificate with digitalSignature for the client",
         CertError::NameMismatch { .. } => "let the client use a name that its certificate has",
+        CertError::Revoked { .. } => "issue a new certificate for the client if it should come in",
+        CertError::CrlMissing { uris, .. } if uris.is_empty() => {
+            "add the revocation list of that authority to crl_files, or relax crl"
+        }
+        CertError::CrlMissing { .. } | CertError::CrlExpired { .. } => {
+            "make sure that the gateway reaches the address of the list, or add it to crl_files, or relax crl"
+        }
+        CertError::BadCrl { .. } => "replace the revocation list by the current one of that authority",
         _ => return None,
     })
 }

@@ -18,7 +18,8 @@ const XAUTH: &str = "XAUTH";
 impl Gateway {
     /// The client has sent no AUTH payload: it wants to log in by EAP.
     pub(super) fn begin_login(&mut self, now: Now, session: SessionId, path: Path) {
-        let login = Login { eap: EapServer::new(self.eap_seed(), self.server_name(), &self.eap_config(now)), path, user: None };
+        let login =
+            Login { eap: EapServer::new(self.eap_seed(), self.server_name(), &self.eap_config(now)), path, user: None };
         let step = match self.throttle.admit(now.instant, path.peer.ip(), None) {
             Ok(()) => EapStep::Request(login.eap.start()),
             Err(throttled) => {

@@ -31,7 +31,7 @@ use crate::wire::{EspSpi, IkeSpi};
 
 use super::client_sa::ClientSa;
 
-pub use config::{ClientConfig, EapPeer, Login};
+pub use config::{ClientConfig, ClientPpk, EapPeer, Login, ServerProof};
 
 /// The longest pause between two transmissions.
 const MAX_INTERVAL: Duration = Duration::from_secs(4);
@@ -112,6 +112,8 @@ pub struct Client {
     pub refuses_rekeys: Option<NotifyType>,
     /// What the server refused since the login, in order.
     pub refusals: Vec<NotifyType>,
+    /// The postquantum preshared key is mixed in.
+    pub uses_ppk: bool,
     /// Child SAs, newest last.
     pub children: Vec<ClientChild>,
     raw_answer: Option<NotifyType>,
@@ -173,6 +175,8 @@ struct Handshake {
     answer: Vec<u8>,
     responder_nonce: Vec<u8>,
     prove: Option<(Secret, Secret)>,
+    /// The same and `SK_d` with the postquantum preshared key mixed in.
+    mixed: Option<(Secret, Secret, Secret)>,
     child_spi: EspSpi,
     step: AuthStep,
     peer_hashes: bool,
@@ -207,6 +211,7 @@ impl Client {
             forgets_to_delete: false,
             refuses_rekeys: None,
             refusals: Vec::new(),
+            uses_ppk: false,
             children: Vec::new(),
             raw_answer: None,
             raw_notifies: Vec::new(),
@@ -239,6 +244,7 @@ impl Client {
             answer: Vec::new(),
             responder_nonce: Vec::new(),
             prove: None,
+            mixed: None,
             child_spi: EspSpi(0),
             step: AuthStep::First,
             peer_hashes: false,
