@@ -174,9 +174,12 @@ impl Pair {
                 return;
             }
             Event::Authenticated { session, request } => {
+                let is_site = request.site.is_some();
                 self.seen.push(Seen::Authenticated(session, request));
-                if !self.is_silent {
-                    self.decide(session);
+                match (self.is_silent, is_site) {
+                    (true, _) => {}
+                    (false, true) => self.server.grant(self.now, session, Grant::default()),
+                    (false, false) => self.decide(session),
                 }
                 return;
             }

@@ -90,7 +90,15 @@ impl Wanted {
 
 impl Established {
     /// Goes on after our IKE_AUTH: the other tunnels are to be made.
-    pub(super) fn begin_as_initiator(&mut self, session: &Session, ctx: &mut Context<'_>, children: Vec<usize>) {
+    pub(super) fn begin_as_initiator(
+        &mut self,
+        session: &Session,
+        ctx: &mut Context<'_>,
+        children: Vec<usize>,
+        lifetime: Option<Duration>,
+    ) {
+        self.limit_login(session, ctx, lifetime);
+        self.limit_login(session, ctx, session.reauthentication(ctx.config));
         self.wanted = children.into_iter().map(|child| Wanted::new(child, ctx.now)).collect();
         self.go_on(session, ctx);
     }

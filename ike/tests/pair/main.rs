@@ -3,11 +3,17 @@
 mod auth;
 mod certificates;
 mod child;
+mod childless;
+mod collisions;
+mod fragments;
 mod handshake;
 mod liveness;
 mod lossy;
 mod mobility;
+mod mobility_lossy;
 mod nonsense;
 mod own_rekey;
 mod setup;
+mod status;
 mod strangers;
+mod transport;

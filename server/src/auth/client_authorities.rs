@@ -32,6 +32,14 @@ fn refused(error: &CertError) -> CertificateRefused {
         CertError::Malformed | CertError::BadSignature { .. } | CertError::Missing => (P::Bad, None),
         CertError::Expired { .. } => (P::Expired, Some("renew it, or correct the gateway's clock")),
         CertError::NotYetValid { .. } => (P::Expired, None),
+        CertError::Revoked { .. } => (P::Revoked, Some("give the client a new certificate if it should come in")),
+        CertError::CrlMissing { uris, .. } if uris.is_empty() => {
+            (P::UnknownAuthority, Some("add the revocation list of that authority to crl_files, or relax crl"))
+        }
+        CertError::CrlMissing { .. } | CertError::CrlExpired { .. } | CertError::BadCrl { .. } => (
+            P::UnknownAuthority,
+            Some("make sure that the gateway reaches the address of the list, or add it to crl_files, or relax crl"),
+        ),
         CertError::UnknownIssuer { .. } => (
             P::UnknownAuthority,
             Some("give the client a certificate of an authority that `ca` names, or add its authority"),

@@ -25,9 +25,11 @@ mod login;
 mod ppp_end;
 mod reload;
 mod report;
+mod revocation;
 mod session;
 mod sites;
 mod timers;
+mod uniqueness;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +43,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cygnet_ike::credential::Authorities;
 use cygnet_ike::crypto::random::Random;
 use cygnet_ike::{Endpoint, EspSpi, Event, IkeVersion, Path, SessionId, SessionState};
 use cygnet_l2tp::SessionKey;
@@ -52,6 +55,7 @@ use crate::auth::throttle::FailureThrottle;
 use crate::auth::users::UserTable;
 use crate::config::Settings;
 use crate::explain::Memory;
+use crate::pki::crl::Lists;
 use crate::pool::LeaseTable;
 use call::{Call, CallIds};
 use l2tp::Channel;
@@ -83,6 +87,10 @@ pub struct Gateway {
     random: Box<dyn Random + Send>,
     meter: Box<dyn Meter>,
     users: UserTable,
+    /// `None`: nobody logs in by certificate.
+    client_authorities: Option<Arc<Authorities>>,
+    /// Revoked certificates, DER.
+    revocation_lists: Lists,
     /// `None`: nobody logs in by EAP-TLS.
     eap_tls: Option<Arc<EapTlsConfig>>,
     throttle: FailureThrottle,
@@ -130,6 +138,7 @@ impl Gateway {
         let sites = Sites::new(now, &settings, &mut *random)?;
         let ike = ike_config::build(&settings, sites.engines(), esp_shards)?;
         let eap_tls = accounts::eap_tls(&settings, ike.client_authorities.as_ref());
+        let client_authorities = ike.client_authorities.clone();
         let mut this = Self {
             ike: Endpoint::new(Arc::new(ike), endpoint_random),
             l2tp: cygnet_l2tp::Endpoint::new(
@@ -137,6 +146,8 @@ impl Gateway {
                 Box::new(ike_config::L2tpRandom(l2tp_random)),
             ),
             users: accounts::user_table(&settings, NtHash::from_bytes(dummy))?,
+            client_authorities,
+            revocation_lists: Lists::default(),
             eap_tls,
             leases: accounts::lease_table(&settings)?,
             settings,
@@ -162,6 +173,7 @@ impl Gateway {
             next_metering: now.instant,
             tunnel_mtu: USUAL_TUNNEL_MTU,
         };
+        this.apply_revocation();
         this.settle(now);
         Ok(this)
     }
@@ -313,7 +325,10 @@ impl Gateway {
                 self.report_established(session);
             }
             Event::Established { session, info } if info.site.is_some() => self.site_established(now, session, &info),
-            Event::Established { session, .. } => self.report_established(session),
+            Event::Established { session, .. } => {
+                self.report_established(session);
+                self.end_replaced(now, session);
+            }
             Event::ReauthenticationDue { session, within } => self.site_reauthentication_due(now, session, within),
             Event::Closed { session, reason } => self.closed(now, session, reason),
             Event::Refused(refusal) => {

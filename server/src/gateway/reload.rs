@@ -28,10 +28,12 @@ impl Gateway {
         self.exchange_sites(now, &settings, changed);
         let ike = ike_config::build(&settings, self.sites.engines(), self.esp_shards)?;
         self.eap_tls = accounts::eap_tls(&settings, ike.client_authorities.as_ref());
+        self.client_authorities = ike.client_authorities.clone();
         self.ike.reconfigure(Arc::new(ike));
         self.l2tp.reconfigure(Arc::new(ike_config::l2tp(&settings)));
         let former = std::mem::replace(&mut self.users, users);
         self.settings = settings;
+        self.apply_revocation();
         let disconnected = self.close_barred(now, &former);
         self.settle(now);
         Ok(Reloaded {

@@ -263,8 +263,7 @@ impl Proving {
                     state.delete_unwanted(first.inbound);
                 }
             }
-            session.begin_login(ctx.config, ctx.now, answer.auth_lifetime);
-            state.begin_as_initiator(session, ctx, others);
+            state.begin_as_initiator(session, ctx, others, answer.auth_lifetime);
         }
         state
     }

@@ -135,3 +135,42 @@ fn who_has_no_account_stays_over_a_reload_and_who_lost_it_goes() {
     assert_eq!(reloaded.disconnected, 1);
     assert_eq!(site.users(), ["laptop@example.org"]);
 }
+
+/// A list of the gateway's authority that the daemon has found.
+fn revoke(site: &mut Site, revoked: &[&Issued]) {
+    let day = Duration::from_secs(86_400);
+    let list = pki::testing::revocation_list(&authority(site), revoked, now_unix(), day);
+    site.gateway.set_revocation_lists(vec![list].into());
+}
+
+#[test]
+fn revoked_certificates_stay_out_as_soon_as_the_list_is_there() {
+    let mut site = with_ca("eap = [\"tls\"]");
+    let own = issue(&authority(&site), "alice@example.org");
+    let config = device(&site, Some(&own), false);
+    assert!(site.connect(config, "198.51.100.7").is_up());
+    revoke(&mut site, &[&own]);
+    let config = device(&site, Some(&own), false);
+    assert!(!site.connect(config, "198.51.100.8").is_up());
+    let [headline] = site.headlines("198.51.100.8").try_into().unwrap();
+    assert!(headline.starts_with("the certificate of CN=Somebody was revoked"), "{headline}");
+    assert!(connect(&mut site, "bob@example.org", "198.51.100.9").is_up());
+}
+
+#[test]
+fn without_a_list_the_policy_decides_and_the_place_of_the_list_is_told() {
+    const URI: &str = "http://crl.example.org/ca.crl";
+    for (policy, with_uri, without_uri) in [("strict", false, false), ("ifuri", false, true), ("relaxed", true, true)] {
+        let mut site = with_ca(&format!("eap = [\"tls\"]\ncrl = \"{policy}\""));
+        let own = pki::testing::issue_with_list(&authority(&site), "alice@example.org", URI, now_unix());
+        let config = device(&site, Some(&own), false);
+        assert_eq!(site.connect(config, "198.51.100.7").is_up(), with_uri, "{policy}");
+        assert_eq!(site.gateway.take_list_addresses(), [URI], "{policy}");
+        assert_eq!(connect(&mut site, "bob@example.org", "198.51.100.8").is_up(), without_uri, "{policy}");
+        assert!(site.gateway.take_list_addresses().is_empty());
+        revoke(&mut site, &[]);
+        let config = device(&site, Some(&own), false);
+        assert!(site.connect(config, "198.51.100.9").is_up(), "{policy} {:?}", site.headlines("198.51.100.9"));
+        assert!(connect(&mut site, "carol@example.org", "198.51.100.10").is_up(), "{policy}");
+    }
+}

@@ -15,7 +15,7 @@ use rustls::server::WebPkiClientVerifier;
 use super::*;
 use crate::auth::eap::{EapConfig, EapMethod, EapOutcome, EapServer, EapType, Packet};
 use crate::auth::testing::{TlsClient, TlsClientConfig};
-use crate::auth::{AuthFailure, AuthSeed, Credentials, Verdict};
+use crate::auth::{AuthEvent, AuthFailure, AuthSeed, Authenticator, Credentials, Method, Verdict};
 
 const SEED: AuthSeed = AuthSeed { challenge: [7; 16], unused_challenge: [8; 16], identifier: 250 };
 const NAME: &str = "vpn.example.org";
@@ -401,6 +401,68 @@ fn a_gateway_without_methods_says_so() {
     let mut client = world.client(None, false);
     let ended = run(&mut EapServer::new(SEED, NAME, &config), &mut client, true);
     assert_eq!(ended.reason, Some(AuthFailure::NoMethod));
+}
+
+/// A login on a PPP link that loses every packet of the client once.
+#[test]
+fn a_link_that_loses_packets_carries_a_login() {
+    let world = World::new();
+    let mut now = crate::testing::epoch();
+    let mut gateway = Authenticator::new(Method::Eap, SEED, NAME, &world.config(1024), now);
+    let mut client = world.client(Some(world.ca.client("alice")), false);
+    let mut answered = std::collections::BTreeMap::new();
+    for _ in 0..200 {
+        while let Some(request) = gateway.poll_transmit() {
+            // A client answers a repeated request as it did before.
+            let is_repeated = answered.contains_key(&request);
+            let response = answered.entry(request.clone()).or_insert_with(|| client.handle(&request)).clone();
+            if let Some(response) = response.filter(|_| is_repeated) {
+                gateway.handle(now, &response);
+                gateway.handle(now, &response);
+            }
+        }
+        match gateway.poll_event() {
+            Some(AuthEvent::Credentials(_)) => {
+                gateway.verdict(now, Verdict::Accepted { user: "alice".to_owned(), proof: None });
+            }
+            Some(AuthEvent::Authenticated { user }) => {
+                while let Some(packet) = gateway.poll_transmit() {
+                    client.handle(&packet);
+                }
+                assert_eq!((user.as_str(), client.outcome()), ("alice", Some(true)));
+                return;
+            }
+            Some(AuthEvent::Failed(reason)) => panic!("{reason}"),
+            None => {
+                now = gateway.poll_timeout().unwrap_or(now).max(now);
+                gateway.handle_timeout(now);
+            }
+        }
+    }
+    panic!("no end");
+}
+
+#[test]
+fn on_a_link_the_reason_is_told_also_by_clients_that_just_leave() {
+    let world = World::new();
+    let mut now = crate::testing::epoch();
+    let mut gateway = Authenticator::new(Method::Eap, SEED, NAME, &world.config(1024), now);
+    let mut client = world.client(None, false);
+    for _ in 0..20 {
+        while let Some(request) = gateway.poll_transmit() {
+            if let Some(response) = client.handle(&request).filter(|_| client.error.is_none()) {
+                gateway.handle(now, &response);
+            }
+        }
+        if let Some(AuthEvent::Failed(reason)) = gateway.poll_event() {
+            assert_eq!(reason, AuthFailure::Tls(TlsFailure::NoCertificate));
+            assert!(client.error.is_some(), "the client has got the alert");
+            return;
+        }
+        now = gateway.poll_timeout().unwrap_or(now);
+        gateway.handle_timeout(now);
+    }
+    panic!("no end");
 }
 
 /// Everything that a client says in a good login.

@@ -24,7 +24,7 @@ const REASONS: [CloseReason; 5] = [
 ];
 
 /// One thing that can happen.
-fn happen(bench: &mut Bench, dice: &mut Dice) {
+fn happen(bench: &mut Bench, seed: u64, dice: &mut Dice) {
     let up: Vec<SessionId> =
         bench.supervisor.tunnels.iter().filter(|(_, t)| t.is_established()).map(|(&id, _)| id).collect();
     let some = |dice: &mut Dice| up.get(usize::try_from(dice.roll(up.len().max(1) as u64)).unwrap()).copied();
@@ -62,18 +62,18 @@ fn happen(bench: &mut Bench, dice: &mut Dice) {
         _ => {
             up.iter().for_each(|&id| drop(bench.heard.insert(id, bench.now.instant)));
             let seconds = dice.roll(2000) as f64 / 100.0;
-            step(bench, seconds);
+            step(bench, seed, seconds);
         }
     }
 }
 
 /// Lets time pass with a name server that answers, and checks what comes of it.
-fn step(bench: &mut Bench, seconds: f64) {
+fn step(bench: &mut Bench, seed: u64, seconds: f64) {
     for action in bench.pass(seconds) {
         match action {
             Action::Resolve(_) => bench.supervisor.resolved(bench.now, Ok(vec![address(PEER)])),
             Action::Close(id, reason) => bench.supervisor.closed(bench.now, id, reason),
-            Action::Initiate(_) => assert!(!bench.supervisor.is_stopped()),
+            Action::Initiate(_) => assert!(!bench.supervisor.is_stopped(), "seed {seed}"),
             _ => {}
         }
     }
@@ -88,14 +88,14 @@ fn every_site_that_wants_a_tunnel_gets_one_in_the_end() {
         let children: &[&str] = if dice.roll(2) == 0 { &["a"] } else { &["a", "b"] };
         let mut bench = Bench::with_children(peer, start, children);
         for _ in 0..60 {
-            happen(&mut bench, &mut dice);
+            happen(&mut bench, seed, &mut dice);
             let tunnels = bench.supervisor.tunnels.values();
             let trying = tunnels.filter(|t| t.role == Role::Initiator && t.stage == Stage::Connecting).count();
             assert!(trying <= 1, "seed {seed}");
         }
         let _ = bench.supervisor.up(bench.now, None);
         for _ in 0..400 {
-            step(&mut bench, 1.0);
+            step(&mut bench, seed, 1.0);
             if bench.supervisor.trying() == Some(bench.newest()) {
                 bench.succeed();
             }

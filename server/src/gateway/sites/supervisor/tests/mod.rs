@@ -443,15 +443,15 @@ fn a_tunnel_follows_our_address() {
     bench.kernel = Some("192.0.2.77");
     bench.supervisor.addresses_changed(bench.now);
     let moved = Path { local: "192.0.2.77:500".parse().unwrap(), ..path(OURS, PEER, 500) };
-    assert_eq!(bench.pass(0.0)[1..], [Action::Relocate(id, moved)]);
+    assert_eq!(bench.pass(0.0), [Action::Relocate(id, moved)]);
     bench.supervisor.moved(id, moved);
     bench.supervisor.addresses_changed(bench.now);
-    assert_eq!(bench.pass(0.0).len(), 1, "nothing but the question");
+    assert!(bench.pass(0.0).is_empty(), "it is there already");
 
     bench.supervisor.tunnels.get_mut(&id).unwrap().mobike = false;
     bench.kernel = Some(OURS);
     bench.supervisor.addresses_changed(bench.now);
-    assert_eq!(bench.pass(0.0)[1..], initiate(PEER, 500), "a new session instead");
+    assert_eq!(bench.pass(0.0), initiate(PEER, 500), "a new session instead");
 }
 
 #[test]
@@ -463,7 +463,7 @@ fn a_way_that_is_back_is_tried_soon() {
         bench.supervisor.local_address(bench.now, Err("network is unreachable".into()));
         bench.pass(60.0);
     }
-    assert_eq!(bench.last_error(), "no way to 198.51.100.7: network is unreachable");
+    assert!(bench.last_error().starts_with("no way to 198.51.100.7: "), "{}", bench.last_error());
     bench.supervisor.local_address(bench.now, Err("network is unreachable".into()));
     bench.kernel = Some(OURS);
     bench.supervisor.addresses_changed(bench.now);
