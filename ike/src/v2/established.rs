@@ -123,6 +123,7 @@ impl Established {
         request: &Message,
         on_replaced: Option<IkeSpi>,
     ) -> State {
+        let on_replaced = self.settle_rival(session, ctx, on_replaced);
         if let Some(spi) = on_replaced {
             self.answer_on_other(session, ctx, spi, NotifyType::TEMPORARY_FAILURE, &[]);
             return State::Established(self);
@@ -244,6 +245,7 @@ impl Established {
         request: &Message,
         on_replaced: Option<IkeSpi>,
     ) -> State {
+        let on_replaced = self.settle_rival(session, ctx, on_replaced);
         let read = match Informational::read(request.first, &request.chain) {
             Ok(read) => read,
             Err(invalid) => {
@@ -295,9 +297,13 @@ impl Established {
         for delete in deletes {
             let Delete::ChildSas { protocol: ProtocolId::ESP, spis: deleted } = delete else { continue };
             for spi in deleted {
-                if let Some(at) = self.children.iter().position(|child| child.outbound == *spi) {
-                    spis.push(self.take_down(session.id, ctx, at));
-                }
+                let Some(at) = self.children.iter().position(|child| child.outbound == *spi) else {
+                    self.note_deleted(*spi);
+                    continue;
+                };
+                // What both sides delete at once is not told again.
+                let is_leaving = self.children.get(at).is_some_and(|child| child.is_leaving);
+                spis.extend(Some(self.take_down(session.id, ctx, at)).filter(|_| !is_leaving));
             }
         }
         if !spis.is_empty() {
