@@ -123,6 +123,7 @@ impl Established {
         request: &Message,
         on_replaced: Option<IkeSpi>,
     ) -> State {
+        let on_replaced = self.settle_rival(session, ctx, on_replaced);
         if let Some(spi) = on_replaced {
             self.answer_on_other(session, ctx, spi, NotifyType::TEMPORARY_FAILURE, &[]);
             return State::Established(self);
