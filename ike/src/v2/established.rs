@@ -144,10 +144,12 @@ impl Established {
             }
             Ok(CreateChild::Child { wish, nonce, ke, rekeys }) => {
                 self.make_child(session, ctx, &wish, nonce, ke.as_ref(), rekeys);
+                self.go_on(session, ctx);
                 State::Established(self)
             }
             Ok(CreateChild::IkeSa { sa, nonce, ke }) => {
                 self.rekey(session, ctx, &sa, nonce, &ke);
+                self.go_on(session, ctx);
                 State::Established(self)
             }
             Err(invalid) => self.invalid(session, ctx, ExchangeType::CREATE_CHILD_SA, invalid),
