@@ -42,6 +42,8 @@ pub(crate) struct Child {
     pub(crate) local_ts: Vec<TrafficSelector>,
     /// Traffic on the client's side.
     pub(crate) remote_ts: Vec<TrafficSelector>,
+    /// The lowest nonce of the exchange by which we made it as a new tunnel.
+    pub(crate) asked_with: Option<Vec<u8>>,
     /// Set when another took its place: the client will delete it, or we do at that time.
     pub(crate) replaced_until: Option<Instant>,
     /// Our DELETE is on its way.
@@ -204,6 +206,7 @@ pub(crate) fn make(
         exchange: KeyExchangeOf::Own(chosen.group),
         name: fit.name,
         mode: fit.mode,
+        asked_with: None,
         local_ts: fit.narrowed.tsr.clone(),
         remote_ts: fit.narrowed.tsi.clone(),
         replaced_until: None,

@@ -26,6 +26,7 @@ pub(crate) mod init;
 mod initiate;
 pub(crate) mod keys;
 mod life;
+mod login_limit;
 mod mobike;
 mod own_certificate;
 mod own_child;
@@ -37,6 +38,8 @@ mod rekey;
 mod relocation;
 pub(crate) mod request;
 pub(crate) mod sa;
+#[cfg(test)]
+mod sa_tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -70,7 +73,6 @@ use established::Established;
 pub(crate) use half_open::HalfOpen;
 use initiate::{Initiating, Proving};
 use mobike::Mobility;
-use reauthentication::LoginLife;
 use sa::{IkeSa, Incoming, Message};
 
 /// An IKE SA that failed or was deleted answers retransmissions of the last request for this long.
@@ -132,7 +134,8 @@ pub(crate) struct Session {
     ppk: bool,
     /// Since when the session is established.
     established: Option<Instant>,
-    login: LoginLife,
+    /// When the login has to be there anew, or the session ends (RFC 4478).
+    login_ends: Option<Instant>,
     since: Instant,
     last_heard: Instant,
     identity: Option<Identity>,
@@ -169,7 +172,7 @@ impl Session {
             precedence,
             ppk: false,
             established: None,
-            login: LoginLife::default(),
+            login_ends: None,
             since: now,
             last_heard: now,
             identity: None,

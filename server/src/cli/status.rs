@@ -333,10 +333,10 @@ bob    ikev2  -          [2001:db8::7]:500      -            connecting  0     0
     fn sites_have_a_table_of_their_own() {
         let status = Status { sessions: vec![], pools: vec![], sites: vec![berlin(), lyon()], ..status() };
         let expected = "\
-SITE    STATE      PEER                   SUBNETS                                        CIPHER       REKEY  IN    OUT  LAST ERROR
-berlin  partly up  198.51.100.7:4500 nat  lan: 10.1.0.0/16 === 10.2.0.0/16               aes-gcm-256  47m    4.2M  999  -
-                                          voice: 10.1.0.0/16 === 10.3.0.0/24 udp/5060    -            -
-lyon    down       203.0.113.77           10.1.0.0/16 === 10.9.0.0/16                    -            -      -     -    no answer on UDP 500 and 4500 (6 tries, next in 25s)
+SITE    STATE      PEER                   SUBNETS                                      CIPHER       REKEY  IN    OUT  LAST ERROR
+berlin  partly up  198.51.100.7:4500 nat  lan: 10.1.0.0/16 === 10.2.0.0/16             aes-gcm-256  47m    4.2M  999  -
+                                          voice: 10.1.0.0/16 === 10.3.0.0/24 udp/5060  -            -
+lyon    down       203.0.113.77           10.1.0.0/16 === 10.9.0.0/16                  -            -      -     -    no answer on UDP 500 and 4500 (6 tries, next in 25s)
 
 0 sessions, 1 of 2 sites up; up 12h00m. IN comes from the other side.
 ";

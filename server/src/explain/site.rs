@@ -33,17 +33,25 @@ pub fn of_site(site: &Site, policy: &Policy, refusal: &Refusal) -> Story {
     }
 }
 
-/// The engine's sentence, about the peer instead of a client; what follows a colon are details.
+/// The engine's sentence, about the peer instead of a client; what the two sides offer are details.
 fn headline(reason: &RefusalReason) -> (String, Vec<String>) {
     let text = about_peer(&reason.to_string());
-    match text.split_once(": ") {
+    let lists = matches!(reason, RefusalReason::IkeProposal(_) | RefusalReason::ChildProposal(_));
+    match text.split_once(": ").filter(|_| lists) {
         Some((headline, details)) => (headline.to_owned(), details.split("; ").map(str::to_owned).collect()),
         None => (text, Vec::new()),
     }
 }
 
+/// Names may hold the word, so only what the engine says is replaced.
 fn about_peer(text: &str) -> String {
-    text.replace("the client", "the peer").replace("client offered", "peer offered").replace("The client", "The peer")
+    let words = [
+        ("between client and gateway", "between the two gateways"),
+        ("the client", "the peer"),
+        ("this client", "this peer"),
+        ("client offered", "peer offered"),
+    ];
+    words.into_iter().fold(text.to_owned(), |text, (engine, ours)| text.replace(engine, ours))
 }
 
 /// What the operator has to compare with the configuration of the peer.
@@ -59,13 +67,12 @@ fn our_side(site: &Site, policy: &Policy, refusal: &Refusal) -> Vec<String> {
             format!("the peer has to be {peer}, by {}", peer_proof(site)),
         ]
     };
-    let list = |offers: Vec<String>| offers.join("; ");
     match &refusal.reason {
         RefusalReason::PeerRefused { notify: NotifyType::NO_PROPOSAL_CHOSEN, .. } => {
-            vec![format!("we offered for IKE  {}", list(policy.ike().iter().map(ToString::to_string).collect()))]
+            policy.ike().iter().map(|offer| format!("we offered for IKE  {offer}")).collect()
         }
         RefusalReason::ChildRefused { notify: NotifyType::NO_PROPOSAL_CHOSEN } => {
-            vec![format!("we offered for ESP  {}", list(policy.child().iter().map(ToString::to_string).collect()))]
+            policy.child().iter().map(|offer| format!("we offered for ESP  {offer}")).collect()
         }
         RefusalReason::ChildRefused { notify: NotifyType::TS_UNACCEPTABLE } => networks(site),
         RefusalReason::PeerRefused { notify: NotifyType::AUTHENTICATION_FAILED, .. }
@@ -260,10 +267,11 @@ mod tests {
     #[test]
     fn algorithms_that_the_peer_refuses_are_listed() {
         let ike = told(NotifyType::NO_PROPOSAL_CHOSEN);
-        assert_eq!(ike.details, ["we offered for IKE  aes256gcm16-prfsha384-ecp384"]);
+        assert_eq!(ike.headline, "the other side refused: NO_PROPOSAL_CHOSEN");
+        assert_eq!(ike.details, ["we offered for IKE  aes256gcm16; prfsha384; ecp384"]);
         assert!(ike.fix.unwrap().starts_with("set ike of [site.berlin]"));
         let esp = story(RefusalReason::ChildRefused { notify: NotifyType::NO_PROPOSAL_CHOSEN });
-        assert_eq!(esp.details, ["we offered for ESP  aes256gcm16-ecp384"]);
+        assert_eq!(esp.details, ["we offered for ESP  aes256gcm16"]);
         assert!(esp.fix.unwrap().contains("perfect forward secrecy"));
     }
 

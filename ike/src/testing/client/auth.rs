@@ -13,7 +13,7 @@ use crate::wire::EspSpi;
 use crate::wire::num::{AuthMethod, CertEncoding, CpAttr, CpType, ExchangeType, NotifyType};
 use crate::wire::v2::{
     Authentication, Certificate, CertificateRequest, ChainBuilder, Configuration, CpAttribute, Eap, Identification,
-    Notify, Payload, Payloads,
+    Notify, Payload, Payloads, VendorId,
 };
 
 use super::{AuthStep, Client, ClientConfig, End, Handshake, Login, ServerProof, Waiting};
@@ -58,16 +58,26 @@ impl Client {
             self.push_attributes(&mut chain);
         }
         if !self.config.childless {
+            self.push_mode(&mut chain);
             chain.push(&Payload::SecurityAssociation(self.child_offer(child_spi, false)));
             self.push_selectors(&mut chain);
         }
         if self.config.mobike {
             chain.push(&Payload::Notify(Notify::new(NotifyType::MOBIKE_SUPPORTED, &[])));
         }
+        for vendor_id in &self.config.vendor_ids {
+            chain.push(&Payload::VendorId(VendorId(vendor_id)));
+        }
         for (kind, data) in &self.config.status {
             chain.push(&Payload::Notify(Notify::new(*kind, data)));
         }
         self.send_request(now, ExchangeType::IKE_AUTH, chain, Waiting::Auth, false);
+    }
+
+    pub(super) fn push_mode(&self, chain: &mut ChainBuilder) {
+        if self.config.transport {
+            chain.push(&Payload::Notify(Notify::new(NotifyType::USE_TRANSPORT_MODE, &[])));
+        }
     }
 
     pub(super) fn push_attributes(&self, chain: &mut ChainBuilder) {

@@ -105,6 +105,10 @@ pub struct ClientConfig {
     pub childless: bool,
     /// Ask for an address with the first CREATE_CHILD_SA, not in IKE_AUTH.
     pub asks_late: bool,
+    /// Ask for transport mode.
+    pub transport: bool,
+    /// Vendor IDs in IKE_SA_INIT and IKE_AUTH.
+    pub vendor_ids: Vec<Vec<u8>>,
     /// More notifications in IKE_SA_INIT and IKE_AUTH.
     pub status: Vec<(NotifyType, Vec<u8>)>,
     /// A request is sent again after this long, then after twice as long, and so on.
@@ -139,6 +143,8 @@ impl ClientConfig {
             mobike: false,
             childless: false,
             asks_late: false,
+            transport: false,
+            vendor_ids: Vec::new(),
             status: Vec::new(),
             retransmit: Duration::from_millis(500),
             transmissions: 6,

@@ -9,7 +9,7 @@ use crate::proposal::{IkeSuite, choose_ike};
 use crate::v2::keys::{IkeKeys, Nonces, SpiPair};
 use crate::wire::header::{Flags, HEADER_LEN, Header, Version};
 use crate::wire::num::{ExchangeType, GroupId, NotifyType};
-use crate::wire::v2::{KeyExchange, MessageBuilder, Nonce, Notify, Payload, Payloads, Spi};
+use crate::wire::v2::{KeyExchange, MessageBuilder, Nonce, Notify, Payload, Payloads, Spi, VendorId};
 
 use super::{Client, End, Outstanding, Waiting};
 use crate::testing::client_sa::ClientSa;
@@ -44,6 +44,9 @@ impl Client {
         if let Some(hashes) = &self.config.hashes {
             let hashes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0.to_be_bytes()).collect();
             message.push(&Payload::Notify(Notify::new(NotifyType::SIGNATURE_HASH_ALGORITHMS, &hashes)));
+        }
+        for vendor_id in &self.config.vendor_ids {
+            message.push(&Payload::VendorId(VendorId(vendor_id)));
         }
         for (kind, data) in &self.config.status {
             message.push(&Payload::Notify(Notify::new(*kind, data)));

@@ -119,13 +119,15 @@ pub struct Client {
     raw_answer: Option<NotifyType>,
     /// All notifications in the last answer to a request that was sent by [`Client::send_raw`] or [`Task::Probe`].
     pub raw_notifies: Vec<(NotifyType, Vec<u8>)>,
+    /// Child SAs that the last such answer deletes.
+    pub raw_deletes: Vec<EspSpi>,
     /// What the CFG_REPLY said.
     pub reply: Vec<(CpAttr, Vec<u8>)>,
     /// IDr of the server.
     pub server_identity: Option<Identity>,
     /// Demands of the server in IKE_SA_INIT, in order: COOKIE and INVALID_KE_PAYLOAD.
     pub demands: Vec<NotifyType>,
-    /// Status notifications of the server in IKE_SA_INIT and IKE_AUTH, in order, with their data.
+    /// Status notifications of the server in IKE_SA_INIT, IKE_AUTH and CREATE_CHILD_SA, in order, with their data.
     pub told: Vec<(NotifyType, Vec<u8>)>,
     /// UPDATE_SA_ADDRESSES carries this claim that there is no translator.
     pub claims_no_nat: Option<Vec<u8>>,
@@ -213,6 +215,7 @@ impl Client {
             children: Vec::new(),
             raw_answer: None,
             raw_notifies: Vec::new(),
+            raw_deletes: Vec::new(),
             reply: Vec::new(),
             server_identity: None,
             demands: Vec::new(),
@@ -308,6 +311,11 @@ impl Client {
     /// Offers something else from now on.
     pub fn set_policy(&mut self, policy: Policy, guess: Group) {
         (self.config.policy, self.config.guess) = (policy, guess);
+    }
+
+    /// Wants other traffic in the Child SAs from now on.
+    pub fn set_selectors(&mut self, tsi: Vec<TrafficSelector>, tsr: Vec<TrafficSelector>) {
+        self.config.selectors = (tsi, tsr);
     }
 
     /// The next message to send, with the path from the client's point of view.

@@ -167,6 +167,7 @@ impl First {
             exchange: KeyExchangeOf::IkeAuth,
             name: Some(self.name.clone()),
             mode: self.mode,
+            asked_with: None,
             local_ts: tsi.clone(),
             remote_ts: tsr.clone(),
             replaced_until: None,
@@ -263,8 +264,7 @@ impl Proving {
                     state.delete_unwanted(first.inbound);
                 }
             }
-            session.begin_login(ctx.config, ctx.now, answer.auth_lifetime);
-            state.begin_as_initiator(session, ctx, others);
+            state.begin_as_initiator(session, ctx, others, answer.auth_lifetime);
         }
         state
     }

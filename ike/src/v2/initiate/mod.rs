@@ -42,7 +42,6 @@ use crate::wire::v2::{KeyExchange, MessageBuilder, Nonce, Notify, Payload, Secur
 pub(crate) use auth::Proving;
 
 use super::mobike::Mobility;
-use super::reauthentication::LoginLife;
 use super::{Context, Session, State, child};
 
 /// After an error that anybody may have sent the request goes on for this long.
@@ -99,12 +98,12 @@ impl Session {
             nat: NatStatus::default(),
             mobility: Mobility::default(),
             is_childless: false,
-            login: LoginLife::default(),
             role: crate::event::Role::Initiator,
             site: Some(site),
             precedence: 0,
             ppk: false,
             established: None,
+            login_ends: None,
             since: ctx.now,
             last_heard: ctx.now,
             identity: None,

@@ -245,7 +245,7 @@ fn what_is_wrong_with_one_site_is_named() {
     for (text, parts) in [
         ("[site.berlin]\n".to_owned(), ["[site.berlin] has no `peer`", "add its address or name"]),
         (site("[site.\"two words\"]\n"), ["a site cannot be called \"two words\"", "take letters, digits, - and _"]),
-        ("[site]\npeer = \"198.51.100.7\"\n".to_owned(), ["`peer` stands in [site]", "write [site.NAME]"]),
+        ("[site]\npeer = \"198.51.100.7\"\n".to_owned(), ["`peer` stands in [site]", "write [site.NAME] above it"]),
         (site("[site.Berlin]\n"), ["the site \"Berlin\" exists twice", "capital letters make no difference"]),
         (site("pear = 1\n"), ["unknown key `pear` in [site.NAME]", "did you mean `peer`?"]),
         (site("").replace("198.51.100.7", "0.0.0.0"), ["no gateway has the address 0.0.0.0", "write \"any\""]),
