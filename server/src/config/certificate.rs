@@ -141,6 +141,9 @@ pub(super) fn server_identities(source: &Source<'_>, section: &Section<'_>) -> V
     };
     let password = section.value("key_password").and_then(|value| source.secret(&value)).map(|secret| secret.value);
     let certificates = cert.items();
+    if certificates.is_empty() {
+        cert.error::<()>(format!("`{}` is empty", cert.path()), "", Some("name a file, or remove the key".into()));
+    }
     let keys = section.value("key").map(|value| value.items()).unwrap_or_default();
     if !keys.is_empty() && keys.len() != certificates.len() {
         let title = format!("there are {} certificates but {} keys", certificates.len(), keys.len());
@@ -264,6 +267,9 @@ fn check_key(cert: &Value<'_>, key_value: &Value<'_>, leaf: &[u8], key: &Secret)
 pub(super) fn client_authorities(source: &Source<'_>, section: &Section<'_>) -> Option<Located<Vec<Vec<u8>>>> {
     let value = section.value("ca")?;
     let mut authorities = Vec::new();
+    if value.items().is_empty() {
+        value.error::<()>(format!("`{}` is empty", value.path()), "", Some("name a file, or remove the key".into()));
+    }
     for item in value.items() {
         let Some(pem) = source.public_file(&item) else { continue };
         let Some(found) = certificates(&item, &pem.value) else { continue };

@@ -225,6 +225,10 @@ fn children(source: &Source<'_>, name: &Located<String>, section: &Section<'_>, 
         return vec![RawChild { name: name.clone(), local: own(local), remote: own(remote) }];
     };
     let mut children: Vec<RawChild> = Vec::new();
+    if value.items().is_empty() {
+        let help = format!("write [[{}.child]] for each, or remove the key", section.path());
+        value.error::<()>(format!("`{}` is empty", value.path()), "", Some(help));
+    }
     for item in value.items() {
         let Some(section) = item.section(&keys::SITE_CHILD) else { continue };
         let Some(name) = child_name(source, &section) else { continue };

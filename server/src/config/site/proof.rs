@@ -46,6 +46,10 @@ pub(super) fn read(source: &Source<'_>, section: &Section<'_>) -> RawProof {
         Given { psk: has("psk"), cert: has("cert"), key: has("key"), ca: has("ca"), public_key: has("public_key") };
     let psk = section.value("psk").and_then(|value| source.secret(&value));
     let identities = if given.cert { certificate::server_identities(source, section) } else { Vec::new() };
+    if let Some(second) = identities.get(1) {
+        let problem = Problem::error("a site has one certificate").at(second.spot, "");
+        source.problems.report(problem.help("keep the one that the peer accepts"));
+    }
     RawProof {
         spot: section.spot,
         psk: psk.map(|psk| Located { value: Arc::new(psk.value), spot: psk.spot }),

@@ -233,6 +233,10 @@ fn each_side_may_prove_itself_in_its_own_way() {
             "warning: this pre-shared key is used by neither side",
         ),
         ("key = \"gw.key\"\npublic_key = \"gw.pem\"\n", "there is no public key in this file"),
+        (
+            "cert = [\"gw.pem\", \"gw.pem\"]\nkey = [\"gw.key\", \"gw.key\"]\npsk = \"file:psk\"\n",
+            "a site has one certificate",
+        ),
         ("psk = \"short\"\n", "this pre-shared key has only 5 characters"),
     ] {
         assert_parts(&machine, &with(keys), &[part]);
@@ -243,6 +247,9 @@ fn each_side_may_prove_itself_in_its_own_way() {
 fn what_is_wrong_with_one_site_is_named() {
     let machine = machine();
     for (text, parts) in [
+        (site("child = []\n"), ["`site.berlin.child` is empty", "write [[site.berlin.child]] for each"]),
+        (site("cert = []\n"), ["`site.berlin.cert` is empty", "name a file, or remove the key"]),
+        (site("ca = []\npeer_id = \"x\"\n"), ["`site.berlin.ca` is empty", "name a file, or remove the key"]),
         ("[site.berlin]\n".to_owned(), ["[site.berlin] has no `peer`", "add its address or name"]),
         (site("[site.\"two words\"]\n"), ["a site cannot be called \"two words\"", "take letters, digits, - and _"]),
         ("[site]\npeer = \"198.51.100.7\"\n".to_owned(), ["`peer` stands in [site]", "write [site.NAME] above it"]),
