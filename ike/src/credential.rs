@@ -1,7 +1,8 @@
 //! What proves an identity: our certificates with their keys, the authorities that vouch for others, and for each side of a
 //! site tunnel the method of its own.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::cert::{
     CertError, Certificate, Revocation, RevocationList, RevocationPolicy, Role, TrustAnchors, UnixTime,
@@ -19,7 +20,10 @@ use crate::wire::v1::num::IsakmpAuth;
 const MAX_CHAIN_BYTES: usize = 32 * 1024;
 
 /// Most authorities that are named in a request: 20 bytes each in IKE_SA_INIT, which cannot be fragmented.
-const MAX_REQUESTED: usize = 16;
+pub(crate) const MAX_REQUESTED: usize = 16;
+
+/// Most addresses of revocation lists that wait to be taken note of.
+const MAX_LIST_ADDRESSES: usize = 64;
 
 /// How we prove to the peer of a site tunnel who we are.
 pub enum LocalAuth {
@@ -54,6 +58,8 @@ pub struct Authorities {
     anchors: TrustAnchors,
     key_hashes: Vec<u8>,
     revocation: RwLock<Option<Arc<Revocation>>>,
+    /// Where verified certificates say that lists can be had, as long as nobody has taken note.
+    list_addresses: Mutex<BTreeSet<String>>,
 }
 
 impl Credential {
@@ -129,7 +135,7 @@ impl Authorities {
         let anchors = TrustAnchors::new(certificates)?;
         let mut key_hashes = anchors.request_authorities();
         key_hashes.truncate(MAX_REQUESTED * crate::cert::KEY_HASH_LEN);
-        Ok(Self { anchors, key_hashes, revocation: RwLock::new(None) })
+        Ok(Self { anchors, key_hashes, revocation: RwLock::new(None), list_addresses: Mutex::default() })
     }
 
     /// The same authorities, whose certificates are not accepted once they are revoked.
@@ -157,6 +163,19 @@ impl Authorities {
         self.revocation.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Where the certificates that were verified since the last call say that revocation lists can be had; of a chain whose
+    /// list is missing, those of the certificate in question.
+    pub fn take_list_addresses(&self) -> Vec<String> {
+        let mut addresses = self.list_addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *addresses).into_iter().collect()
+    }
+
+    fn note_list_addresses(&self, uris: &[String]) {
+        let mut addresses = self.list_addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MAX_LIST_ADDRESSES.saturating_sub(addresses.len());
+        addresses.extend(uris.iter().take(room).cloned());
+    }
+
     /// The certificates of the authorities.
     #[must_use]
     pub fn certificates(&self) -> &[Certificate] {
@@ -173,16 +192,22 @@ impl Authorities {
         &self.key_hashes
     }
 
-    /// Verifies the certificate of a peer, the first of `certificates`, with the help of the others.
-    pub(crate) fn verify(
-        &self,
-        certificates: &[&[u8]],
-        now: UnixTime,
-        role: Role,
-    ) -> Result<VerifiedCertificate, CertError> {
+    /// Verifies the certificate of a peer (DER), the first of `certificates`, with the help of the others.
+    ///
+    /// # Errors
+    /// [`CertError`] with the reason, for the operator.
+    pub fn verify(&self, certificates: &[&[u8]], now: UnixTime, role: Role) -> Result<VerifiedCertificate, CertError> {
         let (end_entity, others) = certificates.split_first().ok_or(CertError::Missing)?;
         let revocation = self.revocation();
-        verify_unrevoked(end_entity, others, &self.anchors, now, role, revocation.as_deref())
+        let result = verify_unrevoked(end_entity, others, &self.anchors, now, role, revocation.as_deref());
+        match &result {
+            Ok(verified) => self.note_list_addresses(verified.certificate().crl_uris()),
+            Err(CertError::CrlMissing { uris, .. } | CertError::CrlExpired { uris, .. }) => {
+                self.note_list_addresses(uris);
+            }
+            Err(_) => {}
+        }
+        result
     }
 }
 
