@@ -20,7 +20,7 @@ use crate::wire::v1::num::IsakmpAuth;
 const MAX_CHAIN_BYTES: usize = 32 * 1024;
 
 /// Most authorities that are named in a request: 20 bytes each in IKE_SA_INIT, which cannot be fragmented.
-const MAX_REQUESTED: usize = 16;
+pub(crate) const MAX_REQUESTED: usize = 16;
 
 /// Most addresses of revocation lists that wait to be taken note of.
 const MAX_LIST_ADDRESSES: usize = 64;

@@ -60,6 +60,7 @@ impl Endpoint {
             ike_spis: BTreeMap::new(),
             esp_spis: BTreeSet::new(),
             authenticated: None,
+            connected: BTreeMap::new(),
         };
         Self {
             config,
@@ -267,11 +268,16 @@ impl Endpoint {
         children: &[usize],
     ) -> SessionId {
         self.shared.wall = wall;
-        let session = SessionId(self.shared.next_session);
+        let id = SessionId(self.shared.next_session);
         self.shared.next_session += 1;
-        let _ = (now, site, path, children);
-        self.shared.events.push_back(Event::Closed { session, reason: CloseReason::Failed });
-        session
+        if self.stopping {
+            self.shared.events.push_back(Event::Closed { session: id, reason: CloseReason::Shutdown });
+            return id;
+        }
+        let mut ctx = Context { config: &self.config, shared: &mut self.shared, now };
+        let session = Session::initiate(id, &mut ctx, site.clone(), path, children.to_vec());
+        self.settle(id, session, &[]);
+        id
     }
 
     /// Makes one more Child SA of the session's site, the one at this place of [`Site::children`]. It ends with
@@ -387,6 +393,10 @@ impl Endpoint {
         } else {
             self.forget_half_open(id);
         }
+        match session.site().filter(|_| session.is_established()) {
+            Some(site) => drop(self.shared.connected.insert(id, site.name.clone())),
+            None => drop(self.shared.connected.remove(&id)),
+        }
         if session.is_over()
             && let Some(key) = self.answered_keys.remove(&id)
         {
@@ -427,13 +437,19 @@ impl Endpoint {
     }
 
     /// INITIAL_CONTACT of a client that has just proven its identity ends its other sessions, RFC 7296 section 2.4. An
-    /// identity that comes with EAP is only claimed; there the server decides.
+    /// identity that comes with EAP is only claimed; there the server decides. Sessions that were established after this one
+    /// began stay: when it said INITIAL_CONTACT, the peer may not have known of one that we began at the same time.
     fn announce_authenticated(&mut self, now: Instant) {
         let Some((id, request)) = self.shared.authenticated.take() else { return };
         let is_proven = request.by != crate::event::AuthenticatedBy::Eap;
-        if request.initial_contact && is_proven && !self.config.shared_identities {
+        let is_alone = request.site.is_some() || !self.config.shared_identities;
+        if let Some(since) = self.sessions.get(&id).map(Session::since)
+            && request.initial_contact
+            && is_proven
+            && is_alone
+        {
             let is_stale = |(other, session): &(&SessionId, &Session)| {
-                **other != id && session.is_of(&request.identity, request.site.as_deref())
+                **other != id && session.is_of(&request.identity, request.site.as_deref(), since)
             };
             let stale: Vec<SessionId> = self.sessions.iter().filter(is_stale).map(|(other, _)| *other).collect();
             for other in stale {

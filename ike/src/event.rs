@@ -390,6 +390,8 @@ pub struct ChildInfo {
 /// How far a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionState {
+    /// Our IKE_SA_INIT is sent.
+    Initiating,
     /// IKE_SA_INIT is answered.
     HalfOpen,
     /// IKE_AUTH has begun.

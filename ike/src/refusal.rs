@@ -163,18 +163,6 @@ pub enum RefusalReason {
     },
     /// The client says that it does not believe who we are (RFC 7296 section 2.21.2).
     Distrusted,
-    /// The peer cannot show that it receives what we send to its new address (RFC 4555 section 3.7).
-    PathCheck,
-    /// The peer refuses the addresses that the session has moved to (RFC 4555 section 3.5).
-    AddressesRefused {
-        /// What it said.
-        notify: NotifyType,
-    },
-    /// A client has asked to move to other addresses, and may not.
-    Move {
-        /// Why.
-        problem: &'static str,
-    },
     /// The site did not make a Child SA that we asked for.
     ChildRefused {
         /// What it said.
@@ -198,8 +186,22 @@ pub enum RefusalReason {
     },
     /// The site has chosen algorithms that were not offered.
     NotOffered,
+    /// The configuration of the site has no algorithms to offer.
+    NothingToOffer,
     /// The site never answered.
     NoAnswer,
+    /// The peer cannot show that it receives what we send to its new address (RFC 4555 section 3.7).
+    PathCheck,
+    /// The peer refuses the addresses that the session has moved to (RFC 4555 section 3.5).
+    AddressesRefused {
+        /// What it said.
+        notify: NotifyType,
+    },
+    /// A client has asked to move to other addresses, and may not.
+    Move {
+        /// Why.
+        problem: &'static str,
+    },
     /// The client did not go on.
     TimedOut {
         /// With what it did not go on.
@@ -257,15 +259,16 @@ impl RefusalReason {
             Self::UnknownChild => "unknown_child",
             Self::RekeyRefused { .. } => "rekey_refused",
             Self::Distrusted => "distrusted",
-            Self::PathCheck => "path_check",
-            Self::AddressesRefused { .. } => "addresses_refused",
-            Self::Move { .. } => "move",
             Self::ChildRefused { .. } => "child_refused",
             Self::Mode => "mode",
             Self::PeerRefused { .. } => "peer_refused",
             Self::OtherPeer { .. } => "other_peer",
             Self::NotOffered => "not_offered",
+            Self::NothingToOffer => "nothing_to_offer",
             Self::NoAnswer => "no_answer",
+            Self::PathCheck => "path_check",
+            Self::AddressesRefused { .. } => "addresses_refused",
+            Self::Move { .. } => "move",
             Self::TimedOut { .. } => "timed_out",
         }
     }
@@ -449,9 +452,6 @@ impl fmt::Display for RefusalReason {
                     "the other side does not believe who we are: it may miss our authority, or expect another name or key"
                 )
             }
-            Self::PathCheck => write!(f, "the peer does not show that it receives what is sent to its new address"),
-            Self::AddressesRefused { notify } => write!(f, "the peer refuses the addresses that we moved to: {notify}"),
-            Self::Move { problem } => write!(f, "the client cannot move to another address: {problem}"),
             Self::ChildRefused { notify } => write!(f, "the other side did not make the tunnel: {notify}"),
             Self::Mode => {
                 write!(f, "the other side answers with tunnel mode where transport mode is wanted, or vice versa")
@@ -461,7 +461,11 @@ impl fmt::Display for RefusalReason {
                 write!(f, "the other side calls itself {found}, expected is {expected}")
             }
             Self::NotOffered => write!(f, "the other side chose algorithms that were not offered"),
+            Self::NothingToOffer => write!(f, "there are no algorithms to offer"),
             Self::NoAnswer => write!(f, "the other side does not answer"),
+            Self::PathCheck => write!(f, "the peer does not show that it receives what is sent to its new address"),
+            Self::AddressesRefused { notify } => write!(f, "the peer refuses the addresses that we moved to: {notify}"),
+            Self::Move { problem } => write!(f, "the client cannot move to another address: {problem}"),
             Self::TimedOut { waiting_for } => write!(f, "the client did not go on with {waiting_for}"),
         }
     }

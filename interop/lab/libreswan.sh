@@ -120,7 +120,7 @@ libreswan_initiate() {
   cat "$OUT/$1/initiate.log"
   grep -qE 'Child SA established|established Child SA|IPsec SA established' "$OUT/$1/initiate.log"
 }
-libreswan_has_child() { on "$1" ipsec whack --trafficstatus | grep -q ls; }
+libreswan_has_child() { on "$1" ipsec whack --trafficstatus | grep -q "type=ESP"; }
 
 # Its ESP SAs, as one word.
 libreswan_child_sa() { on "$1" ip xfrm state | awk '/^src/ { to = $4 } /proto esp/ { print to, $4 }' | sort | md5sum; }

@@ -26,4 +26,6 @@ pub use time::UnixTime;
 pub use trust::{KEY_HASH_LEN, TrustAnchors};
 
 #[cfg(test)]
+mod revocation_tests;
+#[cfg(test)]
 mod tests;

@@ -25,10 +25,7 @@ use super::keys::{self, Nonces};
 use super::life::Life;
 use super::request::ChildWish;
 use super::sa::IkeSa;
-use super::{Context, Session};
-
-/// UDP port of encapsulated ESP, RFC 3948.
-const ENCAPSULATION_PORT: u16 = 4500;
+use super::{Context, ENCAPSULATION_PORT, Session};
 
 /// A Child SA that is up.
 pub(crate) struct Child {

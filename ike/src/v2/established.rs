@@ -23,6 +23,7 @@ use super::keys::Nonces;
 use super::life::Life;
 use super::own_child::Wanted;
 use super::own_rekey::Rekeying;
+use super::reauthentication::Reauthentication;
 use super::relocation::Relocation;
 use super::request::{ChildWish, CreateChild, Invalid};
 use super::sa::{Due, IkeSa, Message, OwnRequest, Purpose};
@@ -46,6 +47,8 @@ pub(crate) struct Established {
     pub(super) life: Life,
     /// Tunnels of the site that are to be made.
     pub(super) wanted: VecDeque<Wanted>,
+    /// A limit of the login of which the server has yet to be reminded.
+    pub(super) reauthentication: Option<Reauthentication>,
     /// Since when there is no Child SA.
     childless_since: Instant,
     bucket: TokenBucket,
@@ -77,11 +80,13 @@ impl Established {
             rekeying: None,
             life,
             wanted: VecDeque::new(),
+            reauthentication: None,
             childless_since: ctx.now,
             bucket,
             relocation: Relocation::default(),
         };
         ctx.shared.counters.established += 1;
+        session.established = Some(ctx.now);
         session.state = State::Established(Box::new(state));
         let info = Box::new(session.info());
         debug!(session = %session.id, peer = %session.path.peer, suite = info.ike_suite, "established");
@@ -314,6 +319,7 @@ impl Established {
 
     pub(super) fn handle_timeout(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>) -> State {
         self.serve_replaced(session, ctx);
+        self.remind(session, ctx);
         self.remove_replaced_children(session, ctx);
         if let Some(reason) = self.end_of_life(session, ctx) {
             return self.close(session, ctx, reason);
@@ -321,8 +327,8 @@ impl Established {
         if self.childless_until(session, ctx.config).is_some_and(|until| until <= ctx.now) {
             return self.close(session, ctx, CloseReason::NoChildSa);
         }
-        if let Some(reason) = session.check_login(ctx) {
-            return self.close(session, ctx, reason);
+        if session.login_ends.is_some_and(|ends| ends <= ctx.now) {
+            return self.close(session, ctx, CloseReason::NotReauthenticated);
         }
         match self.sa.due(ctx.now) {
             Due::Nothing => {}
@@ -385,6 +391,13 @@ impl Established {
         }
     }
 
+    /// When the session ends for want of a Child SA. One with a site does not: whether it is needed, the server knows. Nor does
+    /// one that the client began without.
+    fn childless_until(&self, session: &Session, config: &Config) -> Option<Instant> {
+        let may_be = session.site().is_some() || session.is_childless;
+        (self.children.is_empty() && !may_be).then_some(self.childless_since + session.timing(config).childless)
+    }
+
     pub(super) fn timeout(&self, session: &Session, config: &Config) -> Option<Instant> {
         let timing = session.timing(config);
         let replaced =
@@ -397,14 +410,9 @@ impl Established {
         let childless = self.childless_until(session, config);
         let liveness =
             timing.liveness.filter(|_| !self.sa.has_own_request()).map(|interval| session.last_heard + interval);
-        let times = replaced.chain(children).chain(ends).chain(rekeys).chain(childless).chain(liveness);
-        times.chain(self.sa.timeout()).chain(session.login.timeout()).min()
-    }
-
-    /// How long it may go on without Child SA. A site may do so for ever, and a client that began like that (RFC 6023).
-    fn childless_until(&self, session: &Session, config: &Config) -> Option<Instant> {
-        let may_be = session.is_childless || session.site().is_some();
-        (self.children.is_empty() && !may_be).then(|| self.childless_since + session.timing(config).childless)
+        let reminder = self.reauthentication.as_ref().map(Reauthentication::due);
+        let times = replaced.chain(children).chain(reminder).chain(ends).chain(rekeys).chain(childless).chain(liveness);
+        times.chain(self.sa.timeout()).chain(session.login_ends).min()
     }
 
     pub(super) fn ike_spis(&self) -> Vec<IkeSpi> {

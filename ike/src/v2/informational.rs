@@ -32,7 +32,7 @@ impl Established {
             }
         };
         let chain = self.take_mobike(session, ctx, &read.mobike, on_replaced);
-        session.note_auth_lifetime(ctx, read.auth_lifetime);
+        self.limit_login(session, ctx, read.auth_lifetime);
         if let Some(spi) = on_replaced {
             if let Some(sa) = self.other_sa(spi) {
                 session.answer(ctx, sa, chain);

@@ -191,8 +191,9 @@ impl Incoming<'_> {
             message.push(&Payload::Notify(Notify::new(NotifyType::NAT_DETECTION_SOURCE_IP, &source)));
             message.push(&Payload::Notify(Notify::new(NotifyType::NAT_DETECTION_DESTINATION_IP, &destination)));
         }
-        if let Some(authorities) = &config.client_authorities {
-            let (encoding, authorities) = (CertEncoding::X509_SIGNATURE, authorities.key_hashes());
+        let authorities = &connection::requested_authorities(config, self.path.peer.ip());
+        if !authorities.is_empty() {
+            let encoding = CertEncoding::X509_SIGNATURE;
             message.push(&Payload::CertificateRequest(CertificateRequest { encoding, authorities }));
         }
         if request.fragmentation {

@@ -23,8 +23,10 @@ pub(crate) mod fragments;
 mod half_open;
 mod informational;
 pub(crate) mod init;
+mod initiate;
 pub(crate) mod keys;
 mod life;
+mod login_limit;
 mod mobike;
 mod own_certificate;
 mod own_child;
@@ -36,6 +38,8 @@ mod rekey;
 mod relocation;
 pub(crate) mod request;
 pub(crate) mod sa;
+#[cfg(test)]
+mod sa_tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -67,12 +71,15 @@ use authenticating::Authenticating;
 use closing::Closing;
 use established::Established;
 pub(crate) use half_open::HalfOpen;
+use initiate::{Initiating, Proving};
 use mobike::Mobility;
-use reauthentication::LoginLife;
 use sa::{IkeSa, Incoming, Message};
 
 /// An IKE SA that failed or was deleted answers retransmissions of the last request for this long.
 const LINGER: Duration = Duration::from_secs(20);
+
+/// UDP port of encapsulated ESP, RFC 3948.
+const ENCAPSULATION_PORT: u16 = 4500;
 
 /// What all sessions share.
 pub(crate) struct Shared {
@@ -89,6 +96,15 @@ pub(crate) struct Shared {
     pub(crate) esp_spis: BTreeSet<EspSpi>,
     /// A session that was just authenticated. The endpoint turns this into an event, after INITIAL_CONTACT had its effect.
     pub(crate) authenticated: Option<(SessionId, AccessRequest)>,
+    /// Sites of the sessions that are established.
+    pub(crate) connected: BTreeMap<SessionId, Arc<str>>,
+}
+
+impl Shared {
+    /// Whether there is an established session with this site.
+    pub(crate) fn is_connected(&self, site: &str) -> bool {
+        self.connected.values().any(|name| **name == *site)
+    }
 }
 
 /// What a session is handed for one step.
@@ -118,7 +134,8 @@ pub(crate) struct Session {
     ppk: bool,
     /// Since when the session is established.
     established: Option<Instant>,
-    login: LoginLife,
+    /// When the login has to be there anew, or the session ends (RFC 4478).
+    login_ends: Option<Instant>,
     since: Instant,
     last_heard: Instant,
     identity: Option<Identity>,
@@ -131,6 +148,8 @@ pub(crate) struct Session {
 enum State {
     HalfOpen(Box<HalfOpen>),
     Authenticating(Box<Authenticating>),
+    Initiating(Box<Initiating>),
+    Proving(Box<Proving>),
     Established(Box<Established>),
     Closing(Box<Closing>),
     Over,
@@ -153,7 +172,7 @@ impl Session {
             precedence,
             ppk: false,
             established: None,
-            login: LoginLife::default(),
+            login_ends: None,
             since: now,
             last_heard: now,
             identity: None,
@@ -161,11 +180,6 @@ impl Session {
             announced: false,
             state,
         }
-    }
-
-    /// The peer has turned out to be this site: what the site says counts from now on.
-    pub(crate) fn belongs_to(&mut self, site: Arc<Site>) {
-        self.site = Some(site);
     }
 
     /// The site that the peer is, if it is one.
@@ -201,6 +215,15 @@ impl Session {
 
     /// Takes a message whose header names one of our SPIs.
     pub(crate) fn handle(&mut self, ctx: &mut Context<'_>, path: Path, header: &Header, message: &[u8]) {
+        if matches!(self.state, State::Initiating(_)) {
+            return self.step(
+                |session, ctx, state| match state {
+                    State::Initiating(state) => state.handle(session, ctx, path, header, message),
+                    other => other,
+                },
+                ctx,
+            );
+        }
         let takes = self.state.takes(header.exchange, header.flags.response);
         let (incoming, replaced) = match self.receive(ctx, header, message, takes) {
             Ok(received) => received,
@@ -242,7 +265,8 @@ impl Session {
     ) -> Result<(Incoming, Option<IkeSpi>), RefusalReason> {
         let (sa, replaced) = match &mut self.state {
             State::HalfOpen(state) if takes => (state.key()?, None),
-            State::HalfOpen(_) | State::Over => return Ok((Incoming::Unexpected, None)),
+            State::HalfOpen(_) | State::Initiating(_) | State::Over => return Ok((Incoming::Unexpected, None)),
+            State::Proving(state) => (&mut state.sa, None),
             State::Authenticating(state) => (&mut state.sa, None),
             State::Established(state) => match state.sa_of(header) {
                 Some(found) => found,
@@ -265,6 +289,7 @@ impl Session {
                 }
                 (State::Established(state), _) => state.informational(session, ctx, request, replaced),
                 (State::Closing(state), _) => state.request(session, ctx, request),
+                (state @ (State::Initiating(_) | State::Proving(_)), _) => state,
                 (State::Over, _) => State::Over,
             },
             ctx,
@@ -369,6 +394,11 @@ impl Session {
                     session.announce_end(ctx, reason);
                     state.fail(session, ctx, NotifyType::AUTHENTICATION_FAILED)
                 }
+                State::Initiating(_) => {
+                    session.announce_end(ctx, reason);
+                    State::Over
+                }
+                State::Proving(state) => state.close(session, ctx, reason),
                 State::Closing(state) if reason != CloseReason::Shutdown || state.waits_for_peer() => {
                     State::Closing(state)
                 }
@@ -394,6 +424,8 @@ impl Session {
                     State::Over
                 }
                 State::Authenticating(state) => state.handle_timeout(session, ctx),
+                State::Initiating(state) => state.handle_timeout(session, ctx),
+                State::Proving(state) => state.handle_timeout(session, ctx),
                 State::Established(state) => state.handle_timeout(session, ctx),
                 State::Closing(state) => state.handle_timeout(session, ctx),
                 other => other,
@@ -407,6 +439,8 @@ impl Session {
         match &self.state {
             State::HalfOpen(state) => Some(state.deadline),
             State::Authenticating(state) => Some(state.timeout()),
+            State::Initiating(state) => Some(state.timeout()),
+            State::Proving(state) => state.timeout(),
             State::Established(state) => state.timeout(self, config),
             State::Closing(state) => Some(state.timeout()),
             State::Over => None,
@@ -428,10 +462,17 @@ impl Session {
         matches!(self.state, State::Established(_))
     }
 
-    /// Whether the session is one of this identity, proven without EAP: of this site, or of a client.
-    pub(crate) fn is_of(&self, identity: &Identity, site: Option<&str>) -> bool {
+    /// Whether the session is one of this identity, proven without EAP, of this site or of a client, and was established before
+    /// this time.
+    pub(crate) fn is_of(&self, identity: &Identity, site: Option<&str>, before: Instant) -> bool {
         let is_same = self.identity.as_ref() == Some(identity) && self.site.as_ref().map(|site| &*site.name) == site;
-        self.is_established() && self.by != Some(AuthenticatedBy::Eap) && is_same
+        let is_older = self.established.is_some_and(|established| established < before);
+        self.is_established() && is_older && self.by != Some(AuthenticatedBy::Eap) && is_same
+    }
+
+    /// When the first message came or went.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
     }
 
     /// The answer to IKE_SA_INIT, as long as a retransmission of the request may come.
@@ -452,6 +493,8 @@ impl Session {
         match &self.state {
             State::HalfOpen(state) => vec![state.spis.responder],
             State::Authenticating(state) => vec![state.sa.own_spi()],
+            State::Initiating(state) => vec![state.spi],
+            State::Proving(state) => vec![state.sa.own_spi()],
             State::Established(state) => state.ike_spis(),
             State::Closing(state) => vec![state.sa.own_spi()],
             State::Over => Vec::new(),
@@ -463,6 +506,8 @@ impl Session {
         let (state, suite) = match &self.state {
             State::HalfOpen(state) => (SessionState::HalfOpen, Some(state.suite)),
             State::Authenticating(state) => (SessionState::Authenticating, Some(state.sa.suite)),
+            State::Initiating(_) => (SessionState::Initiating, None),
+            State::Proving(state) => (SessionState::Authenticating, Some(state.sa.suite)),
             State::Established(state) => (SessionState::Established, Some(state.sa.suite)),
             State::Closing(state) => (SessionState::Closing, Some(state.sa.suite)),
             State::Over => (SessionState::Closing, None),
@@ -498,6 +543,8 @@ impl Session {
             State::Authenticating(state) => (1, state.sa.fingerprint(), state.timeout()).hash(hasher),
             State::Established(state) => (2, state.sa.fingerprint(), state.child_spis(), state.ike_spis()).hash(hasher),
             State::Closing(state) => (3, state.sa.fingerprint(), state.timeout()).hash(hasher),
+            State::Initiating(state) => (5, state.fingerprint()).hash(hasher),
+            State::Proving(state) => (6, state.sa.fingerprint(), state.timeout()).hash(hasher),
             State::Over => 4.hash(hasher),
         }
     }
@@ -531,8 +578,10 @@ impl Session {
 
     /// Ends the session without another word to the peer.
     fn end(&mut self, ctx: &mut Context<'_>, reason: CloseReason) {
-        if let State::Established(mut state) = mem::replace(&mut self.state, State::Over) {
-            state.take_down_all(self.id, ctx);
+        match mem::replace(&mut self.state, State::Over) {
+            State::Established(mut state) => state.take_down_all(self.id, ctx),
+            State::Proving(state) => state.release(ctx),
+            _ => {}
         }
         self.announce_end(ctx, reason);
     }
@@ -558,6 +607,7 @@ impl State {
             (Self::HalfOpen(_) | Self::Authenticating(_), ExchangeType::IKE_AUTH)
             | (Self::Authenticating(_), ExchangeType::INFORMATIONAL)
             | (Self::Closing(_), ExchangeType::CREATE_CHILD_SA) => !response,
+            (Self::Proving(_) | Self::Closing(_), ExchangeType::IKE_AUTH) => response,
             (Self::Established(_), ExchangeType::CREATE_CHILD_SA)
             | (Self::Established(_) | Self::Closing(_), ExchangeType::INFORMATIONAL) => true,
             _ => false,
@@ -573,6 +623,7 @@ impl State {
         replaced: Option<IkeSpi>,
     ) -> Self {
         match self {
+            Self::Proving(state) => state.answer(session, ctx, answer.1),
             Self::Established(state) => state.response(session, ctx, answer, replaced),
             Self::Closing(state) => state.response(session, ctx, answer.0),
             other => other,

@@ -89,6 +89,26 @@ impl Wanted {
 }
 
 impl Established {
+    /// Goes on after our IKE_AUTH: the other tunnels are to be made.
+    pub(super) fn begin_as_initiator(
+        &mut self,
+        session: &Session,
+        ctx: &mut Context<'_>,
+        children: Vec<usize>,
+        lifetime: Option<Duration>,
+    ) {
+        self.limit_login(session, ctx, lifetime);
+        self.limit_login(session, ctx, session.reauthentication(ctx.config));
+        self.wanted = children.into_iter().map(|child| Wanted::new(child, ctx.now)).collect();
+        self.go_on(session, ctx);
+    }
+
+    /// The peer has a Child SA with our SPI that we do not want.
+    pub(super) fn delete_unwanted(&mut self, inbound: EspSpi) {
+        let delete = Delete::ChildSas { protocol: ProtocolId::ESP, spis: vec![inbound] };
+        self.enqueue_delete(Purpose::DeleteChild, delete);
+    }
+
     /// Asks for one more tunnel of the site.
     pub(super) fn want_child(&mut self, session: &Session, ctx: &mut Context<'_>, child: usize) {
         if session.site().is_some_and(|site| child < site.children.len()) {

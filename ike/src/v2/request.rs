@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::refusal::RefusalReason;
 use crate::wire::EspSpi;
-use crate::wire::num::{CertEncoding, CpAttr, CpType, HashAlgId, NotifyType, PayloadType};
+use crate::wire::num::{CertEncoding, CpAttr, CpType, GroupId, HashAlgId, NotifyType, PayloadType};
 use crate::wire::v2::{
     About, Authentication, Certificate, Configuration, Delete, Eap, Identification, KeyExchange, Notify, Payload,
     PayloadError, Payloads, SecurityAssociation, TrafficSelector,
@@ -67,6 +67,62 @@ pub(crate) struct ConfigurationWish {
     pub(crate) attributes: Vec<CpAttr>,
     pub(crate) ipv4: Option<Ipv4Addr>,
     pub(crate) ipv6: Option<Ipv6Addr>,
+}
+
+/// The answer to our IKE_SA_INIT, section 1.2.
+pub(crate) enum InitAnswer<'a> {
+    /// The peer goes on.
+    Keys(InitKeys<'a>),
+    /// The request is to carry this cookie, section 2.6.
+    Cookie(&'a [u8]),
+    /// The key exchange is to be of this group, section 2.7.
+    OtherGroup(GroupId),
+    /// The peer refuses.
+    Refused(NotifyType),
+}
+
+/// What the keys of the IKE SA follow from, and what the peer can do.
+pub(crate) struct InitKeys<'a> {
+    pub(crate) sa: SecurityAssociation,
+    pub(crate) ke: KeyExchange<'a>,
+    pub(crate) nonce: &'a [u8],
+    pub(crate) fragmentation: bool,
+    /// The hash algorithms that the peer announces, RFC 7427 section 4.
+    pub(crate) hashes: Option<Vec<HashAlgId>>,
+    /// It has a postquantum preshared key, RFC 8784.
+    pub(crate) ppk: bool,
+}
+
+/// The answer to our IKE_AUTH, section 1.2.
+pub(crate) struct AuthAnswer<'a> {
+    /// Who the peer is, and what proves it; absent if it refuses.
+    pub(crate) proof: Option<(Identification<'a>, Authentication<'a>)>,
+    /// Certificates, that of the peer first.
+    pub(crate) certificates: Vec<Certificate<'a>>,
+    /// The first notification of an error.
+    pub(crate) error: Option<NotifyType>,
+    pub(crate) child: ChildAnswer,
+    pub(crate) mobike: Mobike<'a>,
+    /// The postquantum preshared key is used, RFC 8784 section 3.
+    pub(crate) ppk: bool,
+    /// The peer wants us to authenticate again within this time, RFC 4478 section 2.
+    pub(crate) auth_lifetime: Option<Duration>,
+}
+
+/// What the answer to IKE_AUTH says about the Child SA.
+pub(crate) enum ChildAnswer {
+    /// It exists.
+    Made {
+        sa: SecurityAssociation,
+        tsi: Vec<TrafficSelector>,
+        tsr: Vec<TrafficSelector>,
+        /// USE_TRANSPORT_MODE is granted.
+        transport: bool,
+    },
+    /// It does not.
+    Refused(NotifyType),
+    /// Nothing.
+    Absent,
 }
 
 /// CREATE_CHILD_SA, section 1.3.
@@ -224,6 +280,25 @@ impl<'a> Parts<'a> {
         self.configuration.as_ref().and_then(ConfigurationWish::read)
     }
 
+    fn cookie(&self) -> Result<Option<&'a [u8]>, Invalid> {
+        let cookie = self.notify(NotifyType::COOKIE).map(|notify| notify.data);
+        if cookie.is_some_and(|cookie| !(1..=MAX_COOKIE).contains(&cookie.len())) {
+            return Err(Invalid::problem("the cookie has an impossible length"));
+        }
+        Ok(cookie)
+    }
+
+    fn hashes(&self) -> Option<Vec<HashAlgId>> {
+        self.notify(NotifyType::SIGNATURE_HASH_ALGORITHMS).map(|notify| {
+            let (pairs, _) = notify.data.as_chunks::<2>();
+            pairs.iter().map(|pair| HashAlgId(u16::from_be_bytes(*pair))).collect()
+        })
+    }
+
+    fn error(&self) -> Option<&Notify<'a>> {
+        self.notifies.iter().find(|notify| notify.kind.is_error())
+    }
+
     /// Whether nothing of a Child SA is there, RFC 6023 section 3.
     fn is_childless(&self) -> bool {
         self.sa.is_none() && self.tsi.is_none() && self.tsr.is_none()
@@ -233,23 +308,56 @@ impl<'a> Parts<'a> {
 impl<'a> InitRequest<'a> {
     pub(crate) fn read(payloads: Payloads<'a>) -> Result<Self, Invalid> {
         let parts = Parts::collect(payloads)?;
-        let cookie = parts.notify(NotifyType::COOKIE).map(|notify| notify.data);
-        if cookie.is_some_and(|cookie| !(1..=MAX_COOKIE).contains(&cookie.len())) {
-            return Err(Invalid::problem("the cookie has an impossible length"));
-        }
-        let hashes = parts.notify(NotifyType::SIGNATURE_HASH_ALGORITHMS).map(|notify| {
-            let (pairs, _) = notify.data.as_chunks::<2>();
-            pairs.iter().map(|pair| HashAlgId(u16::from_be_bytes(*pair))).collect()
-        });
         Ok(Self {
-            cookie,
-            hashes,
+            cookie: parts.cookie()?,
+            hashes: parts.hashes(),
             ppk: parts.notify(NotifyType::USE_PPK).is_some(),
             fragmentation: parts.notify(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED).is_some(),
             sa: parts.sa.ok_or(Invalid::problem("SA is missing"))?,
             ke: parts.ke.ok_or(Invalid::problem("KE is missing"))?,
             nonce: parts.nonce.ok_or(Invalid::problem("Nonce is missing"))?,
         })
+    }
+}
+
+impl<'a> InitAnswer<'a> {
+    pub(crate) fn read(payloads: Payloads<'a>) -> Result<Self, Invalid> {
+        let parts = Parts::collect(payloads)?;
+        match (parts.error(), parts.cookie()?, &parts.sa) {
+            (Some(Notify { kind: NotifyType::INVALID_KE_PAYLOAD, data, .. }), ..) => {
+                let group =
+                    <[u8; 2]>::try_from(*data).map_err(|_| Invalid::problem("INVALID_KE_PAYLOAD names no group"));
+                return group.map(|group| Self::OtherGroup(GroupId(u16::from_be_bytes(group))));
+            }
+            (Some(error), ..) => return Ok(Self::Refused(error.kind)),
+            (None, Some(cookie), None) => return Ok(Self::Cookie(cookie)),
+            (None, ..) => {}
+        }
+        Ok(Self::Keys(InitKeys {
+            hashes: parts.hashes(),
+            ppk: parts.notify(NotifyType::USE_PPK).is_some(),
+            fragmentation: parts.notify(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED).is_some(),
+            sa: parts.sa.ok_or(Invalid::problem("SA is missing"))?,
+            ke: parts.ke.ok_or(Invalid::problem("KE is missing"))?,
+            nonce: parts.nonce.ok_or(Invalid::problem("Nonce is missing"))?,
+        }))
+    }
+}
+
+impl<'a> AuthAnswer<'a> {
+    pub(crate) fn read(first: Option<PayloadType>, chain: &'a [u8]) -> Result<Self, Invalid> {
+        let parts = Parts::parse(first, chain)?;
+        let error = parts.error().map(|notify| notify.kind);
+        let transport = parts.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
+        let (mobike, ppk) = (Mobike::read(&parts.notifies)?, parts.notify(NotifyType::PPK_IDENTITY).is_some());
+        let auth_lifetime = parts.notify(NotifyType::AUTH_LIFETIME).and_then(auth_lifetime);
+        let child = match (parts.sa, parts.tsi, parts.tsr, error) {
+            (Some(sa), Some(tsi), Some(tsr), _) => ChildAnswer::Made { sa, tsi, tsr, transport },
+            (.., Some(error)) => ChildAnswer::Refused(error),
+            (.., None) => ChildAnswer::Absent,
+        };
+        let proof = parts.idr.zip(parts.auth);
+        Ok(Self { proof, certificates: parts.certificates, error, child, mobike, ppk, auth_lifetime })
     }
 }
 
@@ -311,7 +419,7 @@ impl<'a> CreateChild<'a> {
 impl<'a> CreateChildAnswer<'a> {
     pub(crate) fn read(first: Option<PayloadType>, chain: &'a [u8]) -> Result<Self, Invalid> {
         let parts = Parts::parse(first, chain)?;
-        if let Some(error) = parts.notifies.iter().find(|notify| notify.kind.is_error()) {
+        if let Some(error) = parts.error() {
             return Ok(Self::Refused(error.kind, error.data));
         }
         let transport = parts.notify(NotifyType::USE_TRANSPORT_MODE).is_some();

@@ -332,6 +332,15 @@ impl IkeSa {
         }
     }
 
+    /// Goes on with what an SA that this one replaces has yet to send. What it has sent already was about itself, or did not
+    /// get an answer in time for it to matter.
+    pub(crate) fn take_over_requests(&mut self, old: &mut Self) {
+        let is_about_all = |request: &OwnRequest| request.purpose == Purpose::DeleteChild;
+        let outstanding = old.sent.outstanding.take().map(|outstanding| outstanding.request);
+        let left = outstanding.into_iter().chain(old.sent.waiting.drain(..));
+        self.sent.waiting.extend(left.filter(is_about_all));
+    }
+
     /// Puts a request of ours before those that wait.
     pub(crate) fn enqueue_first(&mut self, request: OwnRequest) {
         self.sent.waiting.push_front(request);
@@ -346,15 +355,6 @@ impl IkeSa {
     pub(crate) fn resend(&mut self, now: Instant, timing: &Timing) -> Vec<Bytes> {
         self.restart_transmissions(now, timing);
         self.sent.outstanding.as_ref().map(|outstanding| outstanding.messages.clone()).unwrap_or_default()
-    }
-
-    /// Goes on with what an SA that this one replaces has yet to send. What it has sent already was about itself, or did not
-    /// get an answer in time for it to matter.
-    pub(crate) fn take_over_requests(&mut self, old: &mut Self) {
-        let is_about_all = |request: &OwnRequest| request.purpose == Purpose::DeleteChild;
-        let outstanding = old.sent.outstanding.take().map(|outstanding| outstanding.request);
-        let left = outstanding.into_iter().chain(old.sent.waiting.drain(..));
-        self.sent.waiting.extend(left.filter(is_about_all));
     }
 
     /// Stops sending requests of ours.

@@ -175,7 +175,7 @@ fn server_identity(
         None => key_beside_certificate(source, cert)?,
     };
     let key_value = key.unwrap_or(cert);
-    let key = opened(key_value, &sealed, password)?;
+    let key = opened(key_value, sealed, password)?;
     check_key(cert, key_value, leaf, &key)?;
     Some(LocatedIdentity { identity: ServerIdentity { chain, key }, facts, spot: bytes.spot })
 }
@@ -200,11 +200,14 @@ fn from_container(source: &Source<'_>, cert: &Value<'_>, password: Option<&Secre
 /// Reads the private key that `value` names; `key_password` of the same section opens it.
 pub(super) fn private_key(source: &Source<'_>, section: &Section<'_>, value: &Value<'_>) -> Option<Secret> {
     let password = section.value("key_password").and_then(|value| source.secret(&value)).map(|secret| secret.value);
-    opened(value, &source.private_key(value)?.value, password.as_ref())
+    opened(value, source.private_key(value)?.value, password.as_ref())
 }
 
 /// The key without its password.
-fn opened(value: &Value<'_>, pem: &Secret, password: Option<&Secret>) -> Option<Secret> {
+fn opened(value: &Value<'_>, pem: Secret, password: Option<&Secret>) -> Option<Secret> {
+    if !container::is_encrypted_key(pem.expose()) {
+        return Some(pem);
+    }
     container::open_key(pem.expose(), password).map_or_else(|closed| container_error(value, &closed), Some)
 }
 

@@ -39,10 +39,10 @@ pub(super) const SITE_LIFETIMES: Lifetimes = Lifetimes {
     packets: None,
 };
 
-/// What the age of an SA at its rekey may be. 10 s is for tests.
-pub(super) const LIFETIME_RANGE: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(30 * 86_400);
-/// How often both sides may be asked to prove again who they are. A user has to be left alone for a while.
-pub(super) const REAUTH_RANGE: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_secs(30 * 86_400);
+/// What the age of an SA at its rekey may be. Seconds are for tests.
+pub(super) const LIFETIME_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
+/// How often both sides may be asked to prove again who they are. Seconds are for tests.
+pub(super) const REAUTH_RANGE: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(30 * 86_400);
 /// Octets after which a child SA is rekeyed: not more often than once per 100 packets, not after more than AES-GCM allows.
 pub(super) const REKEY_BYTES_RANGE: RangeInclusive<u64> = 100_000..=100_000_000_000_000_000;
 /// Packets after which a child SA is rekeyed: below 2^32 since not every peer has extended sequence numbers.

@@ -177,12 +177,30 @@ pub(super) fn ppk_id(value: &Value<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// A post-quantum key that can be guessed adds nothing (RFC 8784 section 6: 256 bits of entropy).
-pub(super) fn weak_ppk(source: &Source<'_>, secret: &Located<Secret>) {
-    if secret.value.expose().len() < defaults::PPK_GOOD_LENGTH {
-        let problem = Problem::warning("this post-quantum key is too short to help").at(secret.spot, "");
+/// A post-quantum key: text, or octets in hexadecimal behind `0x`. One that can be guessed adds nothing (RFC 8784 section 6
+/// asks for 256 bits of entropy).
+pub(super) fn ppk_secret(source: &Source<'_>, value: &Value<'_>) -> Option<Secret> {
+    let secret = source.secret(value)?.value;
+    let text = std::str::from_utf8(secret.expose()).unwrap_or_default();
+    let secret = match text.strip_prefix("0x").map(octets) {
+        None => secret,
+        Some(Some(octets)) => Secret::new(octets),
+        Some(None) => {
+            let help = "behind 0x stands an even number of the digits 0 to 9 and a to f";
+            return value.error("this is not hexadecimal", "", Some(help.into()));
+        }
+    };
+    if secret.expose().len() < defaults::PPK_GOOD_LENGTH {
+        let problem = Problem::warning("this post-quantum key is too short to help").at(value.spot, "");
         source.problems.report(problem.help("it needs 256 random bits:  openssl rand -base64 32"));
     }
+    Some(secret)
+}
+
+fn octets(hexadecimal: &str) -> Option<Vec<u8>> {
+    let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, []) = hexadecimal.as_bytes().as_chunks::<2>() else { return None };
+    pairs.iter().map(|[high, low]| Some((digit(*high)? << 4) | digit(*low)?)).collect()
 }
 
 /// `crl` and `crl_files`.

@@ -155,9 +155,8 @@ fn post_quantum_keys(source: &Source<'_>, table: &Value<'_>) -> Vec<Located<Ppk>
         if let Err(reason) = names::check_ppk_id(id.value) {
             return value.error(format!("\"{}\" cannot name a post-quantum key: {reason}", id.value), "", None);
         }
-        let secret = source.secret(&value)?;
-        fields::weak_ppk(source, &secret);
-        Some(Located { value: Ppk { id: id.value.to_owned(), secret: secret.value }, spot: id.spot })
+        let secret = fields::ppk_secret(source, &value)?;
+        Some(Located { value: Ppk { id: id.value.to_owned(), secret }, spot: id.spot })
     };
     table.entries().into_iter().filter_map(entry).collect()
 }

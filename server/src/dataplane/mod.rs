@@ -20,7 +20,7 @@ use cygnet_ike::{EspSpi, Path};
 
 pub use install::SaPair;
 pub use link::{InnerPath, Link, SendError};
-pub use site::{Device, DeviceError, Limit, Limits, SiteDevice, Trap};
+pub use site::{Device, DeviceError, Limit, Limits, Reach, SiteDevice, Trap};
 
 /// Something that seals and opens the packets of SA pairs. A pair is named by its inbound SPI.
 pub trait DataPlane {
@@ -64,6 +64,13 @@ pub trait DataPlane {
     /// # Errors
     /// If there is no such pair, its sequence numbers are used up or the kernel refuses. L2TP repeats what was lost.
     fn send_l2tp(&mut self, inbound_spi: EspSpi, port: u16, datagram: &[u8]) -> Result<(), SendError>;
+
+    /// Where the packets of a pair go to; `None` for an unknown one.
+    fn reach(&self, inbound_spi: EspSpi) -> Option<Reach>;
+
+    /// What the inner packets of a pair may measure, octets, so that outer ones fit the path as far as the kernel knows it now;
+    /// `None` for an unknown pair, or without a route.
+    fn path_mtu(&self, inbound_spi: EspSpi) -> Option<u16>;
 
     /// What a pair has carried since it was installed; `None` for an unknown one.
     fn usage(&self, inbound_spi: EspSpi) -> Option<Usage>;
@@ -132,6 +139,14 @@ pub enum DataPlaneEvent {
     HardLimit {
         /// Inbound SPI of the pair.
         spi: EspSpi,
+    },
+    /// A router on the way said that outer packets are too big. Told for each such message, which come as often as somebody sends
+    /// too much; what is told may hold for some minutes (RFC 1191 section 6.3).
+    PathMtu {
+        /// Inbound SPI of the pair.
+        spi: EspSpi,
+        /// What inner packets may measure, octets.
+        mtu: u16,
     },
     /// A packet wants a tunnel that is not there, see [`DataPlane::set_traps`]. Told at most once a second for a destination.
     NoTunnel {

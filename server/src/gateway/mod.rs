@@ -29,6 +29,7 @@ mod revocation;
 mod session;
 mod sites;
 mod timers;
+mod uniqueness;
 
 #[cfg(test)]
 mod tests;
@@ -324,7 +325,10 @@ impl Gateway {
                 self.report_established(session);
             }
             Event::Established { session, info } if info.site.is_some() => self.site_established(now, session, &info),
-            Event::Established { session, .. } => self.report_established(session),
+            Event::Established { session, .. } => {
+                self.report_established(session);
+                self.end_replaced(now, session);
+            }
             Event::ReauthenticationDue { session, within } => self.site_reauthentication_due(now, session, within),
             Event::Closed { session, reason } => self.closed(now, session, reason),
             Event::Refused(refusal) => {

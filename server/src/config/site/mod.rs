@@ -88,17 +88,19 @@ pub(super) fn read(source: &Source<'_>, table: &Value<'_>) -> Vec<RawSite> {
 }
 
 fn site_name(source: &Source<'_>, name: &Located<&str>, value: &Value<'_>) -> Option<Located<String>> {
-    let Err(reason) = names::check_label(name.value) else {
-        return Some(Located { value: name.value.to_owned(), spot: name.spot });
-    };
-    if keys::SITE.keys.contains(&name.value) && !value.is_table() {
+    if !value.is_table() {
         let problem = Problem::error(format!("`{}` stands in [site], which is a table of sites", name.value));
-        source.problems.report(problem.at(name.spot, "").help("write [site.NAME] with a name of your choice"));
-    } else {
+        source
+            .problems
+            .report(problem.at(name.spot, "").help("write [site.NAME] above it, with a name of your choice"));
+        return None;
+    }
+    if let Err(reason) = names::check_label(name.value) {
         let problem = Problem::error(format!("a site cannot be called \"{}\": {reason}", name.value));
         source.problems.report(problem.at(name.spot, "").help("take letters, digits, - and _"));
+        return None;
     }
-    None
+    Some(Located { value: name.value.to_owned(), spot: name.spot })
 }
 
 fn read_one(source: &Source<'_>, name: Located<String>, section: &Section<'_>) -> RawSite {
@@ -209,10 +211,9 @@ fn ppk(source: &Source<'_>, value: &Value<'_>) -> Option<SitePpk> {
         missing("secret");
     }
     let id = fields::ppk_id(&id?)?;
-    let secret = source.secret(&secret?)?;
-    fields::weak_ppk(source, &secret);
+    let secret = fields::ppk_secret(source, &secret?)?;
     let required = fields::flag(&section, "required", false);
-    Some(SitePpk { id, secret: secret.value, required })
+    Some(SitePpk { id, secret, required })
 }
 
 /// The children: those of `[[site.NAME.child]]`, otherwise one with the site's own networks.

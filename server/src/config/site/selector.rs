@@ -1,5 +1,7 @@
 //! Networks of a site, each of which may be limited to a protocol and its ports: `10.1.0.0/16 tcp/443`.
 
+use std::fmt;
+
 use ipnet::IpNet;
 
 use crate::config::checked::Selector;
@@ -110,6 +112,36 @@ fn icmp(text: &str) -> Option<(u16, u16)> {
     Some((u16::from_be_bytes([kind, first]), u16::from_be_bytes([kind, last])))
 }
 
+impl Selector {
+    /// The limit as it is written behind a network, `tcp/443`; `None` if everything is meant.
+    #[must_use]
+    pub fn limit(&self) -> Option<String> {
+        let known = PROTOCOLS.iter().find(|(_, number)| *number == self.protocol);
+        let name = known.map_or_else(|| self.protocol.to_string(), |(name, _)| (*name).to_owned());
+        let ([kind, code], [_, last]) = (self.first_port.to_be_bytes(), self.last_port.to_be_bytes());
+        Some(match (self.protocol, self.first_port, self.last_port) {
+            (0, ..) => return None,
+            (_, 0, u16::MAX) => name,
+            (1 | 58, ..) if code == last => format!("{name}/{kind}/{code}"),
+            (1 | 58, ..) => format!("{name}/{kind}"),
+            (_, first, last) if first == last => format!("{name}/{first}"),
+            (_, first, last) => format!("{name}/{first}-{last}"),
+        })
+    }
+}
+
+/// As `[site.NAME]` reads it: `10.1.0.0/16`, `10.1.0.1 icmp/8`.
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let net = &self.network;
+        match net.prefix_len() == net.max_prefix_len() {
+            true => write!(f, "{}", net.addr())?,
+            false => write!(f, "{net}")?,
+        }
+        self.limit().map_or(Ok(()), |limit| write!(f, " {limit}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +160,16 @@ mod tests {
         assert_eq!(limited("icmpv6/1/4"), Ok((58, 0x0104, 0x0104)));
         assert_eq!(limited("47"), Ok((47, 0, 65535)));
         assert_eq!(limited("ospf"), Ok((89, 0, 65535)));
+    }
+
+    #[test]
+    fn a_limit_is_shown_as_it_is_written() {
+        for limit in ["tcp", "tcp/443", "udp/1000-2000", "icmp/8", "icmp/3/4", "icmp6/1", "47", "ospf", "sctp/5"] {
+            let selector = parse_limit(Selector::all_of("10.0.0.1/32".parse().unwrap()), limit).unwrap();
+            let expected = if limit == "47" { "gre" } else { limit };
+            assert_eq!(selector.to_string(), format!("10.0.0.1 {expected}"));
+        }
+        assert_eq!(Selector::all_of("fd00::/64".parse().unwrap()).to_string(), "fd00::/64");
     }
 
     #[test]

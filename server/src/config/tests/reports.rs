@@ -52,6 +52,22 @@ fn what_comes_later_says_so() {
 }
 
 #[test]
+fn ways_to_log_in_that_cannot_work_are_named() {
+    for (more, parts) in [
+        ("eap = \"tls\"\n", ["EAP-TLS needs to know whose certificates count", "add ca = \"FILE\""]),
+        ("eap = \"mschapv2\"\n", ["nobody can log in by EAP-MSCHAPv2: there are no users", "`cygnet user add NAME`"]),
+        ("eap = [\"tsl\"]\n", ["unknown EAP method \"tsl\"", "did you mean \"tls\"?"]),
+        ("eap_only = true\n", ["`eap_only` needs EAP-TLS", "RFC 5998"]),
+        ("ppk_required = true\n", ["post-quantum keys are required, but there is none", "add a table [ppk]"]),
+        ("unique = \"one\"\n", ["unknown policy \"one\"", "\"replace\" or \"keep\" or \"never\""]),
+        ("reauth = \"1s\"\n", ["`remote.reauth` is out of range", "or false for never"]),
+        ("[ppk]\n\"alice\" = \"0x12\"\n", ["this post-quantum key is too short to help", "openssl rand -base64 32"]),
+    ] {
+        assert_parts(&machine(), &remote(more), &parts);
+    }
+}
+
+#[test]
 fn several_mistakes_come_in_one_report() {
     assert_remote(
         "mtu = 100\nreplay_window = 100\npolicy = \"compatibel\"\nike = \"aes257-sha256-ecp256\"\nliveness = \"soon\"\n",
@@ -140,7 +156,11 @@ fn wrong_types_and_values_are_named() {
 
 #[test]
 fn what_is_missing_is_asked_for() {
-    assert_parts(&machine(), "", &["error: the configuration has no [remote]", "`cygnet init` writes one"]);
+    assert_parts(
+        &machine(),
+        "",
+        &["error: the configuration has neither [remote] nor a [site.NAME]", "`cygnet init` writes a [remote]"],
+    );
     let report = machine().report("[remote]\n");
     let expected = r#"
 error: [remote] has no `name`

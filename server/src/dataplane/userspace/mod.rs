@@ -26,6 +26,7 @@ mod l2tp_sender;
 mod link_header;
 mod meter;
 mod outbox;
+mod path_mtu;
 mod plane;
 mod registry;
 mod rx;

@@ -19,15 +19,16 @@ use super::inbound::{Inbound, Inner};
 use super::l2tp_sender;
 use super::meter::Meter;
 use super::outbox::Outbox;
+use super::path_mtu::{self, Listener};
 use super::registry::Registry;
 use super::rx::{Command, Receiving};
 use super::sockets::{self, Kind, Sockets};
-use super::table::{Lane, Route};
+use super::table::{self, Lane, Route};
 use super::tun::{self, Queue};
 use super::tx::Transmitter;
 use super::{Control, DataPlaneConfig, EVENT_QUEUE, EndWatch, EventSender, Features, Offload, StartError, Started};
 use crate::dataplane::{
-    self, Counters, DataPlane, DataPlaneEvent, DeviceError, InnerPath, InstallError, Link, SaPair, SendError,
+    self, Counters, DataPlane, DataPlaneEvent, DeviceError, InnerPath, InstallError, Link, Reach, SaPair, SendError,
     SiteDevice, Trap, Usage,
 };
 use crate::io::clock::Clock;
@@ -156,7 +157,17 @@ impl UserspaceDataPlane {
                 plane.start_sending(&shared, index, sockets, queue).map_err(StartError::Threads)?;
             }
         }
+        plane.start_listening(&shared).map_err(StartError::Threads)?;
         Ok((plane, datagrams))
+    }
+
+    /// To what routers say about our packets, if we may.
+    fn start_listening(&mut self, shared: &Shared) -> std::io::Result<()> {
+        let (registry, events) = (shared.registry.clone(), shared.events.clone());
+        let Some(listener) = Listener::open(registry, events, shared.config.clock) else { return Ok(()) };
+        let control = Control::new(&shared.stopped)?;
+        let own = control.clone();
+        self.spawn_thread(shared, "esp-icmp".to_owned(), &control, move || listener.run(&own))
     }
 
     fn start_receiving(
@@ -236,8 +247,7 @@ impl UserspaceDataPlane {
     /// Whether a pair's packets leave in UDP.
     #[must_use]
     pub fn is_in_udp(&self, inbound_spi: EspSpi) -> bool {
-        let kind = self.registry.look(Spi(inbound_spi.0), |route| self.sockets.0[route.socket].kind);
-        kind == Some(Kind::EspInUdp)
+        self.registry.look(Spi(inbound_spi.0), |route| route.in_udp) == Some(true)
     }
 
     /// The worker that an inbound SPI names.
@@ -309,7 +319,12 @@ impl DataPlane for UserspaceDataPlane {
         };
         let sa = OutboundSa::new(pair.outbound)?;
         let peer = outer_peer(pair.path, pair.udp_encap);
-        let route = Route::new(spi, sa, pair.inner, selectors, meter).towards(peer, pair.path.local.ip(), socket);
+        let route = Route::new(spi, sa, pair.inner, selectors, meter).towards(
+            peer,
+            pair.path.local.ip(),
+            socket,
+            pair.udp_encap,
+        );
         let route = if pair.inner == InnerPath::L2tp { route.linked(header) } else { route.in_lane(lane) };
         // The registry first: it knows whether the SPI is taken. Nothing can arrive yet, for the worker does not know it.
         if !self.registry.install(route, replaces) {
@@ -336,7 +351,7 @@ impl DataPlane for UserspaceDataPlane {
         let spi = Spi(inbound_spi.0);
         let Some(socket) = self.socket_for(udp_encap, path) else { return };
         let peer = outer_peer(path, udp_encap);
-        self.registry.reroute(spi, |route| Some(route.towards(peer, path.local.ip(), socket)));
+        self.registry.reroute(spi, |route| Some(route.towards(peer, path.local.ip(), socket, udp_encap)));
         if let Some(worker) = self.worker_of(spi) {
             // As above.
             let _ = worker.send(Command::Move(spi, udp_encap.then_some(path.peer)));
@@ -377,6 +392,23 @@ impl DataPlane for UserspaceDataPlane {
             self.dispatcher.events.send(DataPlaneEvent::SoftLimit { spi: EspSpi(route.inbound_spi.0) });
         }
         Ok(())
+    }
+
+    fn reach(&self, inbound_spi: EspSpi) -> Option<Reach> {
+        let reach = |route: &Route| {
+            let lane = route.lane.as_ref();
+            let of_lane = |device: &&Device| lane.is_some_and(|lane| Arc::ptr_eq(lane, &device.lane));
+            Reach {
+                interface: self.devices.iter().find(of_lane).map(|device| device.wanted.interface.clone()),
+                networks: table::destinations(route),
+            }
+        };
+        self.registry.look(Spi(inbound_spi.0), reach)
+    }
+
+    fn path_mtu(&self, inbound_spi: EspSpi) -> Option<u16> {
+        let route = self.registry.look(Spi(inbound_spi.0), Route::clone)?;
+        path_mtu::inner_of(&route, path_mtu::known_to_kernel(route.peer_address, route.local_address)?)
     }
 
     fn usage(&self, inbound_spi: EspSpi) -> Option<Usage> {

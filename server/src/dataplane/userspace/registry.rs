@@ -11,9 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cygnet_esp::Spi;
 
 use super::link_header::LinkHeader;
+use super::path_mtu;
 use super::table::{Route, Routes};
 use super::traps::Traps;
 use crate::dataplane::{InnerPath, Link};
+use crate::io::icmp::TooBig;
 
 /// See the module.
 #[derive(Default)]
@@ -136,6 +138,12 @@ impl Registry {
         self.lock().get(&spi).map(|entry| look(&entry.route))
     }
 
+    /// The pairs that a router's message is about, each with what its inner packets may measure.
+    pub(super) fn too_big(&self, told: &TooBig) -> Vec<(Spi, u16)> {
+        let pairs = self.lock();
+        path_mtu::affected(told, pairs.values().map(|entry| entry.route.as_ref()))
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Spi, Entry>> {
         // No step in here can panic half-way through a change, so what a panic left behind is whole.
         self.pairs.lock().unwrap_or_else(PoisonError::into_inner)
@@ -235,7 +243,7 @@ mod tests {
         let registry = registry(&[(1, None), (2, Some(1))]);
         let peer = "203.0.113.9:4500".parse().unwrap();
         for spi in [1, 2, 99] {
-            registry.reroute(Spi(spi), |route| Some(route.towards(peer, "192.0.2.1".parse().unwrap(), 7)));
+            registry.reroute(Spi(spi), |route| Some(route.towards(peer, "192.0.2.1".parse().unwrap(), 7, true)));
         }
         let socket = |registry: &Registry| registry.routes.find(&Segment::udp(b"").emit(), |route| route.socket);
         assert_eq!((sender(&registry), socket(&registry)), (Ok(1), Ok(7)));
@@ -248,7 +256,7 @@ mod tests {
     fn l2tp_pair(spi: u32) -> Route {
         let nowhere =
             Route::new(Spi(spi), outbound(), InnerPath::L2tp, Arc::new(SelectorSet::new([], [])), Arc::default());
-        nowhere.towards("198.51.100.7:4500".parse().unwrap(), "192.0.2.1".parse().unwrap(), 0)
+        nowhere.towards("198.51.100.7:4500".parse().unwrap(), "192.0.2.1".parse().unwrap(), 0, true)
     }
 
     /// As the data plane installs it: with the link of what it replaces.

@@ -209,7 +209,7 @@ impl Ended {
 
 /// Whether the peer has said nothing at all.
 fn is_silence(refusal: &Refusal) -> bool {
-    matches!(refusal.reason, RefusalReason::TimedOut { waiting_for: "IKE_SA_INIT" })
+    matches!(refusal.reason, RefusalReason::NoAnswer)
 }
 
 impl Supervisor {

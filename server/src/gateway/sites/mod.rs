@@ -310,6 +310,8 @@ impl Gateway {
         watched.engine = Arc::new(engine);
         if let Ok(config) = ike_config::build(&self.settings, self.sites.engines(), self.esp_shards) {
             self.ike.reconfigure(Arc::new(config));
+            // Its authorities are new values, too.
+            self.apply_revocation();
         }
     }
 

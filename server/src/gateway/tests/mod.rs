@@ -2,6 +2,7 @@
 
 mod eap_tls;
 mod l2tp;
+mod sites;
 mod world;
 mod xauth;
 

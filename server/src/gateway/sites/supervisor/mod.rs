@@ -514,7 +514,8 @@ impl Supervisor {
             matches!(reason, CloseReason::PeerDead | CloseReason::Expired) && tunnel.lasted(now.instant, PROVEN);
         self.earliest = if at_once { now.instant } else { now.instant + self.pauses.next() };
         // Who ended it does not want it now; who died did.
-        self.asked = matches!(reason, CloseReason::PeerDead | CloseReason::Expired);
+        let died = matches!(reason, CloseReason::PeerDead | CloseReason::Expired);
+        self.asked = died && self.plan.start != Start::Passive;
     }
 
     /// Whether somebody wants a tunnel that we have to begin.

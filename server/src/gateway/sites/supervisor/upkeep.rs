@@ -123,7 +123,7 @@ impl Supervisor {
 
     /// When a tunnel's successor takes over although it lacks children.
     pub(super) fn handover(&self, old: &Tunnel) -> Option<Instant> {
-        let new = self.tunnels.get(&old.successor?).filter(|_| old.leaves.is_none())?;
+        let new = self.tunnels.get(&old.successor?).filter(|_| old.is_established() && old.leaves.is_none())?;
         new.up.map(|(since, _)| since + HANDOVER)
     }
 
@@ -133,8 +133,12 @@ impl Supervisor {
             let new = old.successor.and_then(|id| self.tunnels.get(&id));
             new.is_some_and(|new| new.is_established() && (new.covers(old) || new.lasted(now.instant, HANDOVER)))
         };
-        let ready: Vec<SessionId> =
-            self.tunnels.iter().filter(|(_, t)| t.leaves.is_none() && ready(t)).map(|(&id, _)| id).collect();
+        let ready: Vec<SessionId> = self
+            .tunnels
+            .iter()
+            .filter(|(_, t)| t.is_established() && t.leaves.is_none() && ready(t))
+            .map(|(&id, _)| id)
+            .collect();
         for id in ready {
             if let Some(tunnel) = self.tunnels.get_mut(&id) {
                 tunnel.leaves = Some(now.instant + DRAIN);
