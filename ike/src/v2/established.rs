@@ -123,6 +123,7 @@ impl Established {
         request: &Message,
         on_replaced: Option<IkeSpi>,
     ) -> State {
+        let on_replaced = self.settle_rival(session, ctx, on_replaced);
         if let Some(spi) = on_replaced {
             self.answer_on_other(session, ctx, spi, NotifyType::TEMPORARY_FAILURE, &[]);
             return State::Established(self);
@@ -143,10 +144,12 @@ impl Established {
             }
             Ok(CreateChild::Child { wish, nonce, ke, rekeys }) => {
                 self.make_child(session, ctx, &wish, nonce, ke.as_ref(), rekeys);
+                self.go_on(session, ctx);
                 State::Established(self)
             }
             Ok(CreateChild::IkeSa { sa, nonce, ke }) => {
                 self.rekey(session, ctx, &sa, nonce, &ke);
+                self.go_on(session, ctx);
                 State::Established(self)
             }
             Err(invalid) => self.invalid(session, ctx, ExchangeType::CREATE_CHILD_SA, invalid),
@@ -216,7 +219,11 @@ impl Established {
         let own_nonce = child::new_nonce(ctx);
         let nonces = Nonces { initiator: nonce, responder: &own_nonce };
         let terms = child::terms(&self.sa, agreed.as_ref(), nonces);
-        let replaces = replaced.map(|old| old.inbound);
+        let replaces = match (replaced, &fit.name) {
+            (Some(old), _) => Some(old.inbound),
+            (None, Some(name)) => self.in_use(name),
+            (None, None) => None,
+        };
         let made = child::make(session, ctx, &chosen, fit, &terms, replaces);
         if let Some(wish) = &wish.configuration {
             chain.push(&Payload::Configuration(configuration::reply(wish, &self.grant)));
