@@ -1,9 +1,13 @@
 //! What proves an identity: our certificates with their keys, the authorities that vouch for others, and for each side of a
 //! site tunnel the method of its own.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::cert::{CertError, Certificate, Role, TrustAnchors, UnixTime, VerifiedCertificate, verify_chain};
+use crate::cert::{
+    CertError, Certificate, Revocation, RevocationList, RevocationPolicy, Role, TrustAnchors, UnixTime,
+    VerifiedCertificate, verify_unrevoked,
+};
 use crate::crypto::random::Random;
 use crate::crypto::secret::Secret;
 use crate::crypto::sign::{KeyError, NoScheme, PublicKey, SignError, SigningKey};
@@ -16,7 +20,10 @@ use crate::wire::v1::num::IsakmpAuth;
 const MAX_CHAIN_BYTES: usize = 32 * 1024;
 
 /// Most authorities that are named in a request: 20 bytes each in IKE_SA_INIT, which cannot be fragmented.
-const MAX_REQUESTED: usize = 16;
+pub(crate) const MAX_REQUESTED: usize = 16;
+
+/// Most addresses of revocation lists that wait to be taken note of.
+const MAX_LIST_ADDRESSES: usize = 64;
 
 /// How we prove to the peer of a site tunnel who we are.
 pub enum LocalAuth {
@@ -50,6 +57,9 @@ pub struct Credential {
 pub struct Authorities {
     anchors: TrustAnchors,
     key_hashes: Vec<u8>,
+    revocation: RwLock<Option<Arc<Revocation>>>,
+    /// Where verified certificates say that lists can be had, as long as nobody has taken note.
+    list_addresses: Mutex<BTreeSet<String>>,
 }
 
 impl Credential {
@@ -125,7 +135,51 @@ impl Authorities {
         let anchors = TrustAnchors::new(certificates)?;
         let mut key_hashes = anchors.request_authorities();
         key_hashes.truncate(MAX_REQUESTED * crate::cert::KEY_HASH_LEN);
-        Ok(Self { anchors, key_hashes })
+        Ok(Self { anchors, key_hashes, revocation: RwLock::new(None), list_addresses: Mutex::default() })
+    }
+
+    /// The same authorities, whose certificates are not accepted once they are revoked.
+    #[must_use]
+    pub fn with_revocation(self, policy: RevocationPolicy, lists: Vec<RevocationList>) -> Self {
+        self.set_revocation(policy, lists);
+        self
+    }
+
+    /// Takes other lists, for all certificates that are verified from now on. A list that has the name of one of the
+    /// authorities but not its signature is left out.
+    pub fn set_revocation(&self, policy: RevocationPolicy, lists: Vec<RevocationList>) {
+        let is_genuine = |list: &RevocationList| {
+            let mut named = self.anchors.certificates().iter().filter(|found| list.is_issued_by(found)).peekable();
+            named.peek().is_none() || named.any(|found| list.is_signed_by(found))
+        };
+        let lists = lists.into_iter().filter(is_genuine).collect();
+        let mut revocation = self.revocation.write().unwrap_or_else(PoisonError::into_inner);
+        *revocation = Some(Arc::new(Revocation::new(policy, lists)));
+    }
+
+    /// The revocation lists in use, if certificates can be revoked at all.
+    #[must_use]
+    pub fn revocation(&self) -> Option<Arc<Revocation>> {
+        self.revocation.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where the certificates that were verified since the last call say that revocation lists can be had; of a chain whose
+    /// list is missing, those of the certificate in question.
+    pub fn take_list_addresses(&self) -> Vec<String> {
+        let mut addresses = self.list_addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *addresses).into_iter().collect()
+    }
+
+    fn note_list_addresses(&self, uris: &[String]) {
+        let mut addresses = self.list_addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MAX_LIST_ADDRESSES.saturating_sub(addresses.len());
+        addresses.extend(uris.iter().take(room).cloned());
+    }
+
+    /// The certificates of the authorities.
+    #[must_use]
+    pub fn certificates(&self) -> &[Certificate] {
+        self.anchors.certificates()
     }
 
     /// The authorities of this name (DER).
@@ -138,15 +192,22 @@ impl Authorities {
         &self.key_hashes
     }
 
-    /// Verifies the certificate of a peer, the first of `certificates`, with the help of the others.
-    pub(crate) fn verify(
-        &self,
-        certificates: &[&[u8]],
-        now: UnixTime,
-        role: Role,
-    ) -> Result<VerifiedCertificate, CertError> {
+    /// Verifies the certificate of a peer (DER), the first of `certificates`, with the help of the others.
+    ///
+    /// # Errors
+    /// [`CertError`] with the reason, for the operator.
+    pub fn verify(&self, certificates: &[&[u8]], now: UnixTime, role: Role) -> Result<VerifiedCertificate, CertError> {
         let (end_entity, others) = certificates.split_first().ok_or(CertError::Missing)?;
-        verify_chain(end_entity, others, &self.anchors, now, role)
+        let revocation = self.revocation();
+        let result = verify_unrevoked(end_entity, others, &self.anchors, now, role, revocation.as_deref());
+        match &result {
+            Ok(verified) => self.note_list_addresses(verified.certificate().crl_uris()),
+            Err(CertError::CrlMissing { uris, .. } | CertError::CrlExpired { uris, .. }) => {
+                self.note_list_addresses(uris);
+            }
+            Err(_) => {}
+        }
+        result
     }
 }
 

@@ -298,6 +298,8 @@ pub enum CloseReason {
     NoChildSa,
     /// It could not be rekeyed in time.
     Expired,
+    /// The peer was to authenticate again within a time, and did not (RFC 4478).
+    NotReauthenticated,
     /// The operator or the configuration ended it.
     Administrative,
     /// The gateway stops.
@@ -316,6 +318,7 @@ impl fmt::Display for CloseReason {
             Self::Replaced => "the client connected again",
             Self::NoChildSa => "no traffic was ever agreed on",
             Self::Expired => "its keys could not be renewed in time",
+            Self::NotReauthenticated => "it was not authenticated again in time",
             Self::Administrative => "closed by the operator",
             Self::Shutdown => "the gateway stops",
             Self::Denied => "denied",

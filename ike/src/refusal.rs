@@ -97,6 +97,8 @@ pub enum RefusalReason {
     PeerIdentity {
         /// What that site calls itself.
         expected: Identity,
+        /// What the peer calls itself.
+        found: Identity,
     },
     /// The EAP method has not proven to the client who we are, and our certificate was to stay away (RFC 5998).
     EapNotMutual,
@@ -161,6 +163,8 @@ pub enum RefusalReason {
         /// What it said.
         notify: NotifyType,
     },
+    /// The client says that it does not believe who we are (RFC 7296 section 2.21.2).
+    Distrusted,
     /// The site did not make a Child SA that we asked for.
     ChildRefused {
         /// What it said.
@@ -256,6 +260,7 @@ impl RefusalReason {
             Self::TooManyRequests => "too_many_requests",
             Self::UnknownChild => "unknown_child",
             Self::RekeyRefused { .. } => "rekey_refused",
+            Self::Distrusted => "distrusted",
             Self::ChildRefused { .. } => "child_refused",
             Self::Mode => "mode",
             Self::PeerRefused { .. } => "peer_refused",
@@ -368,6 +373,14 @@ fn certificate_fix(error: &CertError) -> Option<&'static str> {
         CertError::BadEku { .. } => "issue a certificate with clientAuth for the client",
         CertError::BadKeyUsage { .. } => "issue a certificate with digitalSignature for the client",
         CertError::NameMismatch { .. } => "let the client use a name that its certificate has",
+        CertError::Revoked { .. } => "issue a new certificate for the client if it should come in",
+        CertError::CrlMissing { uris, .. } if uris.is_empty() => {
+            "add the revocation list of that authority to crl_files, or relax crl"
+        }
+        CertError::CrlMissing { .. } | CertError::CrlExpired { .. } => {
+            "make sure that the gateway reaches the address of the list, or add it to crl_files, or relax crl"
+        }
+        CertError::BadCrl { .. } => "replace the revocation list by the current one of that authority",
         _ => return None,
     })
 }
@@ -396,7 +409,9 @@ impl fmt::Display for RefusalReason {
             Self::WrongPsk => write!(f, "the client has another pre-shared key"),
             Self::PpkRequired => write!(f, "the peer uses no postquantum preshared key, which is required"),
             Self::PpkUnknown => write!(f, "the peer uses a postquantum preshared key that is not known here"),
-            Self::PeerIdentity { expected } => write!(f, "the peer at this address should call itself {expected}"),
+            Self::PeerIdentity { expected, found } => {
+                write!(f, "the peer at this address should call itself {expected}; it calls itself {found}")
+            }
             Self::EapNotMutual => {
                 write!(
                     f,
@@ -435,6 +450,12 @@ impl fmt::Display for RefusalReason {
             Self::TooManyRequests => write!(f, "the client sends requests too fast"),
             Self::UnknownChild => write!(f, "the client rekeys a Child SA that does not exist"),
             Self::RekeyRefused { notify } => write!(f, "the client refused to renew keys: {notify}"),
+            Self::Distrusted => {
+                write!(
+                    f,
+                    "the other side does not believe who we are: it may miss our authority, or expect another name or key"
+                )
+            }
             Self::ChildRefused { notify } => write!(f, "the other side did not make the tunnel: {notify}"),
             Self::Mode => {
                 write!(f, "the other side answers with tunnel mode where transport mode is wanted, or vice versa")

@@ -26,7 +26,7 @@ for argument in "$@"; do
 done
 unset argument
 
-for part in run network nodes guest topology capture traffic pki strongswan libreswan openiked server roadwarrior site l2tp xauth trials site-trials l2tp-trials attacks; do
+for part in run network nodes guest topology capture traffic pki strongswan libreswan openiked server roadwarrior site cygnet-peer l2tp xauth trials site-trials l2tp-trials attacks; do
   . "$INTEROP/lab/$part.sh"
 done
 unset part

@@ -7,7 +7,8 @@
 : "${CYGNET:=$INTEROP/../target/release/cygnet}"   # the binary, for the driver `cygnet`
 
 # What the server is told. ROLE and AUTH come from the recipe.
-: "${AUTH:=psk}"                  # how clients and peers prove who they are: psk, cert, eap-mschapv2, eap-tls
+: "${AUTH:=psk}"                  # how clients and peers prove who they are: psk, cert, eap-mschapv2, eap-tls;
+                                  # for sites psk, cert, rawkey, split (the server by certificate, the peer by pre-shared key)
 : "${SERVER_ID:=gw.example.test}"
 : "${CLIENT_ID:=client.example.test}"
 : "${PSK:=interop-psk-0123456789}"
@@ -15,6 +16,7 @@
 : "${USER2:=bob}"   ; : "${PASS2:=Bob-Secret-2}"
 : "${POOL:=10.99.0.0/24}" ; : "${POOL_FIRST:=10.99.0.10}" ; : "${POOL_LAST:=10.99.0.99}" ; : "${POOL_GW:=10.99.0.1}"
 : "${POOL6:=2001:db8:99::/112}"
+: "${SRV_POOL2:=}"                # a second network of addresses for clients
 : "${DNS1:=10.77.0.53}" ; : "${DNS2:=10.77.0.54}"
 : "${SRV_ROUTES:=lan}"            # what clients may reach: lan (the networks below), all
 : "${SRV_NAT:=no}"                # yes: clients appear with the gateway's addresses
@@ -25,6 +27,11 @@
 : "${SRV_SITE:=}"                 # Cygnet only: more lines of [site.peer], separated by ;
 : "${SRV_CHILD_REKEY:=}" ; : "${SRV_IKE_REKEY:=}"   # when the server makes its SAs anew, 7s; empty: the driver's own
 : "${SRV_REAUTH:=}"               # how long an authentication is good for, 20s; empty: for ever
+: "${SRV_ENCAP:=no}"              # yes: ESP inside UDP also without NAT, towards a site
+: "${SRV_CRL:=}"                  # how much is asked about revoked certificates: strict, ifuri, relaxed
+: "${SRV_CRL_FILE:=}"             # a list of revoked certificates, in OUT/pki
+: "${SRV_UNIQUE:=}"               # what a new login means for an older one of the same identity; empty: the driver's own
+: "${SRV_KEY_FORM:=pem}"           # Cygnet only: form of its key, pem, pkcs8 (with a password), p12 (with the certificate, and a password)
 : "${SRV_START:=passive}"         # who opens the tunnel to a site: passive (the peer, or a command), demand (also traffic), always
 : "${SRV_DEVICES:=}"              # sessions that a user may have at the same time
 : "${SRV_PPP_AUTH:=mschap-v2}"    # how a user proves who they are inside L2TP: mschap-v2, chap, pap
@@ -33,7 +40,7 @@
 : "${LAYER:=/var/cache/cygnet-interop/libreswan}"   # libreswan, see install-packages.sh
 : "${PPK_ID:=ppk-1@example.test}"  # post-quantum pre-shared key (RFC 8784)
 : "${PPK_SECRET:=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f}"   # hexadecimal
-: "${CA_KEY:=ecdsa}" ; : "${SERVER_KEY:=ecdsa}" ; : "${CLIENT_KEY:=ecdsa}"   # ecdsa, rsa2048, rsa3072, rsa4096
+: "${CA_KEY:=ecdsa}" ; : "${SERVER_KEY:=ecdsa}" ; : "${CLIENT_KEY:=ecdsa}"   # ecdsa, ed25519, rsa2048, rsa3072, rsa4096
 
 # Addresses of the topology, see topology.sh.
 : "${SERVER_ADDR:=203.0.113.1}" ; : "${SERVER_ADDR6:=2001:db8:113::1}"

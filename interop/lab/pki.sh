@@ -14,10 +14,11 @@ CONF
 
 pki_run() { STRONGSWAN_CONF=$OUT/pki/strongswan.conf pki "$@"; }
 
-# pki_key KIND FILE: ecdsa, or rsaBITS.
+# pki_key KIND FILE: ecdsa, ed25519 or rsaBITS.
 pki_key() {
   case $1 in
     ecdsa) pki_run --gen --type ecdsa --size 256 --outform pem >"$2" ;;
+    ed25519) pki_run --gen --type ed25519 --outform pem >"$2" ;;
     rsa*) pki_run --gen --type rsa --size "${1#rsa}" --outform pem >"$2" ;;
   esac
 }
@@ -45,6 +46,16 @@ pki_client() {
 # pki_public NAME: NAME.pub, the bare public key (RFC 7670).
 pki_public() { pki_run --pub --type priv --in "$OUT/pki/$1.key" --outform pem >"$OUT/pki/$1.pub"; }
 
+# pki_protected NAME, pki_pkcs12 NAME: the key with KEY_PASSWORD, NAME.p8 (PKCS#8); with the certificate NAME.p12 (PKCS#12).
+KEY_PASSWORD=key-password-1
+pki_protected() {
+  (umask 077; openssl pkcs8 -topk8 -v2 aes-256-cbc -in "$OUT/pki/$1.key" -passout "pass:$KEY_PASSWORD" -out "$OUT/pki/$1.p8")
+}
+pki_pkcs12() {
+  (umask 077; openssl pkcs12 -export -in "$OUT/pki/$1.pem" -inkey "$OUT/pki/$1.key" -certfile "$OUT/pki/ca.pem" -name "$1" \
+    -passout "pass:$KEY_PASSWORD" -out "$OUT/pki/$1.p12")
+}
+
 # pki_expired_client NAME AUTHORITY ID: valid for one day, a month ago.
 pki_expired_client() {
   local format='%d.%m.%y %T'
@@ -57,6 +68,12 @@ pki_issue() {
   shift 3
   pki_run --issue --cacert "$folder/$authority.pem" --cakey "$folder/$authority.key" --in "$folder/$name.key" --type priv \
     --dn "O=Interop, CN=$id" --san "$id" "$@" --outform pem >"$folder/$name.pem"
+}
+
+# pki_revoke NAME FILE: FILE is the list of the authority with that certificate in it.
+pki_revoke() {
+  pki_run --signcrl --cacert "$OUT/pki/ca.pem" --cakey "$OUT/pki/ca.key" --lifetime 2 \
+    --cert "$OUT/pki/$1.pem" --reason key-compromise >"$OUT/pki/$2"
 }
 
 # pki_put NODE NAME: the authority's certificate, a certificate and its key into the node's swanctl folder, and the bare public

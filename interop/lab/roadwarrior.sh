@@ -1,7 +1,8 @@
 # A strongSwan client with a virtual address: configuration, connecting, questions.
 #
 # IKE, ESP: its proposals. STACK: libipsec or guest. CLIENT_TS: what it wants to reach. SWAN_CONN_OPT, SWAN_CHILD_OPT:
-# more lines for the connection and the child. CHILD_REKEY, IKE_REKEY, DPD_DELAY: its timers.
+# more lines for the connection and the child. CLIENT_WANTS_ID: whom it wants, if not SERVER_ID; CLIENT_REMOTE_AUTH: how that one must
+# prove itself, if not by certificate. CHILD_REKEY, IKE_REKEY, DPD_DELAY: its timers.
 
 # client_node NODE: a node of the kind that STACK needs.
 client_node() {
@@ -44,7 +45,7 @@ client_local() {
 }
 
 client_config() {
-  local user=$1 password=$2 remote=pubkey
+  local user=$1 password=$2 remote=${CLIENT_REMOTE_AUTH:-pubkey}
   [ "$AUTH" != psk ] || remote=psk
   cat <<CONF
 connections {
@@ -65,7 +66,7 @@ connections {
     }
     remote {
       auth = $remote
-      id = $SERVER_ID
+      id = ${CLIENT_WANTS_ID:-$SERVER_ID}
     }
     children {
       net {

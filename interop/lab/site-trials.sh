@@ -54,6 +54,12 @@ site_trial_timerekey() {
 }
 one_tunnel() { [ "$(sas gw2 | grep -c ESTABLISHED)" = 1 ] && [ "$(sas gw2 | grep -c INSTALLED)" = 1 ]; }
 
+# Both ends demand a post-quantum key (RFC 8784).
+site_trial_ppk() {
+  on gw2 sync
+  check "the keys have the post-quantum key in them" on gw2 grep -q 'using PPK for' "$OUT/gw2/charon.log"
+}
+
 # The peer dies without a word and comes back from the same address and port (INITIAL_CONTACT).
 site_trial_crash() {
   peer_crash

@@ -80,13 +80,15 @@ swan_end() {
     psk:*) echo 'auth = psk' ;;
     cert:own) printf 'auth = pubkey\n      certs = %s.pem\n' "$2" ;;
     cert:other) echo 'auth = pubkey' ;;
+    split:*)
+      if [ "$2" = server ]; then AUTH=cert swan_end "$1" "$2"; else AUTH=psk swan_end "$1" "$2"; fi ;;
     rawkey:*) printf 'auth = pubkey\n      pubkeys = %s.pub\n' "$2" ;;
     *) die "AUTH=$AUTH" ;;
   esac
 }
 
-# A recipe with other networks defines its own.
-peer_children() { peer_child net "$FAR_NET,$FAR_NET6" "$LAN_NET,$LAN_NET6"; }
+# PEER_TS: what the peer claims to have behind it. A recipe with other networks defines its own.
+peer_children() { peer_child net "${PEER_TS:-$FAR_NET,$FAR_NET6}" "$LAN_NET,$LAN_NET6"; }
 
 # peer_child NAME LOCAL_TS REMOTE_TS
 peer_child() {
@@ -153,4 +155,4 @@ peer_disconnect() {
 }
 
 # site_form: how ESP must travel.
-site_form() { if [ "$STACK" = libipsec ] || [ "${srv_wire:-}" = udp ]; then echo udp; else echo esp; fi; }
+site_form() { if [ "$STACK" = libipsec ] || [ "$SRV_ENCAP" = yes ] || [ "${srv_wire:-}" = udp ]; then echo udp; else echo esp; fi; }

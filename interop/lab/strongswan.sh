@@ -21,7 +21,7 @@ charon() {
   fi
   put "$node" /etc/strongswan.conf <<CONF
 charon {
-  load = random nonce aes sha1 sha2 md5 hmac kdf gcm ccm chapoly curve25519 openssl pem pkcs1 pkcs8 pubkey x509 revocation constraints cmac ctr $kernel socket-default vici updown attr resolve eap-identity eap-mschapv2 eap-tls xauth-generic
+  load = random nonce aes sha1 sha2 md5 hmac kdf gcm ccm chapoly curve25519 openssl pem pkcs1 pkcs8 pubkey x509 curl revocation constraints cmac ctr $kernel socket-default vici updown attr resolve eap-identity eap-mschapv2 eap-tls xauth-generic
   install_virtual_ip = yes
   retransmit_timeout = ${CHARON_TIMEOUT:-2.0}
   retransmit_tries = ${CHARON_TRIES:-3}

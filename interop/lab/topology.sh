@@ -38,6 +38,14 @@ wan_router() {
     net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.br0.send_redirects=0
 }
 
+# wan_narrow MTU: the router in the middle has no larger one, and says so (RFC 1191). Links at both ends still have theirs.
+wan_narrow() {
+  local network
+  for network in "${SERVER_ADDR%.*}" "${CLIENT_ADDR%.*}"; do
+    ns wan ip route replace "$network.0/24" dev br0 src "$network.254" mtu lock "$1"
+  done
+}
+
 topology_start() {
   node_start lan srv "$@"
   ns lan iperf3 -s -D -I "$OUT/lan/iperf3.pid" --logfile "$OUT/lan/iperf3.log"
@@ -63,6 +71,13 @@ table ip nat {
 }
 RULES
 }
+
+# web_serves FOLDER: that host serves the folder by HTTP; what was asked for is in OUT/web/http.log.
+web_serves() {
+  daemon web http python3 -u -m http.server --bind "$WEB_HOST" --directory "$1" 80
+  until_ok 5 on web ss -ltnH 'sport = :80'
+}
+web_silent() { daemon_signal web http; until_ok 5 not daemon_alive web http; }
 
 # static_nat ROUTER SEGMENT INSIDE_NET OUTER_ADDR/LEN GATEWAY INNER_ADDR: a router that translates all of one address to one
 # host behind it, both ways, as clouds do. INSIDE_NET: the first three numbers; the router is .1 there.

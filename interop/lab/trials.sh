@@ -161,5 +161,33 @@ RULES
 }
 wan_light() { ns wan nft delete table bridge dark; }
 
+# RSA signatures in their newer form (RFC 8017 section 8.1); CHARON_CONF of the row says `rsa_pss = yes`.
+trial_pss() {
+  check "the client signs with RSA-PSS" client_log "$1" "authentication of '$CLIENT_ID' \\(myself\\) with RSA_EMSA_PSS"
+}
+
+# The client vanishes: the gateway notices (SRV_LIVENESS) and forgets it.
+trial_vanish() {
+  charon_end "$1" KILL
+  check "the gateway notices" until_ok 100 srv_idle
+  client_configure "$1"
+  check "connect again" client_initiate "$1"
+  check "ping after that" ping_ok "$1" "$LAN_HOST" 3
+}
+
 # IKE_AUTH in fragments both ways: long certificates, small fragments (CHARON_CONF, SWAN_CONN_OPT of the recipe).
 trial_frag() { check "ping after an exchange in fragments" ping_ok "$1" "$LAN_HOST" 3; }
+
+# A narrow path (PATH_MTU): the gateway learns of it, tells hosts whose packets must not be fragmented, and lets the others through.
+trial_pmtu() {
+  local node=$1 address mtu
+  address=$(client_address "$node" 4)
+  ns lan ping -n -c 6 -i 0.3 -W 1 -M do -s 1350 "$address" >"$OUT/lan/narrow.log" 2>&1
+  mtu=$(sed -n 's/.*Frag.* needed.*mtu = \([0-9]*\).*/\1/p' "$OUT/lan/narrow.log" | tail -1)
+  check "a LAN host is told the MTU of the tunnel (${mtu:-not told})" test "${mtu:-9999}" -lt "$PATH_MTU"
+  check "a packet of just that size passes unfragmented" ping_ok lan "$address" 3 -M do -s $((${mtu:-9999} - 28))
+  check "ping with 1350 bytes to the client" ping_ok lan "$address" 3 -s 1350
+  check "ping with 1350 bytes from the client" ping_ok "$node" "$LAN_HOST" 3 -s 1350
+  check "ping with 4000 bytes from the client" ping_ok "$node" "$LAN_HOST" 3 -s 4000
+  trial_iperf "$node"
+}

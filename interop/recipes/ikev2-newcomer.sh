@@ -13,7 +13,7 @@ server_load
 cygnet_configure() {
   ns srv "$CYGNET" --config "$OUT/srv/cygnet.toml" init --yes --name "$SERVER_ADDR" --pool "$POOL" --dns "$DNS1" --dns "$DNS2" \
     --user "$USER1" --psk >"$OUT/init.txt" || return 1
-  cygnet_places | grep -v users_file >>"$OUT/srv/cygnet.toml"
+  cygnet_places srv | grep -v users_file >>"$OUT/srv/cygnet.toml"
 }
 
 # printed_client: the lines of swanctl.conf among the steps, with the password filled in.

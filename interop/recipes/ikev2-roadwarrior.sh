@@ -4,11 +4,12 @@
 # AUTH=psk|cert|eap-mschapv2|eap-tls   TLS=1.2|1.3
 # STACK=libipsec  userspace ESP, always inside UDP, no guest kernel (fast)
 # STACK=guest     kernel ESP in a guest: raw ESP, or inside UDP with NAT=1
+# PATH_MTU=...    of the WAN in the middle, for the trial pmtu
 # NAT=0|1         behind a NAT router          FAMILY=4|6  outer addresses
 # IKE=... ESP=... proposals                    TRIALS=word,word  functions trial_*; attacks last
 . "$(dirname "$0")/../lab/lab.sh"
 
-: "${STACK:=libipsec}" ; : "${NAT:=0}" ; : "${FAMILY:=4}" ; : "${TRIALS:=}"
+: "${STACK:=libipsec}" ; : "${NAT:=0}" ; : "${FAMILY:=4}" ; : "${TRIALS:=}" ; : "${PATH_MTU:=1320}"
 : "${IKE:=aes256gcm16-prfsha384-ecp384}" ; : "${ESP:=aes256gcm16}"
 ROLE=roadwarrior
 
@@ -49,6 +50,7 @@ topology
 client_node c1
 plug_in_client
 topology_start c1
+if wants pmtu; then wan_narrow "$PATH_MTU"; fi
 [ "$AUTH" = psk ] || pki_make
 server_start
 

@@ -37,7 +37,7 @@ case $INITIATOR in
     iked_start gw2 passive
     must "the server opens the tunnel" until_ok 10 srv_initiate ;;
 esac
-must "the tunnel is up" until_ok 25 iked_is_up gw2
+must "the tunnel is up" until_ok 60 iked_is_up gw2
 iked_sas gw2 >"$OUT/gw2/sas.txt" 2>&1
 info "$(grep -m1 iked_sas "$OUT/gw2/sas.txt" | tr -s ' ' | cut -c1-160)"
 site_pings

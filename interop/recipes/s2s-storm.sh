@@ -5,7 +5,7 @@
 # ROUNDS: how often each end rekeys its Child SA in each part; each eighth time the IKE SA besides.
 . "$(dirname "$0")/../lab/lab.sh"
 
-: "${ROUNDS:=120}" ; : "${TIME_LIMIT:=360}"
+: "${ROUNDS:=140}" ; : "${TIME_LIMIT:=360}"
 : "${IKE:=aes128gcm16-prfsha256-x25519}" ; : "${ESP:=aes128gcm16}"
 ROLE=site STACK=libipsec
 lab_main
@@ -48,7 +48,7 @@ storm() {
   wait "$peer"
   sleep 2
   site_pings_end "storm-$1" 0
-  children=$(rekeyings 'CHILD_SA net.* established')
+  children=$(rekeyings 'inbound CHILD_SA net.* established')
   ike=$(rekeyings 'IKE_SA site.* rekeyed between')
   info "Child SAs made: $children, IKE SAs rekeyed: $ike, of $((2 * ROUNDS)) and $((2 * (ROUNDS / 8))) asked for"
   TOTAL=$((${TOTAL:-0} + children + ike))

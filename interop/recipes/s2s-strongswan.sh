@@ -10,7 +10,19 @@
 : "${IKE:=aes256gcm16-prfsha384-ecp384}" ; : "${ESP:=aes256gcm16}"
 ROLE=site
 if [ "$INITIATOR" = traffic ]; then : "${SRV_START:=demand}"; fi
+
+wants() { [[ ,$TRIALS, == *,$1,* ]]; }
+
 lab_main
+if wants ppk; then
+  SWAN_CONN_OPT="ppk_id = $PPK_ID"$'\n'"    ppk_required = yes"
+  SRV_SITE="ppk = { id = \"$PPK_ID\", secret = \"0x$PPK_SECRET\", required = true }"
+  SRV_CONN_OPT=$SWAN_CONN_OPT
+fi
+if [ "$SRV_ENCAP" = yes ]; then
+  SRV_SITE="force_udp_encap = true"
+  SRV_CONN_OPT="encap = yes"
+fi
 need swanctl pki iperf3 tcpdump tshark nft python3
 [ "$STACK" = libipsec ] || need linux.uml
 server_load

@@ -2,6 +2,7 @@
 # Its configuration, secrets and state are in OUT/srv. The control socket is in SOCKETS: a socket has a short name.
 
 srv_kind=bare srv_forwards=yes
+OWN=server OTHER=client     # whose keys are ours in OUT/pki, and whose the peer's
 # IKEv1 peers are asked for UDP encapsulation also where there is no NAT.
 case $ROLE in l2tp | both | xauth) srv_wire=udp ;; esac
 
@@ -17,12 +18,17 @@ srv_start() {
 # Writes OUT/srv/cygnet.toml and what it names.
 cygnet_configure() {
   [ "$AUTH" = psk ] || pki_make
-  cygnet_secrets
-  { cygnet_config; cygnet_places; } >"$OUT/srv/cygnet.toml"
+  cygnet_secrets srv
+  { cygnet_config; cygnet_places srv; } >"$OUT/srv/cygnet.toml"
 }
 
-# cygnet COMMAND...: the binary as a command, towards the server of the run.
-cygnet() { ns srv "$CYGNET" --config "$OUT/srv/cygnet.toml" "$@"; }
+# cygnet COMMAND...: the binary as a command, towards the server of the run; cygnet_at NODE: towards the one in that node.
+cygnet() { cygnet_at srv "$@"; }
+cygnet_at() {
+  local node=$1
+  shift
+  ns "$node" "$CYGNET" --config "$OUT/$node/cygnet.toml" "$@"
+}
 
 # In peace means: within ten seconds, and with exit status 0.
 srv_stop() {
@@ -42,7 +48,7 @@ srv_idle() {
   cygnet status --json | python3 -c '
 import json, sys
 status = json.load(sys.stdin)
-sys.exit(len(status["sessions"]) != 0 or any(s["state"] == "UP" for s in status.get("sites", [])))'
+sys.exit(len(status["sessions"]) != 0 or any(s["state"] == "UP" for s in status["sites"]))'
 }
 
 # A command ends when the tunnel is up, the keys are new, or with the reason why not.
@@ -50,13 +56,13 @@ srv_initiate()    { cygnet up peer; }
 srv_rekey_child() { cygnet rekey peer; }
 srv_rekey_ike()   { cygnet rekey peer --ike; }
 
-# srv_site_is STATE: UP, CONNECTING, WAITING, DOWN, STOPPED.
-srv_site_is() {
-  cygnet status --json | python3 -c '
+# cygnet_site_is NODE STATE: UP, CONNECTING, WAITING, DOWN, STOPPED.
+cygnet_site_is() {
+  cygnet_at "$1" status --json | python3 -c '
 import json, sys
 sites = json.load(sys.stdin)["sites"]
 print(json.dumps(sites))
-sys.exit(not any(s["name"] == "peer" and s["state"] == sys.argv[1] for s in sites))' "$1"
+sys.exit(not any(s["name"] == "peer" and s["state"] == sys.argv[1] for s in sites))' "$2"
 }
 
 # srv_has_session USER ADDRESS VIA: a session of that user, from that address, by that protocol (ikev2, l2tp, xauth).
@@ -72,17 +78,17 @@ sys.exit(not any(s["user"] == user and s["from"].startswith(address + ":") and s
 srv_sessions() { cygnet status --json | python3 -c 'import json, sys; print(len(json.load(sys.stdin)["sessions"]))'; }
 
 srv_explains() { true; }
-srv_explain()  { cygnet explain "$1" --limit 1; }
+srv_explain()  { cygnet explain "$1" --limit "${EXPLAIN_LAST:-1}"; }
 
-# Files with secrets are readable for nobody else.
+# cygnet_secrets NODE: files with secrets are readable for nobody else.
 cygnet_secrets() {
   (
     umask 077
-    mkdir -p "$OUT/srv/state"
-    printf '%s\n' "$PSK" >"$OUT/srv/psk"
-    : >"$OUT/srv/cygnet.toml"
+    mkdir -p "$OUT/$1/state"
+    printf '%s\n' "$PSK" >"$OUT/$1/psk"
+    : >"$OUT/$1/cygnet.toml"
   )
-  [ "$AUTH" = psk ] || chmod 600 "$OUT/pki/server.key"
+  [ "$AUTH" = psk ] || chmod 600 "$OUT/pki/server.key" "$OUT/pki/client.key"
 }
 
 # quoted WORD...: a TOML array.
@@ -100,13 +106,17 @@ cygnet_remote() {
   local networks=("$LAN_NET" "$LAN_NET2" "$LAN_NET6")
   echo "[remote]"
   echo "name = \"$SERVER_ID\""
-  echo "pool = $(quoted "$POOL" "$POOL6")"
+  echo "pool = $(quoted "$POOL" $SRV_POOL2 "$POOL6")"
   echo "dns = $(quoted "$DNS1" "$DNS2")"
   echo "nat = $([ "$SRV_NAT" = yes ] && echo true || echo false)"
   echo "client_to_client = $([ "$SRV_CLIENT_TO_CLIENT" = yes ] && echo true || echo false)"
   [ "$SRV_ROUTES" = all ] || echo "routes = $(quoted "${networks[@]}")"
   [ -z "$SRV_ESP" ] || echo "esp = $(quoted ${SRV_ESP//,/ })"
   [ -z "$SRV_POLICY" ] || echo "policy = $(quoted ${SRV_POLICY//,/ })"
+  [ -z "$SRV_CRL" ] || echo "crl = \"$SRV_CRL\""
+  [ -z "$SRV_CRL_FILE" ] || echo "crl_files = [\"../pki/$SRV_CRL_FILE\"]"
+  [ -z "$SRV_UNIQUE" ] || echo "unique = \"$SRV_UNIQUE\""
+  [ -z "${SRV_LIVENESS:-}" ] || echo "liveness = \"$SRV_LIVENESS\""
   [ -z "$SRV_REAUTH" ] || echo "reauth = \"$SRV_REAUTH\""
   cygnet_protocols
   cygnet_logins
@@ -137,9 +147,28 @@ CONF
 cygnet_site_auth() {
   case $AUTH in
     psk) echo 'psk = "file:psk"' ;;
-    cert) printf '%s = "../pki/%s"\n' cert server.pem key server.key ca ca.pem ;;
-    rawkey) printf '%s = "../pki/%s"\n' key server.key public_key client.pub ;;
+    cert)
+      cygnet_own_certificate
+      echo 'ca = "../pki/ca.pem"' ;;
+    split)
+      cygnet_own_certificate
+      echo 'psk = "file:psk"' ;;
+    rawkey) printf '%s = "../pki/%s"\n' key "$OWN.key" public_key "$OTHER.pub" ;;
     *) die "AUTH=$AUTH" ;;
+  esac
+}
+
+# Certificate and key, in the form that SRV_KEY_FORM says.
+cygnet_own_certificate() {
+  case $SRV_KEY_FORM in
+    pem) printf 'cert = "../pki/%s.pem"\nkey = "../pki/%s.key"\n' "$OWN" "$OWN" ;;
+    pkcs8)
+      pki_protected "$OWN"
+      printf 'cert = "../pki/%s.pem"\nkey = "../pki/%s.p8"\nkey_password = "%s"\n' "$OWN" "$OWN" "$KEY_PASSWORD" ;;
+    p12)
+      pki_pkcs12 "$OWN"
+      printf 'cert = "../pki/%s.p12"\nkey_password = "%s"\n' "$OWN" "$KEY_PASSWORD" ;;
+    *) die "SRV_KEY_FORM=$SRV_KEY_FORM" ;;
   esac
 }
 
@@ -169,14 +198,14 @@ cygnet_ppp_auth() {
   esac
 }
 
-# Where state is: rows run side by side.
+# cygnet_places NODE: where state is. Rows run side by side.
 cygnet_places() {
   cat <<CONF
 
 [daemon]
-state_dir = "$OUT/srv/state"
-socket = "$SOCKETS/control.sock"
-users_file = "$OUT/srv/users.toml"
+state_dir = "$OUT/$1/state"
+socket = "$SOCKETS/$1.sock"
+users_file = "$OUT/$1/users.toml"
 
 [log]
 level = "info,cygnet_ike=debug,cygnet_server=debug"
@@ -188,10 +217,10 @@ cygnet_logins() {
   if [ "$AUTH" = psk ] || [ "$ROLE" = both ]; then
     [ "$AGGRESSIVE" = yes ] || echo 'psk = "file:psk"'
   fi
+  [ "${CLIENT_REMOTE_AUTH:-pubkey}" = pubkey ] || echo 'eap_only = true'
   case $AUTH in cert | eap-tls) echo 'ca = "../pki/ca.pem"' ;; esac
   [ "$AUTH" != psk ] || return 0
-  echo 'cert = "../pki/server.pem"'
-  echo 'key = "../pki/server.key"'
+  cygnet_own_certificate
 }
 
 cygnet_groups() {

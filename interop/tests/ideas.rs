@@ -1,4 +1,5 @@
-//! The table of README.md that tells which test covers which idea: every idea has one, every test named there exists.
+//! The tables of README.md that tell which test covers which idea, and which scenario of strongSwan: each has one, or the reason why
+//! not; every test named there exists.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -46,6 +47,27 @@ fn functions(folder: &Path, known: &mut BTreeSet<String>) {
             let source = fs::read_to_string(&entry).expect("a source file");
             let name = |line: &str| Some(line.trim().strip_prefix("fn ")?.split('(').next()?.to_owned());
             known.extend(source.lines().filter_map(name));
+        }
+    }
+}
+
+/// Cells of the lines `| scenarios | tests |` below the heading of that section.
+fn scenarios() -> Vec<(String, String)> {
+    let readme = fs::read_to_string(repository().join("interop/README.md")).expect("README.md exists");
+    let section = readme.split("## A yardstick").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let lines = section.expect("the section exists").lines().filter(|line| line.starts_with("| ")).skip(1);
+    let cells = |line: &str| line.split('|').map(str::trim).map(str::to_owned).collect::<Vec<_>>();
+    lines.map(cells).map(|cells| (cells[1].clone(), cells[2].clone())).collect()
+}
+
+#[test]
+fn every_scenario_of_the_yardstick_has_a_test_or_a_reason() {
+    let (scenarios, known) = (scenarios(), known());
+    assert!(scenarios.len() > 50, "{} lines", scenarios.len());
+    for (scenario, cell) in &scenarios {
+        assert!(cell.starts_with("not supported") || names(cell).next().is_some(), "{scenario} has no test");
+        for name in names(cell) {
+            assert!(known.contains(name), "{scenario}: there is no test or row {name}");
         }
     }
 }

@@ -3,8 +3,10 @@
 //! Each function takes any bytes and panics if a property does not hold: parsing never panics, and what was parsed can
 //! be emitted and parsed again to the same value. It is not part of the public interface of the crate.
 
-use std::time::Instant;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
+use crate::auth::eap::tls;
 use crate::auth::{AuthEvent, AuthSeed, Authenticator, Method, Verdict, eap};
 use crate::frame::{self, Head};
 use crate::inner::{self, InnerConfig, dhcp, dhcpv6};
@@ -56,6 +58,61 @@ pub fn eap(bytes: &[u8]) {
         }
         _ => {}
     }
+}
+
+/// Type-Data of EAP-TLS.
+pub fn eap_tls_fragment(bytes: &[u8]) {
+    let Ok(fragment) = tls::Fragment::parse(bytes) else { return };
+    let mut out = Vec::new();
+    fragment.emit(&mut out);
+    assert_eq!(tls::Fragment::parse(&out), Ok(fragment));
+}
+
+/// A login by EAP-TLS: Type-Data of the client's responses, each with its length in two octets in front. Nobody has a
+/// certificate here, so nobody is let in, and no packet is longer than allowed.
+pub fn eap_tls(script: &[u8]) {
+    static TLS: LazyLock<Arc<tls::EapTlsConfig>> = LazyLock::new(fuzzed_gateway);
+    eap_tls_fragment(script);
+    let seed = AuthSeed { challenge: [7; 16], unused_challenge: [8; 16], identifier: 1 };
+    let at = TLS.at(Duration::from_secs(1_800_000_000)).with_fragments_of(EAP_TLS_FRAGMENT);
+    let config = eap::EapConfig { methods: vec![eap::EapMethod::Tls], tls: Some(at) };
+    let mut gateway = eap::EapServer::new(seed, "gateway", &config);
+    let (mut identifier, mut method, mut data, mut rest) = (1, eap::EapType::IDENTITY, &b"anna"[..], script);
+    loop {
+        let response = eap::Packet::Response { identifier, method, data }.emit().expect("a short packet");
+        let outcome = gateway.handle(&response);
+        let is_let_in = matches!(outcome, eap::EapOutcome::Success { .. } | eap::EapOutcome::Credentials(_));
+        assert!(!is_let_in, "somebody was let in");
+        let (eap::EapOutcome::Request(request) | eap::EapOutcome::Rejected { message: request, .. }) = outcome else {
+            return;
+        };
+        assert!(request.len() <= EAP_TLS_FRAGMENT + 10, "{} octets", request.len());
+        let Some((length, behind)) = rest.split_first_chunk::<2>() else { return };
+        let length = usize::from(u16::from_be_bytes(*length) & 0x0fff).min(behind.len());
+        (data, rest) = behind.split_at(length);
+        (identifier, method) = (request[1], eap::EapType::TLS);
+    }
+}
+
+/// Small, so that scripts have to acknowledge.
+const EAP_TLS_FRAGMENT: usize = 200;
+
+fn fuzzed_gateway() -> Arc<tls::EapTlsConfig> {
+    /// Knows no authority.
+    struct Nobody;
+    impl tls::ClientCertificates for Nobody {
+        fn verify(&self, _: &[u8], _: &[&[u8]], _: Duration) -> Result<(), tls::CertificateRefused> {
+            let problem = tls::CertificateProblem::UnknownAuthority;
+            Err(tls::CertificateRefused { problem, reason: "nobody is known".to_owned() })
+        }
+
+        fn authorities(&self) -> Vec<Vec<u8>> {
+            Vec::new()
+        }
+    }
+    let chain = [include_bytes!("auth/testing/testdata/gateway.der").to_vec()];
+    let key = include_bytes!("auth/testing/testdata/gateway-key.pem");
+    Arc::new(tls::EapTlsConfig::new(&chain, key, Arc::new(Nobody)).expect("the key is that of the certificate"))
 }
 
 /// A login: its method, then packets of the client, each with its length in front. Nobody is let in, and each packet

@@ -15,11 +15,12 @@ use seeds::Seed;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     ("frame", fuzzing::frame),
     ("options", fuzzing::options),
     ("link", fuzzing::link),
     ("eap", fuzzing::eap),
+    ("eap_tls", fuzzing::eap_tls),
     ("auth", fuzzing::auth),
     ("dhcp", fuzzing::dhcp),
     ("dhcpv6", fuzzing::dhcpv6),

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use der::{Decode, Encode, asn1::ObjectIdentifier};
 use x509_cert::{
-    ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName, name::GeneralName},
+    ext::pkix::{
+        BasicConstraints, CrlDistributionPoints, ExtendedKeyUsage, KeyUsage, SubjectAltName,
+        name::{DistributionPointName, GeneralName},
+    },
     spki::SubjectPublicKeyInfoOwned,
 };
 
@@ -26,6 +29,7 @@ pub struct Certificate {
     key_purposes: Option<Vec<ObjectIdentifier>>,
     key_signs: bool,
     is_ca: bool,
+    crl_uris: Option<Vec<String>>,
     not_before: UnixTime,
     not_after: UnixTime,
 }
@@ -120,6 +124,18 @@ impl Certificate {
         self.is_ca
     }
 
+    /// Where its authority says that the revocation list can be had: the URIs of cRLDistributionPoints, RFC 5280 section
+    /// 4.2.1.13, without lists by other issuers and those for some reasons only.
+    #[must_use]
+    pub fn crl_uris(&self) -> &[String] {
+        self.crl_uris.as_deref().unwrap_or_default()
+    }
+
+    /// Whether cRLDistributionPoints is there at all.
+    pub(super) fn has_crl_points(&self) -> bool {
+        self.crl_uris.is_some()
+    }
+
     /// The first moment at which it is valid.
     #[must_use]
     pub fn not_before(&self) -> UnixTime {
@@ -157,9 +173,25 @@ fn read(der: &[u8]) -> der::Result<Certificate> {
         key_purposes: tbs.get_extension::<ExtendedKeyUsage>()?.map(|(_, purposes)| purposes.0),
         key_signs: key_usage.is_none_or(|usage| usage.digital_signature() || usage.non_repudiation()),
         is_ca: tbs.get_extension::<BasicConstraints>()?.is_some_and(|(_, constraints)| constraints.ca),
+        crl_uris: tbs.get_extension::<CrlDistributionPoints>()?.map(|(_, points)| crl_uris(&points)),
         not_before: UnixTime(tbs.validity().not_before.to_unix_duration()),
         not_after: UnixTime(tbs.validity().not_after.to_unix_duration()),
     })
+}
+
+fn crl_uris(points: &CrlDistributionPoints) -> Vec<String> {
+    let plain = points.0.iter().filter(|point| point.reasons.is_none() && point.crl_issuer.is_none());
+    plain.flat_map(|point| full_name_uris(point.distribution_point.as_ref())).collect()
+}
+
+/// The URIs of a distribution point.
+pub(super) fn full_name_uris(point: Option<&DistributionPointName>) -> Vec<String> {
+    let Some(DistributionPointName::FullName(names)) = point else { return Vec::new() };
+    let uri = |name: &GeneralName| match name {
+        GeneralName::UniformResourceIdentifier(uri) => Some(uri.to_string()),
+        _ => None,
+    };
+    names.iter().filter_map(uri).collect()
 }
 
 /// The names that IKE has an identification type for; others name nobody here.

@@ -9,7 +9,7 @@ use webpki::{
     RequiredEkuNotFoundContext,
 };
 
-use super::{CertError, Certificate, TrustAnchors, UnixTime, error::Context};
+use super::{CertError, Certificate, Revocation, TrustAnchors, UnixTime, error::Context};
 use crate::{
     crypto::sign::{PublicKey, SignatureError},
     identity::Identity,
@@ -138,13 +138,29 @@ pub fn verify_chain(
     now: UnixTime,
     role: Role,
 ) -> Result<VerifiedCertificate, CertError> {
+    verify_unrevoked(end_entity, intermediates, anchors, now, role, None)
+}
+
+/// [`verify_chain`], and no certificate of the path may be revoked: see [`Revocation`].
+///
+/// # Errors
+/// [`CertError`] with the reason, for the operator; a peer gets AUTHENTICATION_FAILED.
+pub fn verify_unrevoked(
+    end_entity: &[u8],
+    intermediates: &[&[u8]],
+    anchors: &TrustAnchors,
+    now: UnixTime,
+    role: Role,
+    revocation: Option<&Revocation>,
+) -> Result<VerifiedCertificate, CertError> {
     if intermediates.len() >= MAX_CERTIFICATES {
         return Err(CertError::TooComplex);
     }
     let certificate = Certificate::from_der(end_entity)?;
     certificate.check_validity(now)?;
     check_usage(&certificate, role)?;
-    let key = verify_path(&certificate, intermediates, anchors, now, role)?;
+    let context = Context { certificate: &certificate, intermediates, role, revocation };
+    let key = verify_path(&context, anchors, now)?;
     Ok(VerifiedCertificate { certificate, key })
 }
 
@@ -160,28 +176,26 @@ fn check_usage(certificate: &Certificate, role: Role) -> Result<(), CertError> {
 }
 
 /// The key is the one that `webpki` has seen, so two readers of DER cannot disagree about it.
-fn verify_path(
-    certificate: &Certificate,
-    intermediates: &[&[u8]],
-    anchors: &TrustAnchors,
-    now: UnixTime,
-    role: Role,
-) -> Result<PublicKey, CertError> {
-    let context = Context { certificate, intermediates, role };
+fn verify_path(context: &Context<'_>, anchors: &TrustAnchors, now: UnixTime) -> Result<PublicKey, CertError> {
+    let Context { certificate, intermediates, role, revocation } = *context;
     let der = CertificateDer::from(certificate.der());
     let end_entity = EndEntityCert::try_from(&der).map_err(|error| context.explain(&error))?;
     let others: Vec<_> = intermediates.iter().map(|der| CertificateDer::from(*der)).collect();
-    let anchor_error = RefCell::new(None);
-    let anchor_is_valid = |path: &webpki::VerifiedPath<'_>| {
-        anchors.check_validity(path.anchor(), now).map_err(|error| {
-            anchor_error.replace(Some(error));
+    let own_error = RefCell::new(None);
+    let is_acceptable = |path: &webpki::VerifiedPath<'_>| {
+        let is_valid = anchors.check_validity(path.anchor(), now);
+        let result = is_valid.and_then(|()| revocation.map_or(Ok(()), |lists| lists.check_path(path, now)));
+        result.map_err(|error| {
+            own_error.replace(Some(error));
             webpki::Error::UnknownIssuer
         })
     };
+    let lists = revocation.map(Revocation::references).unwrap_or_default();
+    let options = Revocation::options(&lists);
     let time = rustls_pki_types::UnixTime::since_unix_epoch(now.0);
     end_entity
-        .verify_for_usage(ALL_VERIFICATION_ALGS, anchors.anchors(), &others, time, role, None, Some(&anchor_is_valid))
-        .map_err(|error| anchor_error.take().unwrap_or_else(|| context.explain(&error)))?;
+        .verify_for_usage(ALL_VERIFICATION_ALGS, anchors.anchors(), &others, time, role, options, Some(&is_acceptable))
+        .map_err(|error| own_error.take().unwrap_or_else(|| context.explain(&error)))?;
     Ok(PublicKey::from_spki(&end_entity.subject_public_key_info())?)
 }
 

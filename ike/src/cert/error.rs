@@ -2,7 +2,9 @@
 
 use der::{Decode, SliceReader, asn1::ObjectIdentifier};
 
-use super::{Certificate, Role, UnixTime, certificate::purpose_text, chain::object_identifier, pem::PemError};
+use super::{
+    Certificate, Revocation, Role, UnixTime, certificate::purpose_text, chain::object_identifier, pem::PemError,
+};
 use crate::crypto::sign::UnsupportedKey;
 
 /// Why a certificate is refused.
@@ -92,6 +94,52 @@ pub enum CertError {
     /// Too many certificates or too much work.
     #[error("the certificate chain is too long or too complex")]
     TooComplex,
+    /// Its authority has taken the certificate back.
+    #[error("the certificate of {subject} was revoked{}", since_text(*since))]
+    Revoked {
+        /// Whose certificate.
+        subject: String,
+        /// Since when, if that is known.
+        since: Option<UnixTime>,
+    },
+    /// There is no list that would tell whether the certificate was revoked.
+    #[error("there is no revocation list of {issuer} for the certificate of {subject}")]
+    CrlMissing {
+        /// Whose certificate.
+        subject: String,
+        /// Whose list.
+        issuer: String,
+        /// Where the certificate, which is verified otherwise, says that the list can be had.
+        uris: Vec<String>,
+    },
+    /// The list that would tell whether the certificate was revoked is out of date.
+    #[error(
+        "the revocation list of {issuer} for the certificate of {subject} should have been replaced at {next_update}"
+    )]
+    CrlExpired {
+        /// Whose certificate.
+        subject: String,
+        /// Whose list.
+        issuer: String,
+        /// When the next one was due.
+        next_update: UnixTime,
+        /// Where the certificate, which is verified otherwise, says that the list can be had.
+        uris: Vec<String>,
+    },
+    /// A list has no good signature of its authority.
+    #[error("a revocation list for the chain of {subject} is not acceptable: {reason}")]
+    BadCrl {
+        /// Whose chain.
+        subject: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It is not a revocation list, or one of a kind that is not supported.
+    #[error("the revocation list cannot be read: {reason}")]
+    MalformedCrl {
+        /// Why not.
+        reason: String,
+    },
     /// The key of the certificate cannot be used.
     #[error("{0}")]
     UnsupportedKey(#[from] UnsupportedKey),
@@ -121,11 +169,16 @@ fn wanted(role: Role) -> &'static str {
     }
 }
 
+fn since_text(since: Option<UnixTime>) -> String {
+    since.map(|since| format!(" at {since}")).unwrap_or_default()
+}
+
 /// What was being verified, to tell more than the library does.
 pub(super) struct Context<'a> {
     pub(super) certificate: &'a Certificate,
     pub(super) intermediates: &'a [&'a [u8]],
     pub(super) role: Role,
+    pub(super) revocation: Option<&'a Revocation>,
 }
 
 impl Context<'_> {
@@ -175,6 +228,18 @@ impl Context<'_> {
             | E::MaximumPathBuildCallsExceeded
             | E::MaximumPathDepthExceeded
             | E::MaximumNameConstraintComparisonsExceeded => CertError::TooComplex,
+            E::CertRevoked => self.revoked(),
+            E::InvalidCrlSignatureForPublicKey => {
+                CertError::BadCrl { subject, reason: "its signature is not that of the authority".into() }
+            }
+            E::IssuerNotCrlSigner => CertError::BadCrl {
+                subject,
+                reason: "the authority may not sign lists (keyUsage without cRLSign)".into(),
+            },
+            E::UnsupportedCrlSignatureAlgorithmContext(context) => CertError::BadCrl {
+                subject,
+                reason: format!("it is signed with {}", algorithm_text(&context.signature_algorithm_id)),
+            },
             E::BadDer | E::BadDerTime | E::TrailingData(_) | E::MalformedExtensions => CertError::Malformed,
             other => CertError::Other { subject, reason: other.to_string() },
         }
@@ -192,6 +257,15 @@ impl Context<'_> {
             }
         }
         CertError::UnknownIssuer { subject: last.subject_text(), issuer: last.issuer_text() }
+    }
+
+    /// The certificate of the chain that is on a list.
+    fn revoked(&self) -> CertError {
+        let since = |certificate: &Certificate| self.revocation?.revoked_since(certificate);
+        let found = std::iter::once(self.certificate.clone()).chain(self.others());
+        let revoked = found.map(|certificate| (since(&certificate), certificate)).find(|(since, _)| since.is_some());
+        let (since, certificate) = revoked.unwrap_or_else(|| (None, self.certificate.clone()));
+        CertError::Revoked { subject: certificate.subject_text(), since }
     }
 
     fn subject_of(&self, at_fault: impl Fn(&Certificate) -> bool) -> String {

@@ -8,20 +8,24 @@
 //! messages for people are ours. Chains signed with SHA-1, by keys on P-521 or by Ed448 are not
 //! supported, a certificate of a peer on P-521 is.
 //!
-//! Does not: revocation lists, OCSP, anything that a certificate names by URL, PKCS #7.
+//! Revocation lists are handed in ([`Revocation`]). Does not: fetch anything that a certificate names by URL, OCSP, PKCS #7.
 
 mod certificate;
 mod chain;
 mod error;
 pub mod pem;
+mod revocation;
 mod time;
 mod trust;
 
 pub use certificate::Certificate;
-pub use chain::{Role, VerifiedCertificate, verify_chain};
+pub use chain::{Role, VerifiedCertificate, verify_chain, verify_unrevoked};
 pub use error::CertError;
+pub use revocation::{MAX_REVOCATION_LIST, Revocation, RevocationList, RevocationPolicy};
 pub use time::UnixTime;
 pub use trust::{KEY_HASH_LEN, TrustAnchors};
 
+#[cfg(test)]
+mod revocation_tests;
 #[cfg(test)]
 mod tests;

@@ -19,13 +19,13 @@ macro_rules! testdata {
 }
 
 /// 2030-01-01 00:00:00 UTC.
-const NOW: UnixTime = UnixTime::from_secs(1_893_456_000);
+pub(super) const NOW: UnixTime = UnixTime::from_secs(1_893_456_000);
 
 /// A certificate with its private key, which may issue others.
-struct Holder {
-    params: CertificateParams,
-    key: KeyPair,
-    der: Vec<u8>,
+pub(super) struct Holder {
+    pub(super) params: CertificateParams,
+    pub(super) key: KeyPair,
+    pub(super) der: Vec<u8>,
 }
 
 impl Holder {
@@ -39,30 +39,30 @@ impl Holder {
         params
     }
 
-    fn authority_params(name: &str) -> CertificateParams {
+    pub(super) fn authority_params(name: &str) -> CertificateParams {
         let mut params = Self::params(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params
     }
 
-    fn self_signed(params: CertificateParams) -> Self {
+    pub(super) fn self_signed(params: CertificateParams) -> Self {
         let key = KeyPair::generate().expect("randomness");
         let der = params.self_signed(&key).expect("good parameters").der().to_vec();
         Self { params, key, der }
     }
 
-    fn root(name: &str) -> Self {
+    pub(super) fn root(name: &str) -> Self {
         Self::self_signed(Self::authority_params(name))
     }
 
-    fn issue(&self, params: CertificateParams) -> Self {
+    pub(super) fn issue(&self, params: CertificateParams) -> Self {
         let key = KeyPair::generate().expect("randomness");
         let issuer = Issuer::from_params(&self.params, &self.key);
         let der = params.signed_by(&key, &issuer).expect("good parameters").der().to_vec();
         Self { params, key, der }
     }
 
-    fn issue_client(&self, tune: impl FnOnce(&mut CertificateParams)) -> Self {
+    pub(super) fn issue_client(&self, tune: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = Self::params("client");
         params.subject_alt_names = vec![SanType::DnsName("laptop.example.org".try_into().expect("ASCII"))];
         tune(&mut params);

@@ -12,7 +12,7 @@ pub mod v1;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-pub use client::{Client, ClientChild, ClientConfig, EapPeer, End, Login, Task};
+pub use client::{Client, ClientChild, ClientConfig, ClientPpk, EapPeer, End, Login, ServerProof, Task};
 pub use link::{Datagram, Link, LinkQuality, To};
 pub use pair::{Pair, Seen, ToyEapPeer};
 pub use story::play;

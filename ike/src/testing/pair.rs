@@ -60,6 +60,8 @@ pub struct Pair {
     pub denial: Option<Denial>,
     /// Passwords of the EAP users.
     pub passwords: BTreeMap<String, String>,
+    /// The EAP method proves to clients who the server is.
+    pub eap_is_mutual: bool,
     /// Do not answer EAP and access requests: somebody else does.
     pub is_silent: bool,
     /// Whose the Child SAs are.
@@ -86,6 +88,7 @@ impl Pair {
             grant: Grant { dns: vec![Ipv4Addr::new(10, 0, 0, 53).into()], ..Grant::default() },
             denial: None,
             passwords: BTreeMap::new(),
+            eap_is_mutual: false,
             is_silent: false,
             owners: BTreeMap::new(),
             eap: BTreeMap::new(),
@@ -174,9 +177,12 @@ impl Pair {
                 return;
             }
             Event::Authenticated { session, request } => {
+                let is_site = request.site.is_some();
                 self.seen.push(Seen::Authenticated(session, request));
-                if !self.is_silent {
-                    self.decide(session);
+                match (self.is_silent, is_site) {
+                    (true, _) => {}
+                    (false, true) => self.server.grant(self.now, session, Grant::default()),
+                    (false, false) => self.decide(session),
                 }
                 return;
             }
@@ -215,6 +221,10 @@ impl Pair {
         if let Some(denial) = self.denial {
             return self.server.deny(self.now, session, denial);
         }
+        let is_site = self.server.snapshot().iter().any(|info| info.session == session && info.site.is_some());
+        if is_site {
+            return self.server.grant(self.now, session, Grant::default());
+        }
         let used: Vec<u8> = self.leases.values().copied().collect();
         let host = (2..=254).find(|host| !used.contains(host)).expect("few clients");
         self.leases.insert(session, host);
@@ -235,7 +245,8 @@ impl Pair {
                 EapStep::Request(vec![1, 2, 0, 5, 254])
             }
             (Some(response), Some(name)) if self.passwords.get(&name) == Some(&text(response)) => {
-                EapStep::Success { msk: Secret::new(msk(&text(response))), message: vec![3, 2, 0, 4], mutual: false }
+                let msk = Secret::new(msk(&text(response)));
+                EapStep::Success { msk, message: vec![3, 2, 0, 4], mutual: self.eap_is_mutual }
             }
             (Some(_), Some(_)) => EapStep::Failure { message: vec![4, 2, 0, 4] },
         }

@@ -96,6 +96,9 @@ fn login(
     let allows_mobility = session.site.as_ref().map_or(ctx.config.mobike, |site| site.mobike);
     session.mobility.agree(allows_mobility, &request.mobike);
     session.is_childless = request.child.is_none();
+    if session.is_childless && !ctx.config.childless {
+        return Err(Invalid::problem("SA is missing"));
+    }
     let AuthRequest { initial_contact, configuration, child, .. } = request;
     let wish = Wish { idi, idi_body, initial_contact, configuration, child };
     Ok(Login { request: wish, own, client })
@@ -217,7 +220,8 @@ fn explain(
     let expected = named.find_map(|site| Some((site, site.peer_identity.clone()?)));
     match expected {
         Some((site, expected)) if expected != *caller.idi => {
-            (Invalid::authentication(RefusalReason::PeerIdentity { expected }), Some(site.clone()))
+            let found = caller.idi.clone();
+            (Invalid::authentication(RefusalReason::PeerIdentity { expected, found }), Some(site.clone()))
         }
         _ => (failure, site),
     }

@@ -13,7 +13,7 @@ use super::child::{self, Terms};
 use super::connection::Connection;
 use super::established::Established;
 use super::proof::{OwnProof, Proof};
-use super::request::{self, Invalid};
+use super::request::{self, Informational, Invalid};
 use super::sa::{IkeSa, Message, Role};
 use super::{Closing, Context, Session, State, configuration, keys, ppk};
 
@@ -65,7 +65,7 @@ impl Authenticating {
         session.announced = true;
         let wants = self.wish.configuration.as_ref();
         // Without Child SA yet, the question for an address may come with the first one: the lease has to be there by then.
-        let later = wants.is_none() && self.wish.child.is_none();
+        let later = wants.is_none() && self.wish.child.is_none() && session.site.is_none();
         let asked = |kind| later || wants.is_some_and(|wish| wish.wants(kind));
         let (tsi, tsr) =
             self.wish.child.as_ref().map(|child| (child.tsi.clone(), child.tsr.clone())).unwrap_or_default();
@@ -187,7 +187,7 @@ impl Authenticating {
             }
             Err(refused) => refused.push(&mut chain),
         }
-        session.push_abilities(&mut chain);
+        session.push_abilities(ctx, &mut chain);
         session.answer(ctx, &mut sa, chain);
         let children = match made {
             Ok(made) => made.map(|made| made.child).into_iter().collect(),
@@ -241,9 +241,14 @@ impl Authenticating {
         ctx: &mut Context<'_>,
         request: &Message,
     ) -> State {
-        let deletes = request::deletes(request.first, &request.chain).unwrap_or_default();
         session.answer(ctx, &mut self.sa, ChainBuilder::new());
-        if deletes.contains(&Delete::IkeSa) {
+        let read = Informational::read(request.first, &request.chain);
+        let (ends, distrusts) =
+            read.map_or((false, false), |read| (read.deletes.contains(&Delete::IkeSa), read.distrusts));
+        if distrusts {
+            session.refuse(ctx, ExchangeType::INFORMATIONAL, RefusalReason::Distrusted);
+        }
+        if ends || distrusts {
             session.announce_end(ctx, CloseReason::PeerDeleted);
             return Closing::lingering(ctx.now, self.sa);
         }

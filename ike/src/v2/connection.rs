@@ -12,8 +12,9 @@ use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::cert::KEY_HASH_LEN;
 use crate::config::Config;
-use crate::credential::PeerAuth;
+use crate::credential::{MAX_REQUESTED, PeerAuth};
 use crate::identity::Identity;
 use crate::proposal::Policy;
 use crate::site::Site;
@@ -103,6 +104,23 @@ pub(crate) fn policies(config: &Config, address: IpAddr) -> impl Iterator<Item =
 /// The sites that are known to be at `address`.
 pub(crate) fn sites_at(config: &Config, address: IpAddr) -> impl Iterator<Item = &Arc<Site>> {
     config.sites.iter().filter(move |site| !site.peer_addresses.is_empty() && site.may_come_from(address))
+}
+
+/// The authorities whose certificates would let in a caller from `address`, as a certificate request names them (RFC 7296
+/// section 3.7): many peers show no certificate unless they are asked.
+pub(crate) fn requested_authorities(config: &Config, address: IpAddr) -> Vec<u8> {
+    let of_site = |site: &'_ Arc<Site>| match &site.peer_auth {
+        PeerAuth::Certificate(authorities) if site.may_come_from(address) => Some(authorities.clone()),
+        _ => None,
+    };
+    let all = config.client_authorities.iter().cloned().chain(config.sites.iter().filter_map(of_site));
+    let mut hashes: Vec<[u8; KEY_HASH_LEN]> = Vec::new();
+    for authorities in all {
+        let (of_one, _) = authorities.key_hashes().as_chunks();
+        hashes.extend(of_one.iter().filter(|hash| !hashes.contains(hash)).copied().collect::<Vec<_>>());
+    }
+    hashes.truncate(MAX_REQUESTED);
+    hashes.concat()
 }
 
 impl Fit {

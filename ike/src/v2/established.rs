@@ -25,7 +25,7 @@ use super::own_child::Wanted;
 use super::own_rekey::Rekeying;
 use super::reauthentication::Reauthentication;
 use super::relocation::Relocation;
-use super::request::{ChildWish, CreateChild, Informational, Invalid};
+use super::request::{ChildWish, CreateChild, Invalid};
 use super::sa::{Due, IkeSa, Message, OwnRequest, Purpose};
 use super::{Closing, Context, Session, State};
 
@@ -244,82 +244,7 @@ impl Established {
         session.answer(ctx, &mut self.sa, chain);
     }
 
-    /// Takes INFORMATIONAL: DELETE, a change of addresses, or a question whether we live.
-    pub(super) fn informational(
-        mut self: Box<Self>,
-        session: &mut Session,
-        ctx: &mut Context<'_>,
-        request: &Message,
-        on_replaced: Option<IkeSpi>,
-    ) -> State {
-        let on_replaced = self.settle_rival(session, ctx, on_replaced);
-        let read = match Informational::read(request.first, &request.chain) {
-            Ok(read) => read,
-            Err(invalid) => {
-                let Some(spi) = on_replaced else {
-                    return self.invalid(session, ctx, ExchangeType::INFORMATIONAL, invalid);
-                };
-                self.answer_on_other(session, ctx, spi, invalid.notify, &invalid.data);
-                return State::Established(self);
-            }
-        };
-        self.limit_login(session, ctx, read.auth_lifetime);
-        let chain = self.take_mobike(session, ctx, &read.mobike, on_replaced);
-        if let Some(spi) = on_replaced {
-            if let Some(sa) = self.other_sa(spi) {
-                session.answer(ctx, sa, chain);
-            }
-            if read.deletes.contains(&Delete::IkeSa) {
-                self.other_sa_is_deleted(ctx.now, spi);
-            }
-        } else if read.deletes.contains(&Delete::IkeSa) {
-            if !self.goes_on_with_rival(session, ctx) {
-                return self.is_deleted(session, ctx);
-            }
-        } else {
-            self.delete_children(session, ctx, &read.deletes, chain);
-        }
-        self.send_next(session, ctx);
-        State::Established(self)
-    }
-
-    /// The peer has deleted the IKE SA, and with it the session.
-    fn is_deleted(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>) -> State {
-        session.answer(ctx, &mut self.sa, ChainBuilder::new());
-        self.take_down_all(session.id, ctx);
-        session.announce_end(ctx, CloseReason::PeerDeleted);
-        self.sa.forget_own_requests();
-        Closing::lingering(ctx.now, self.sa)
-    }
-
-    /// Takes down what the client has deleted, and answers with our SPIs of the same Child SAs (section 1.4.1).
-    fn delete_children(
-        &mut self,
-        session: &Session,
-        ctx: &mut Context<'_>,
-        deletes: &[Delete],
-        mut chain: ChainBuilder,
-    ) {
-        let mut spis = Vec::new();
-        for delete in deletes {
-            let Delete::ChildSas { protocol: ProtocolId::ESP, spis: deleted } = delete else { continue };
-            for spi in deleted {
-                let Some(at) = self.children.iter().position(|child| child.outbound == *spi) else {
-                    self.note_deleted(*spi);
-                    continue;
-                };
-                // What both sides delete at once is not told again.
-                let is_leaving = self.children.get(at).is_some_and(|child| child.is_leaving);
-                spis.extend(Some(self.take_down(session.id, ctx, at)).filter(|_| !is_leaving));
-            }
-        }
-        if !spis.is_empty() {
-            chain.push(&Payload::Delete(Delete::ChildSas { protocol: ProtocolId::ESP, spis }));
-        }
-        session.answer(ctx, &mut self.sa, chain);
-    }
-
-    fn answer_on_other(
+    pub(super) fn answer_on_other(
         &mut self,
         session: &Session,
         ctx: &mut Context<'_>,
@@ -338,7 +263,7 @@ impl Established {
     }
 
     /// An authentic request that makes no sense. A syntax error is the end of the IKE SA (section 2.21.3).
-    fn invalid(
+    pub(super) fn invalid(
         mut self: Box<Self>,
         session: &mut Session,
         ctx: &mut Context<'_>,
@@ -356,32 +281,6 @@ impl Established {
         Closing::lingering(ctx.now, self.sa)
     }
 
-    /// A request of ours was answered: the next may go.
-    pub(super) fn response(
-        mut self: Box<Self>,
-        session: &mut Session,
-        ctx: &mut Context<'_>,
-        (purpose, answer): (Purpose, &Message),
-        on_replaced: Option<IkeSpi>,
-    ) -> State {
-        match (purpose, on_replaced) {
-            (_, Some(spi)) => self.other_sa_is_deleted(ctx.now, spi),
-            (Purpose::CreateChild | Purpose::RekeyChild | Purpose::RekeyIkeSa, None) => {
-                self.rekey_answer(session, ctx, answer)
-            }
-            (Purpose::DeleteChild, None) => self.remove_leaving_children(session, ctx),
-            (Purpose::Liveness | Purpose::UpdateAddresses | Purpose::PathCheck, None) => {
-                if let Err(reason) = self.path_answer(session, ctx, purpose, answer) {
-                    session.refuse(ctx, ExchangeType::INFORMATIONAL, reason);
-                    return self.close(session, ctx, CloseReason::Failed);
-                }
-            }
-            (Purpose::Authenticate | Purpose::DeleteIkeSa, None) => {}
-        }
-        self.go_on(session, ctx);
-        State::Established(self)
-    }
-
     /// Ends the session from our side.
     pub(super) fn close(
         mut self: Box<Self>,
@@ -391,6 +290,7 @@ impl Established {
     ) -> State {
         self.take_down_all(session.id, ctx);
         session.announce_end(ctx, reason);
+        self.relocation = Relocation::default();
         self.enqueue_delete(Purpose::DeleteIkeSa, Delete::IkeSa);
         self.send_next(session, ctx);
         Closing::deleting(ctx.now + DELETE_LIFETIME, self.sa)
@@ -438,6 +338,9 @@ impl Established {
         }
         if self.childless_until(session, ctx.config).is_some_and(|until| until <= ctx.now) {
             return self.close(session, ctx, CloseReason::NoChildSa);
+        }
+        if session.login_ends.is_some_and(|ends| ends <= ctx.now) {
+            return self.close(session, ctx, CloseReason::NotReauthenticated);
         }
         match self.sa.due(ctx.now) {
             Due::Nothing => {}
@@ -500,16 +403,6 @@ impl Established {
         }
     }
 
-    /// The client has answered our DELETE: those Child SAs are gone on both sides.
-    fn remove_leaving_children(&mut self, session: &Session, ctx: &mut Context<'_>) {
-        if self.sa.has_own_request_for(Purpose::DeleteChild) {
-            return;
-        }
-        while let Some(at) = self.children.iter().position(|child| child.is_leaving) {
-            self.take_down(session.id, ctx, at);
-        }
-    }
-
     /// When the session ends for want of a Child SA. One with a site does not: whether it is needed, the server knows. Nor does
     /// one that the client began without.
     fn childless_until(&self, session: &Session, config: &Config) -> Option<Instant> {
@@ -531,7 +424,7 @@ impl Established {
             timing.liveness.filter(|_| !self.sa.has_own_request()).map(|interval| session.last_heard + interval);
         let reminder = self.reauthentication.as_ref().map(Reauthentication::due);
         let times = replaced.chain(children).chain(reminder).chain(ends).chain(rekeys).chain(childless).chain(liveness);
-        times.chain(self.sa.timeout()).min()
+        times.chain(self.sa.timeout()).chain(session.login_ends).min()
     }
 
     pub(super) fn ike_spis(&self) -> Vec<IkeSpi> {

@@ -191,12 +191,16 @@ impl Incoming<'_> {
             message.push(&Payload::Notify(Notify::new(NotifyType::NAT_DETECTION_SOURCE_IP, &source)));
             message.push(&Payload::Notify(Notify::new(NotifyType::NAT_DETECTION_DESTINATION_IP, &destination)));
         }
-        if let Some(authorities) = &config.client_authorities {
-            let (encoding, authorities) = (CertEncoding::X509_SIGNATURE, authorities.key_hashes());
+        let authorities = &connection::requested_authorities(config, self.path.peer.ip());
+        if !authorities.is_empty() {
+            let encoding = CertEncoding::X509_SIGNATURE;
             message.push(&Payload::CertificateRequest(CertificateRequest { encoding, authorities }));
         }
         if request.fragmentation {
             message.push(&Payload::Notify(Notify::new(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED, &[])));
+        }
+        if config.childless {
+            message.push(&Payload::Notify(Notify::new(NotifyType::CHILDLESS_IKEV2_SUPPORTED, &[])));
         }
         if request.hashes.is_some() {
             let hashes: Vec<u8> = HASH_ALGORITHMS.iter().flat_map(|hash| hash.0.to_be_bytes()).collect();

@@ -106,6 +106,14 @@ impl<'a> Mobike<'a> {
     }
 }
 
+/// Appends another address of ours, section 4.2.2.
+fn push_additional(address: IpAddr, chain: &mut ChainBuilder) {
+    match address {
+        IpAddr::V4(ip) => chain.push(&Payload::Notify(Notify::new(NotifyType::ADDITIONAL_IP4_ADDRESS, &ip.octets()))),
+        IpAddr::V6(ip) => chain.push(&Payload::Notify(Notify::new(NotifyType::ADDITIONAL_IP6_ADDRESS, &ip.octets()))),
+    }
+}
+
 /// The contents of NO_NATS_ALLOWED, section 4.2.6.
 pub(super) fn untranslated(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
     let end = |address: SocketAddr| match address.ip().to_canonical() {
@@ -169,11 +177,15 @@ impl Mobility {
 }
 
 impl Session {
-    /// What the last answer of IKE_AUTH tells about abilities that both sides have.
-    pub(super) fn push_abilities(&mut self, chain: &mut ChainBuilder) {
+    /// What the last answer of IKE_AUTH tells about abilities that both sides have, and about limits.
+    pub(super) fn push_abilities(&mut self, ctx: &Context<'_>, chain: &mut ChainBuilder) {
         if self.mobility.agreed {
             chain.push(&Payload::Notify(Notify::new(NotifyType::MOBIKE_SUPPORTED, &[])));
+            let here = self.path.local.ip().to_canonical();
+            let others = ctx.config.addresses.iter().map(IpAddr::to_canonical).filter(|address| *address != here);
+            others.take(MAX_ADDITIONAL).for_each(|address| push_additional(address, chain));
         }
+        self.push_auth_lifetime(ctx, chain);
     }
 
     /// Notes an authentic and fresh message. With MOBIKE, one from elsewhere says nothing about the path in use.

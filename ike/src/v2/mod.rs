@@ -1,10 +1,12 @@
-//! The responder of IKEv2, RFC 7296: one [`Session`] for each client, from its IKE_SA_INIT on.
+//! IKEv2, RFC 7296: one [`Session`] for each client and for each IKE SA with a site, from its IKE_SA_INIT on.
 //!
 //! ```text
 //! IKE_SA_INIT        IKE_AUTH                 grant()               DELETE
 //!     |                 |                        |                    |
 //!     v                 v                        v                    v
 //!  HalfOpen ----> Authenticating (EAP ...) ----> Established ----> Closing ----> Over
+//!                                                 ^
+//!  Initiating (what we begin, `initiate`) --------+
 //! ```
 //!
 //! Each state is a struct of its own; a step takes the state and gives back the next one. A message that is not authentic,
@@ -21,10 +23,12 @@ mod established;
 mod fit;
 pub(crate) mod fragments;
 mod half_open;
+mod informational;
 pub(crate) mod init;
 mod initiate;
 pub(crate) mod keys;
 mod life;
+mod login_limit;
 mod mobike;
 mod own_certificate;
 mod own_child;
@@ -36,6 +40,8 @@ mod rekey;
 mod relocation;
 pub(crate) mod request;
 pub(crate) mod sa;
+#[cfg(test)]
+mod sa_tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -130,6 +136,8 @@ pub(crate) struct Session {
     ppk: bool,
     /// Since when the session is established.
     established: Option<Instant>,
+    /// When the login has to be there anew, or the session ends (RFC 4478).
+    login_ends: Option<Instant>,
     since: Instant,
     last_heard: Instant,
     identity: Option<Identity>,
@@ -166,6 +174,7 @@ impl Session {
             precedence,
             ppk: false,
             established: None,
+            login_ends: None,
             since: now,
             last_heard: now,
             identity: None,

@@ -28,8 +28,10 @@ pub(super) fn choose<'c>(
     request: &AuthRequest<'_>,
 ) -> Result<(&'c Arc<Credential>, Identity), Invalid> {
     let requested = requested(request);
+    let is_known = |name: &&Identity| config.credentials.iter().any(|credential| credential.speaks_for(name));
+    let name = requested.as_ref().filter(is_known).unwrap_or(&config.identity);
     let rank = |credential: &Arc<Credential>| {
-        let is_ours = requested.as_ref().is_some_and(|name| credential.speaks_for(name));
+        let is_ours = credential.speaks_for(name);
         let is_verifiable = credential.key().choose(proof.hashes(), config.rsa_sha1).is_ok();
         let authorities = request.authorities.as_deref();
         let is_trusted =

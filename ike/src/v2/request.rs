@@ -154,6 +154,8 @@ pub(crate) enum CreateChildAnswer<'a> {
 /// INFORMATIONAL, in either direction: section 1.4, RFC 4555 and RFC 4478.
 pub(crate) struct Informational<'a> {
     pub(crate) deletes: Vec<Delete>,
+    /// AUTHENTICATION_FAILED: our proof was not good enough, section 2.21.2.
+    pub(crate) distrusts: bool,
     pub(crate) mobike: Mobike<'a>,
     /// The peer wants us to authenticate again within this time, RFC 4478 section 2.
     pub(crate) auth_lifetime: Option<Duration>,
@@ -436,7 +438,8 @@ impl<'a> Informational<'a> {
         let parts = Parts::parse(first, chain)?;
         let mobike = Mobike::read(&parts.notifies)?;
         let auth_lifetime = parts.notify(NotifyType::AUTH_LIFETIME).and_then(auth_lifetime);
-        Ok(Self { mobike, auth_lifetime, deletes: parts.deletes })
+        let distrusts = parts.notify(NotifyType::AUTHENTICATION_FAILED).is_some();
+        Ok(Self { mobike, auth_lifetime, distrusts, deletes: parts.deletes })
     }
 }
 

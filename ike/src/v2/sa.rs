@@ -81,6 +81,8 @@ struct Sent {
     next: u32,
     outstanding: Option<Outstanding>,
     waiting: VecDeque<OwnRequest>,
+    /// Fragments of the answer.
+    reassembly: Option<Reassembly>,
 }
 
 struct Outstanding {
@@ -272,26 +274,25 @@ impl IkeSa {
         digest: Digest,
     ) -> (Incoming, Digest) {
         let key = &self.inbound;
+        let parts = if header.flags.response { &mut self.sent.reassembly } else { &mut self.received.reassembly };
         let Some(fragment) = sealed.fragment else {
-            // What was reassembled so far is kept: a mix of both forms is not a message, RFC 7383 section 2.6.
-            if self.received.reassembly.as_ref().is_some_and(|r| r.is_of(header)) {
-                return (Incoming::Unexpected, digest);
-            }
             let Ok(chain) = key.open(message, sealed.body_offset()) else { return (Incoming::Forged, digest) };
+            // The whole message makes do without fragments of it.
+            parts.take_if(|parts| parts.is_of(header));
             return (Incoming::Request(Message { exchange: header.exchange, first: sealed.inner, chain }), digest);
         };
         if !self.fragmentation {
             return (Incoming::Unexpected, digest);
         }
         let Ok(part) = key.open(message, sealed.body_offset()) else { return (Incoming::Forged, digest) };
-        let reassembly = Reassembly::continued(self.received.reassembly.take(), now, header, fragment);
+        let reassembly = Reassembly::continued(parts.take(), now, header, fragment);
         let reassembly = reassembly.with(fragment, sealed.inner, part, digest);
         match reassembly.complete() {
             Ok(Complete { first, chain, digest }) => {
                 (Incoming::Request(Message { exchange: header.exchange, first, chain }), digest)
             }
             Err(incomplete) => {
-                self.received.reassembly = Some(incomplete);
+                *parts = Some(incomplete);
                 (Incoming::Fragment, Vec::new())
             }
         }
@@ -358,7 +359,7 @@ impl IkeSa {
 
     /// Stops sending requests of ours.
     pub(crate) fn forget_own_requests(&mut self) {
-        self.sent.outstanding = None;
+        (self.sent.outstanding, self.sent.reassembly) = (None, None);
         self.sent.waiting.clear();
     }
 
@@ -389,8 +390,8 @@ impl IkeSa {
 
     /// What is due at `now`.
     pub(crate) fn due(&mut self, now: Instant) -> Due {
-        if self.received.reassembly.as_ref().is_some_and(|r| r.expires() <= now) {
-            self.received.reassembly = None;
+        for parts in [&mut self.received.reassembly, &mut self.sent.reassembly] {
+            parts.take_if(|parts| parts.expires() <= now);
         }
         let Some(outstanding) = &mut self.sent.outstanding else { return Due::Nothing };
         match outstanding.retransmit.check(now) {
@@ -403,15 +404,16 @@ impl IkeSa {
     /// When [`IkeSa::due`] has something to do.
     pub(crate) fn timeout(&self) -> Option<Instant> {
         let retransmit = self.sent.outstanding.as_ref().map(|o| o.retransmit.due());
-        let reassembly = self.received.reassembly.as_ref().map(Reassembly::expires);
-        retransmit.into_iter().chain(reassembly).min()
+        let parts = [&self.received.reassembly, &self.sent.reassembly].into_iter().flatten().map(Reassembly::expires);
+        retransmit.into_iter().chain(parts).min()
     }
 
     /// What a stranger must not be able to change, for tests.
     pub(crate) fn fingerprint(&self) -> impl std::hash::Hash + use<> {
         let outstanding = self.sent.outstanding.as_ref().map(|o| (o.id, o.request.purpose, o.retransmit.due()));
         let last = self.received.last.as_ref().map(|answered| answered.digest.clone());
-        let parts = self.received.reassembly.as_ref().map(Reassembly::parts);
+        let parts =
+            [&self.received.reassembly, &self.sent.reassembly].map(|parts| parts.as_ref().map(Reassembly::parts));
         (self.spis, self.received.next, self.is_busy(), last, parts, self.sent.next, outstanding)
     }
 

@@ -2,82 +2,15 @@
 
 use std::sync::Arc;
 
-use cygnet_ike::cert::TrustAnchors;
 use cygnet_ike::config::Config;
-use cygnet_ike::credential::{Authorities, Credential};
-use cygnet_ike::testing::{ClientConfig, End, LinkQuality, Login, Pair, Seen, ToyEapPeer};
+use cygnet_ike::credential::Authorities;
+use cygnet_ike::testing::{End, LinkQuality, Login, Pair, Seen, ToyEapPeer};
 use cygnet_ike::wire::num::NotifyType;
 use cygnet_ike::{AuthenticatedBy, CloseReason, RefusalReason};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::date_time_ymd;
 
+use crate::pki::{Pki, params};
 use crate::setup::*;
-
-/// An authority with an intermediate, as a public one has it.
-struct Pki {
-    root: Vec<u8>,
-    intermediate: Vec<u8>,
-    params: CertificateParams,
-    key: KeyPair,
-}
-
-fn params(name: &str, names: &[&str]) -> CertificateParams {
-    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-    let mut params = CertificateParams::new(names).expect("good names");
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.not_before = date_time_ymd(2026, 1, 1);
-    params.not_after = date_time_ymd(2036, 1, 1);
-    params
-}
-
-impl Pki {
-    fn new() -> Self {
-        Self::named("root")
-    }
-
-    fn named(name: &str) -> Self {
-        let authority = |name| {
-            let mut params = params(name, &[]);
-            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            params
-        };
-        let (root_key, key) = (KeyPair::generate().expect("randomness"), KeyPair::generate().expect("randomness"));
-        let (root_params, params) = (authority(name), authority("intermediate"));
-        let root = root_params.self_signed(&root_key).expect("good parameters").der().to_vec();
-        let issuer = Issuer::from_params(&root_params, &root_key);
-        let intermediate = params.signed_by(&key, &issuer).expect("good parameters").der().to_vec();
-        Self { root, intermediate, params, key }
-    }
-
-    fn issue(&self, params: &CertificateParams) -> (Vec<Vec<u8>>, String) {
-        let key = KeyPair::generate().expect("randomness");
-        let issuer = Issuer::from_params(&self.params, &self.key);
-        let der = params.signed_by(&key, &issuer).expect("good parameters").der().to_vec();
-        (vec![der, self.intermediate.clone()], key.serialize_pem())
-    }
-
-    fn server(&self) -> Config {
-        let (chain, key) = self.issue(&params("gateway", &["gw.example", "vpn.example"]));
-        let mut config = Config::new(identity("gw.example"));
-        config.credentials = vec![Arc::new(Credential::new(chain, key.as_bytes()).expect("they belong together"))];
-        config.client_authorities =
-            Some(Arc::new(Authorities::new(std::slice::from_ref(&self.root)).expect("an authority")));
-        config.eap = true;
-        config
-    }
-
-    fn client(&self, login: Login) -> ClientConfig {
-        let mut config = client();
-        config.login = login;
-        config.server_identity = Some(identity("vpn.example"));
-        config.authorities = Some(TrustAnchors::new(&[&self.root]).expect("an authority"));
-        config
-    }
-
-    fn certificate(&self, params: &CertificateParams) -> Login {
-        let (chain, key) = self.issue(params);
-        Login::Certificate { chain, key_pem: key.into_bytes() }
-    }
-}
 
 fn eap(password: &str) -> Login {
     Login::Eap(Box::new(ToyEapPeer { name: "alice".into(), password: password.into() }))

@@ -5,9 +5,12 @@ use std::time::Duration;
 use cygnet_ike::config::Config;
 use cygnet_ike::crypto::secret::Secret;
 use cygnet_ike::identity::Identity;
+use cygnet_ike::proposal::Policy;
 use cygnet_ike::psk::{PskSelector, PskTable};
+use cygnet_ike::site::{Site, SiteChild};
 use cygnet_ike::testing::{ClientConfig, LinkQuality, Pair, Seen, Task};
-use cygnet_ike::{CloseReason, RefusalReason};
+use cygnet_ike::wire::v2::TrafficSelector;
+use cygnet_ike::{ChildMode, CloseReason, LocalAuth, PeerAuth, RefusalReason, Timing};
 
 /// No exchange takes longer, whatever is lost.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
@@ -70,4 +73,25 @@ pub(crate) fn assert_empty(pair: &mut Pair) {
     assert_eq!(pair.server.snapshot(), [], "sessions are left");
     assert_eq!(pair.server.poll_timeout(), None, "timers are left");
     assert!(pair.children.is_empty(), "Child SAs are left");
+}
+
+/// A site that may call from anywhere and by any name, for all traffic.
+pub(crate) fn site(name: &str, local_auth: LocalAuth, peer_auth: PeerAuth) -> Site {
+    let any = vec![TrafficSelector::ANY_V4, TrafficSelector::ANY_V6];
+    Site {
+        name: name.into(),
+        identity: identity("gw.example"),
+        peer_identity: None,
+        peer_addresses: Vec::new(),
+        local_auth,
+        peer_auth,
+        ppk: None,
+        policy: Policy::default(),
+        children: vec![SiteChild { name: name.into(), local: any.clone(), remote: any, mode: ChildMode::Tunnel }],
+        timing: Timing::default(),
+        reauthentication: None,
+        mobike: true,
+        force_udp_encap: false,
+        fragmentation: true,
+    }
 }

@@ -1,6 +1,7 @@
 //! Frames like those of stock clients, and scripts for a link.
 
 mod auth;
+mod eap_tls;
 mod inner;
 
 use cygnet_ppp::testing::{LineQuality, Pair, Profile};
@@ -22,6 +23,7 @@ pub(crate) fn all() -> Vec<Seed> {
     let parsers = frames().map(seed("frame")).chain(options().map(seed("options"))).chain(eap().map(seed("eap")));
     let services = inner::dhcp().map(seed("dhcp")).chain(inner::dhcpv6().map(seed("dhcpv6")));
     let services = services.chain(inner::packets().map(seed("inner"))).chain(auth::logins().map(seed("auth")));
+    let services = services.chain(eap_tls::handshakes().map(seed("eap_tls")));
     parsers.chain(scripts().map(seed("link"))).chain(sessions()).chain(services).collect()
 }
 

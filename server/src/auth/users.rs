@@ -10,6 +10,7 @@ use rustls_pki_types::UnixTime;
 
 use cygnet_ppp::auth::{Credentials, MutualProof, Proof, Verdict, Verifier};
 
+use super::certificate;
 use super::nt_hash::NtHash;
 
 /// Longest part of a client's text that goes into a message for the operator, bytes.
@@ -33,7 +34,7 @@ pub struct User {
     pub disabled: bool,
 }
 
-/// Why somebody with a name and a password may not log in. For the operator; the client is told no difference.
+/// Why somebody with a name and a password, or with a certificate, may not log in. For the operator; the client is told no difference.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -61,6 +62,9 @@ pub enum Rejection {
         /// The account.
         user: String,
     },
+    /// A certificate that names nobody.
+    #[error("the client's certificate has no name; issue one with a mail address or a host name in subjectAltName")]
+    Nameless,
     /// CHAP-MD5 cannot be checked against a hash.
     #[error(
         "the client of user {user:?} uses CHAP-MD5, for which the gateway has to know the password itself; give the user \
@@ -76,7 +80,7 @@ impl Rejection {
     /// Whether it is a guess that counts against source and name, see [`super::throttle`].
     #[must_use]
     pub fn is_guess(&self) -> bool {
-        !matches!(self, Self::NeedsClearPassword { .. })
+        !matches!(self, Self::NeedsClearPassword { .. } | Self::Nameless)
     }
 }
 
@@ -164,6 +168,19 @@ impl UserTable {
             Proof::Wrong => Err(Rejection::WrongPassword { user: user.name.clone() }),
             Proof::NeedsClearPassword => Err(Rejection::NeedsClearPassword { user: user.name.clone() }),
         }
+    }
+
+    /// Whose a verified client certificate (DER) is: the first account that one of its [names](certificate::names) belongs
+    /// to. Without such an account the certificate speaks for itself, and the result is the first of its names.
+    ///
+    /// # Errors
+    /// Why nobody is let in.
+    pub fn check_certificate(&self, der: &[u8], wall: UnixTime) -> Result<String, Rejection> {
+        let mut names = certificate::names(der);
+        if let Some(user) = names.iter().find_map(|name| self.find(name)) {
+            return user.admit(wall).map(|()| user.name.clone());
+        }
+        if names.is_empty() { Err(Rejection::Nameless) } else { Ok(names.swap_remove(0)) }
     }
 
     /// All accounts in no particular order.
@@ -302,6 +319,29 @@ mod tests {
         assert!(!reason.is_guess());
         assert!(reason.to_string().contains("give the user a `password` instead of `nt_hash`"));
         assert_eq!(rejection(&table, &login("mallory")), Some(Rejection::UnknownUser { user: "mallory".into() }));
+    }
+
+    fn certificate_of(names: &[&str]) -> Vec<u8> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        let mail = |name: &String| rcgen::SanType::Rfc822Name(name.as_str().try_into().unwrap());
+        params.subject_alt_names = names.iter().map(mail).collect();
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        params.self_signed(&key).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn a_certificate_is_that_of_the_account_that_has_one_of_its_names() {
+        let off = User { disabled: true, ..user("off@example.org", "a") };
+        let table = table(vec![user("Alice@Example.org", "a"), off]);
+        let check = |names: &[&str]| table.check_certificate(&certificate_of(names), at(1000));
+        assert_eq!(check(&["alice@example.org"]), Ok("Alice@Example.org".to_owned()));
+        assert_eq!(check(&["other@example.org", "alice@example.org"]), Ok("Alice@Example.org".to_owned()));
+        assert_eq!(check(&["other@example.org", "second@example.org"]), Ok("other@example.org".to_owned()));
+        assert_eq!(check(&["off@example.org"]), Err(Rejection::Disabled { user: "off@example.org".into() }));
+        assert_eq!(check(&["other@example.org", "off@example.org"]).ok(), None);
+        assert_eq!(check(&[]), Err(Rejection::Nameless));
     }
 
     #[test]

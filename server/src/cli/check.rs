@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::{Global, Outcome};
-use crate::config::{self, Settings};
+use crate::config::{self, Settings, Site, SiteMode};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -44,15 +44,49 @@ pub(super) fn run(args: &Args, global: &Global, console: &mut Console) -> anyhow
 }
 
 fn summary(settings: &Settings, warnings: usize) -> String {
+    let warnings = if warnings > 0 { format!(", with {}", plural(warnings, "warning")) } else { String::new() };
+    let clients = settings.remote.as_ref().map(|_| {
+        format!("clients log in by {}; {}", ways(settings).join(" or "), plural(settings.users.len(), "user"))
+    });
+    let sites = match settings.sites.as_slice() {
+        [] => None,
+        sites => Some(format!("{}: {}", plural(sites.len(), "site"), names(sites))),
+    };
+    let parts: Vec<String> = clients.into_iter().chain(sites).collect();
+    format!("{warnings}: {}", parts.join("; "))
+}
+
+fn ways(settings: &Settings) -> Vec<&'static str> {
     let ways = settings.client_authentication();
     let names = [
         (ways.psk, "pre-shared key"),
-        (ways.certificate, "certificate"),
+        (ways.certificate || ways.eap_tls, "certificate"),
         (ways.password || ways.legacy_password, "user and password"),
     ];
-    let ways: Vec<&str> = names.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
-    let warnings = if warnings > 0 { format!(", with {}", plural(warnings, "warning")) } else { String::new() };
-    format!("{warnings}: clients log in by {}; {}", ways.join(" or "), plural(settings.users.len(), "user"))
+    names.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect()
+}
+
+/// The sites with what they join.
+fn names(sites: &[Site]) -> String {
+    let list = |selectors: Vec<String>| {
+        let mut once: Vec<String> = Vec::new();
+        for text in selectors {
+            if !once.contains(&text) {
+                once.push(text);
+            }
+        }
+        once.join(" ")
+    };
+    let one = |site: &Site| {
+        let children = || site.children.iter();
+        let local = list(children().flat_map(|child| &child.local).map(ToString::to_string).collect());
+        let remote = list(children().flat_map(|child| &child.remote).map(ToString::to_string).collect());
+        match site.mode {
+            SiteMode::Transport => format!("{} (transport mode)", site.name),
+            _ => format!("{} ({local} === {remote})", site.name),
+        }
+    };
+    sites.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn counted(errors: usize, warnings: usize) -> String {

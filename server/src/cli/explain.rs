@@ -9,8 +9,8 @@ use crate::explain::render;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// A user, an IKE identity, or an address with or without port; everybody if left out.
-    #[arg(value_name = "USER|ADDRESS")]
+    /// A user, a site, an IKE identity, or an address with or without port; everybody if left out.
+    #[arg(value_name = "USER|SITE|ADDRESS")]
     who: Option<String>,
     /// How many entries at most.
     #[arg(long, short = 'n', default_value_t = 10)]

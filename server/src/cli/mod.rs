@@ -9,11 +9,14 @@ mod explain;
 mod init;
 mod kick;
 mod password;
+mod rekey;
 mod reload;
 mod run;
+mod site;
 mod status;
 mod terminal;
 mod units;
+mod up;
 mod user;
 
 use std::path::PathBuf;
@@ -59,12 +62,20 @@ enum Verb {
     Check(check::Args),
     /// Run the gateway in the foreground.
     Run(run::Args),
-    /// Show who is connected. IN and OUT are seen from the gateway: IN comes from the client.
+    /// Show clients and sites. IN and OUT are seen from the gateway: IN comes from the other side.
     Status(status::Args),
     /// Say why somebody could not connect, and what to change.
     Explain(explain::Args),
     /// End the sessions of a user or address; who is kicked may come back.
     Kick(kick::Args),
+    /// Bring the tunnel of a site up, and wait until it is.
+    Up(up::Args),
+    /// Close the tunnel of a site until `cygnet up`, or until the peer calls.
+    Down(up::DownArgs),
+    /// Renew the keys of a site or client now.
+    Rekey(rekey::Args),
+    /// Write the configuration for the other end of a site.
+    Site(site::Args),
     /// Add, change, remove and list users; takes effect at once.
     User(user::Args),
     /// Have the daemon read its configuration again; a mistake in it changes nothing.
@@ -112,6 +123,10 @@ fn dispatch(
         Verb::Status(args) => status::run(&args, global, console),
         Verb::Explain(args) => explain::run(&args, global, console),
         Verb::Kick(args) => kick::run(&args, global, console),
+        Verb::Up(args) => up::run(&args, global, console),
+        Verb::Down(args) => up::run_down(&args, global, console),
+        Verb::Rekey(args) => rekey::run(&args, global, console),
+        Verb::Site(args) => site::run(&args, global, console),
         Verb::User(args) => user::run(&args, global, console),
         Verb::Reload(args) => reload::run(&args, global, console),
     }

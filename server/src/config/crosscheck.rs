@@ -10,7 +10,7 @@ use super::problem::{Located, Problem};
 use super::remote::RawRemote;
 use super::source::Source;
 use super::users::RawUsers;
-use super::{Daemon, Protocol, defaults, legacy};
+use super::{Daemon, EapMethod, Protocol, defaults, legacy};
 use crate::pool::gateway_address;
 
 /// Networks in so many homes that a pool inside them will collide with one.
@@ -20,9 +20,9 @@ const HOME_NETWORKS: [&str; 3] = ["192.168.0.0/24", "192.168.1.0/24", "192.168.1
 pub(super) fn check(source: &Source<'_>, daemon: &Daemon, remote: &RawRemote, users: &RawUsers) {
     name(source, remote);
     logins(source, remote, users);
-    if let Some(identity) = &remote.identity {
-        certificate(source, remote, identity);
-    }
+    certificates(source, remote);
+    eap(source, remote, users);
+    post_quantum(source, remote);
     pools(source, daemon, remote, users);
     fixed_addresses(source, remote, users);
     pushed(source, remote);
@@ -70,19 +70,42 @@ fn logins(source: &Source<'_>, remote: &RawRemote, users: &RawUsers) {
     }
 }
 
-fn certificate(source: &Source<'_>, remote: &RawRemote, found: &LocatedIdentity) {
-    let (facts, spot, now) = (&found.facts, found.spot, source.surroundings.now);
-    let day = |t: jiff::Timestamp| t.strftime("%Y-%m-%d %H:%M UTC").to_string();
-    if let Some(name) = remote.name.as_ref().filter(|name| !facts.vouches_for(&name.value)) {
+/// What certificates of ours clients will think.
+fn certificates(source: &Source<'_>, remote: &RawRemote) {
+    let vouched = |name: &str| remote.identities.iter().any(|found| found.facts.vouches_for(name));
+    if let (Some(name), Some(found)) = (&remote.name, remote.identities.first())
+        && !vouched(&name.value)
+    {
         let problem = Problem::error(format!("the certificate does not name \"{}\"", name.value))
-            .at(spot, format!("names {}", facts.names()))
+            .at(found.spot, format!("names {}", found.facts.names()))
             .at(name.spot, "what users type into their device")
             .help("clients refuse it (Windows: error 13801); issue one whose subjectAltName has this name, or change `name`");
         source.problems.report(problem);
     }
+    for found in &remote.identities {
+        validity(source, found, "clients refuse it");
+        if found.facts.server_auth != Some(true) {
+            let problem = Problem::warning("the certificate is not marked for servers")
+                .at(found.spot, "extendedKeyUsage without serverAuth")
+                .help("Windows and Apple clients refuse it; issue one with extendedKeyUsage = serverAuth");
+            source.problems.report(problem);
+        }
+        if found.facts.is_authority {
+            let problem = Problem::warning("the gateway's certificate is an authority")
+                .at(found.spot, "")
+                .help("several clients refuse that; sign a server certificate with it and use that one");
+            source.problems.report(problem);
+        }
+    }
+}
+
+/// Whether a certificate of ours is valid now and for some time; `consequence` says what happens otherwise.
+pub(super) fn validity(source: &Source<'_>, found: &LocatedIdentity, consequence: &str) {
+    let (facts, spot, now) = (&found.facts, found.spot, source.surroundings.now);
+    let day = |t: jiff::Timestamp| t.strftime("%Y-%m-%d %H:%M UTC").to_string();
     if facts.not_after <= now {
         let title = format!("the certificate expired on {}", day(facts.not_after));
-        source.problems.report(Problem::error(title).at(spot, "clients refuse it").help("renew it"));
+        source.problems.report(Problem::error(title).at(spot, consequence).help("renew it"));
     } else if facts.not_after < now + SignedDuration::from_hours(24 * defaults::CERTIFICATE_WARNING_DAYS) {
         let title = format!("the certificate expires on {}", day(facts.not_after));
         source.problems.report(Problem::warning(title).at(spot, "").help("renew it now and `cygnet reload`"));
@@ -91,17 +114,39 @@ fn certificate(source: &Source<'_>, remote: &RawRemote, found: &LocatedIdentity)
         let title = format!("the certificate is not valid before {}", day(facts.not_before));
         source.problems.report(Problem::error(title).at(spot, "").help("check the clock of this machine"));
     }
-    if facts.server_auth != Some(true) {
-        let problem = Problem::warning("the certificate is not marked for servers")
-            .at(spot, "extendedKeyUsage without serverAuth")
-            .help("Windows and Apple clients refuse it; issue one with extendedKeyUsage = serverAuth");
-        source.problems.report(problem);
+}
+
+/// Whether each EAP method that is named can work.
+fn eap(source: &Source<'_>, remote: &RawRemote, users: &RawUsers) {
+    let named = remote.eap.named.iter().flatten();
+    for method in named {
+        let problem = match method.value {
+            EapMethod::Tls if remote.client_ca.is_none() => {
+                Problem::error("EAP-TLS needs to know whose certificates count")
+                    .help("add ca = \"FILE\", the authority that signs client certificates")
+            }
+            EapMethod::MsChapV2 if users.is_empty() => {
+                Problem::warning("nobody can log in by EAP-MSCHAPv2: there are no users")
+                    .help("`cygnet user add NAME` makes one")
+            }
+            _ => continue,
+        };
+        source.problems.report(problem.at(method.spot, ""));
     }
-    if facts.is_authority {
-        let problem = Problem::warning("the gateway's certificate is an authority")
-            .at(spot, "")
-            .help("several clients refuse that; sign a server certificate with it and use that one");
-        source.problems.report(problem);
+    let tls = remote.eap_methods(!users.is_empty()).contains(&EapMethod::Tls);
+    if let (Some(spot), false) = (remote.eap_only, tls) {
+        let problem = Problem::error("`eap_only` needs EAP-TLS").at(spot, "the gateway proves itself inside EAP only");
+        source.problems.report(problem.help(
+            "with passwords a client would tell them to anybody (RFC 5998 section 3): add `ca` and eap = [\"tls\"], or remove the key",
+        ));
+    }
+}
+
+fn post_quantum(source: &Source<'_>, remote: &RawRemote) {
+    if let (Some(spot), true) = (remote.ppk_required, remote.ppks.is_empty()) {
+        let problem =
+            Problem::error("post-quantum keys are required, but there is none").at(spot, "nobody could log in");
+        source.problems.report(problem.help("add a table [ppk] with  NAME = \"file:PATH\", or remove `ppk_required`"));
     }
 }
 
@@ -247,6 +292,7 @@ fn pushed(source: &Source<'_>, remote: &RawRemote) {
     }
 }
 
-fn overlap(a: &IpNet, b: &IpNet) -> bool {
+/// Whether one network holds the other.
+pub(super) fn overlap(a: &IpNet, b: &IpNet) -> bool {
     a.contains(b) || b.contains(a)
 }

@@ -31,7 +31,6 @@ pub(super) const CLIENT_LIFETIMES: Lifetimes = Lifetimes {
     bytes: None,
     packets: None,
 };
-#[expect(dead_code, reason = "the reader of sites takes it")]
 /// When we rekey SAs of sites, as most gateways do.
 pub(super) const SITE_LIFETIMES: Lifetimes = Lifetimes {
     child: Some(Duration::from_secs(3600)),
@@ -39,6 +38,21 @@ pub(super) const SITE_LIFETIMES: Lifetimes = Lifetimes {
     bytes: None,
     packets: None,
 };
+
+/// What the age of an SA at its rekey may be. Seconds are for tests.
+pub(super) const LIFETIME_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
+/// How often both sides may be asked to prove again who they are. Seconds are for tests.
+pub(super) const REAUTH_RANGE: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(30 * 86_400);
+/// Octets after which a child SA is rekeyed: not more often than once per 100 packets, not after more than AES-GCM allows.
+pub(super) const REKEY_BYTES_RANGE: RangeInclusive<u64> = 100_000..=100_000_000_000_000_000;
+/// Packets after which a child SA is rekeyed: below 2^32 since not every peer has extended sequence numbers.
+pub(super) const REKEY_PACKETS_RANGE: RangeInclusive<u64> = 100..=4_000_000_000;
+/// Name of a site or a child, bytes.
+pub(super) const LABEL_MAX: usize = 32;
+/// Id of a post-quantum key, bytes.
+pub(super) const PPK_ID_MAX: usize = 128;
+/// A post-quantum key below this many bytes has fewer than 256 bits, whatever it is made of.
+pub(super) const PPK_GOOD_LENGTH: usize = 32;
 
 /// Width of the anti-replay window, packets (RFC 4303 section 3.4.3 asks for 32 at least).
 ///

@@ -7,11 +7,12 @@ use toml::de::DeTable;
 use super::keys::{self, Table};
 use super::problem::{FileId, Problem, Problems, Spot};
 use super::reader::Section;
-use super::remote::RawRemote;
+use super::remote::{KeyTables, RawRemote};
+use super::site::RawSite;
 use super::source::{Source, read_bounded};
 use super::users::RawUsers;
-use super::{ConfigError, Crl, CrlPolicy, Daemon, EapMethod, Logging, Remote, Settings, Surroundings, Unique};
-use super::{crosscheck, daemon, remote, users};
+use super::{ConfigError, Daemon, Logging, Remote, Settings, Surroundings, User};
+use super::{crosscheck, daemon, remote, site, users};
 
 /// Reads and checks the configuration at `path`.
 ///
@@ -78,15 +79,18 @@ fn read(path: &Path, surroundings: &Surroundings, problems: &Problems) -> Option
         users::read(&source, &value, &mut users);
     }
     read_users_file(&daemon, surroundings, problems, &mut users);
-    let psk = top.value("psk");
-    let remote = sub_section(&top, "remote", &keys::REMOTE).map(|s| remote::read(&source, &s, psk.as_ref()));
-    match &remote {
-        Some(remote) => crosscheck::check(&source, &daemon, remote, &users),
-        None if top.value("remote").is_none() => report_nothing_to_do(problems),
-        None => {}
+    let tables = KeyTables { psk: top.value("psk"), ppk: top.value("ppk") };
+    let remote = sub_section(&top, "remote", &keys::REMOTE).map(|s| remote::read(&source, &s, &tables));
+    let sites = top.value("site").map(|table| site::read(&source, &table)).unwrap_or_default();
+    if let Some(remote) = &remote {
+        crosscheck::check(&source, &daemon, remote, &users);
+    }
+    site::check(&source, &daemon, remote.as_ref(), &sites);
+    if top.value("remote").is_none() && top.value("site").is_none() {
+        report_nothing_to_do(problems);
     }
     source.check_mode();
-    settings(path, daemon, logging, remote, users, problems)
+    settings(path, daemon, logging, Tunnels { remote, sites }, users, problems)
 }
 
 fn read_text(path: &Path, problems: &Problems) -> Option<zeroize::Zeroizing<String>> {
@@ -143,28 +147,36 @@ fn read_users_file(daemon: &Daemon, surroundings: &Surroundings, problems: &Prob
 }
 
 fn report_nothing_to_do(problems: &Problems) {
-    let problem = Problem::error("the configuration has no [remote]");
-    problems.report(problem.help("without it there is nothing to do; `cygnet init` writes one"));
+    let problem = Problem::error("the configuration has neither [remote] nor a [site.NAME]");
+    problems.report(problem.help("without one of them there is nothing to do; `cygnet init` writes a [remote]"));
+}
+
+/// What the gateway is there for.
+struct Tunnels {
+    remote: Option<RawRemote>,
+    sites: Vec<RawSite>,
 }
 
 fn settings(
     path: &Path,
     daemon: Daemon,
     logging: Logging,
-    remote: Option<RawRemote>,
+    tunnels: Tunnels,
     users: RawUsers,
     problems: &Problems,
 ) -> Option<Settings> {
     if problems.has_errors() {
         return None;
     }
-    let users = users.into_values().map(|u| u.value.user).collect();
-    let remote = remote.map(|raw| checked_remote(raw).ok_or(())).transpose().ok()?;
-    Some(Settings { path: path.to_owned(), daemon, logging, remote, sites: Vec::new(), users, warnings: Vec::new() })
+    let users: Vec<User> = users.into_values().map(|u| u.value.user).collect();
+    let remote = tunnels.remote.map(|raw| checked_remote(raw, !users.is_empty()).ok_or(())).transpose().ok()?;
+    let sites = tunnels.sites.into_iter().map(site::checked).collect::<Option<_>>()?;
+    Some(Settings { path: path.to_owned(), daemon, logging, remote, sites, users, warnings: Vec::new() })
 }
 
 /// `None` only if `name` is missing, which is an error that was reported.
-fn checked_remote(raw: RawRemote) -> Option<Remote> {
+fn checked_remote(raw: RawRemote, has_users: bool) -> Option<Remote> {
+    let eap = raw.eap_methods(has_users);
     let name = raw.name?.value;
     Some(Remote {
         protocols: raw.protocols,
@@ -172,17 +184,17 @@ fn checked_remote(raw: RawRemote) -> Option<Remote> {
         name,
         listen: raw.listen,
         psks: raw.psks.into_iter().map(|p| p.value).collect(),
-        server_identities: raw.identity.map(|i| i.identity).into_iter().collect(),
+        server_identities: raw.identities.into_iter().map(|i| i.identity).collect(),
         client_ca: raw.client_ca.map(|ca| ca.value),
-        crl: Crl { policy: CrlPolicy::Relaxed, files: Vec::new() },
-        eap: vec![EapMethod::MsChapV2],
-        eap_only: false,
-        ppks: Vec::new(),
-        ppk_required: false,
-        unique: Unique::Keep,
-        reauthentication: None,
-        lifetimes: super::defaults::CLIENT_LIFETIMES,
-        mobike: true,
+        crl: raw.crl,
+        eap,
+        eap_only: raw.eap_only.is_some(),
+        ppks: raw.ppks.into_iter().map(|ppk| ppk.value).collect(),
+        ppk_required: raw.ppk_required.is_some(),
+        unique: raw.unique,
+        reauthentication: raw.reauthentication,
+        lifetimes: raw.lifetimes,
+        mobike: raw.mobike,
         pools: raw.pools.into_iter().map(|p| p.value).collect(),
         dns: raw.dns.into_iter().map(|d| d.value).collect(),
         dns_domains: raw.dns_domains.into_iter().map(|d| d.value).collect(),

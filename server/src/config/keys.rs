@@ -17,9 +17,8 @@ pub(super) struct Table {
 /// The top level.
 pub(super) const TOP: Table = Table {
     name: "",
-    keys: &["remote", "psk", "users", "daemon", "log"],
+    keys: &["remote", "site", "psk", "ppk", "users", "daemon", "log"],
     planned: &[
-        ("site", "site-to-site tunnels"),
         ("group", "groups of users and their rules"),
         ("radius", "users in RADIUS"),
         ("metrics", "the Prometheus endpoint"),
@@ -39,7 +38,18 @@ pub(super) const REMOTE: Table = Table {
         "psk",
         "cert",
         "key",
+        "key_password",
         "ca",
+        "crl",
+        "crl_files",
+        "eap",
+        "eap_only",
+        "ppk_required",
+        "unique",
+        "reauth",
+        "child_lifetime",
+        "ike_lifetime",
+        "mobike",
         "pool",
         "dns",
         "dns_domains",
@@ -65,6 +75,54 @@ pub(super) const REMOTE: Table = Table {
     ],
     planned: &[("rate", "limits of speed"), ("accounting", "accounting")],
 };
+
+/// One site in `[site]`.
+pub(super) const SITE: Table = Table {
+    name: "site.NAME",
+    keys: &[
+        "peer",
+        "local",
+        "remote",
+        "child",
+        "start",
+        "mode",
+        "interface",
+        "routes",
+        "nat",
+        "psk",
+        "cert",
+        "key",
+        "key_password",
+        "ca",
+        "public_key",
+        "id",
+        "peer_id",
+        "ppk",
+        "crl",
+        "crl_files",
+        "policy",
+        "ike",
+        "esp",
+        "child_lifetime",
+        "ike_lifetime",
+        "rekey_bytes",
+        "rekey_packets",
+        "reauth",
+        "liveness",
+        "mobike",
+        "force_udp_encap",
+        "local_address",
+        "mtu",
+    ],
+    planned: &[("rate", "limits of speed")],
+};
+
+/// One child of a site.
+pub(super) const SITE_CHILD: Table =
+    Table { name: "site.NAME.child", keys: &["name", "local", "remote"], planned: &[] };
+
+/// The post-quantum key of a site.
+pub(super) const SITE_PPK: Table = Table { name: "site.NAME.ppk", keys: &["id", "secret", "required"], planned: &[] };
 
 /// One user in `[users]`, when written as a table.
 pub(super) const USER: Table = Table {

@@ -4,7 +4,7 @@
 //! stay as they are, so that a report still points to the right column.
 
 /// Keys whose values are secrets, in any table.
-const SECRET_KEYS: [&str; 3] = ["psk", "password", "nt_hash"];
+const SECRET_KEYS: [&str; 5] = ["psk", "password", "nt_hash", "secret", "key_password"];
 /// A string with one of these prefixes says where a secret is, not what it is.
 const REFERENCES: [&str; 3] = ["file:", "env:", "cred:"];
 
@@ -17,7 +17,7 @@ pub(super) fn mask_secrets(text: &str) -> String {
 }
 
 struct Masker {
-    /// In `[users]` and `[psk]`, what stands right of the first `=` is a secret unless it is a table.
+    /// In `[users]`, `[psk]` and `[ppk]`, what stands right of the first `=` is a secret unless it is a table.
     direct_values_are_secret: bool,
     /// The quotes that end a secret which spans lines.
     long_string: Option<&'static str>,
@@ -30,7 +30,7 @@ impl Masker {
             return self.inside_long_string(line, quotes);
         }
         if let Some(header) = table_header(line) {
-            self.direct_values_are_secret = ["users", "psk"].contains(&header);
+            self.direct_values_are_secret = ["users", "psk", "ppk"].contains(&header);
             return self.out.push_str(line);
         }
         self.pairs(line);

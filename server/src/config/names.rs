@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use cygnet_ike::identity::Identity;
 
-use super::defaults::INTERFACE_NAME_MAX;
+use super::defaults::{INTERFACE_NAME_MAX, LABEL_MAX, PPK_ID_MAX};
 
 /// Whether `text` can be a host name (RFC 1123 section 2.1; `_` is allowed for names that are no hosts).
 pub(super) fn is_dns_name(text: &str) -> bool {
@@ -56,6 +56,34 @@ pub(crate) fn check_user(text: &str) -> Result<(), &'static str> {
     }
     if text.contains('\\') {
         return Err("a domain such as CORP\\ is ignored at login; leave it out");
+    }
+    Ok(())
+}
+
+/// Whether `text` can be the name of a site or one of its children; the error says why not.
+pub(super) fn check_label(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    if text.len() > LABEL_MAX {
+        return Err("it is longer than 32 bytes");
+    }
+    if text.chars().any(|c| !(c.is_ascii_alphanumeric() || "-_".contains(c))) || text.starts_with('-') {
+        return Err("only letters, digits, - and _ are allowed, and no - at the beginning");
+    }
+    Ok(())
+}
+
+/// Whether `text` can be the id of a post-quantum key (RFC 8784 section 5.1, PPK_ID_FIXED); the error says why not.
+pub(super) fn check_ppk_id(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    if text.len() > PPK_ID_MAX {
+        return Err("it is longer than 128 bytes");
+    }
+    if text.chars().any(char::is_control) {
+        return Err("it holds a control character");
     }
     Ok(())
 }

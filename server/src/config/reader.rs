@@ -17,6 +17,8 @@ pub(super) struct Section<'a> {
     problems: &'a Problems,
     file: FileId,
     keys: &'static Table,
+    /// What it is called in this file: `site.berlin` where the keys are those of `site.NAME`.
+    path: String,
     table: &'a DeTable<'a>,
     /// The whole table or its header.
     pub(super) spot: Spot,
@@ -31,7 +33,7 @@ impl<'a> Section<'a> {
         table: &'a DeTable<'a>,
         spot: Spot,
     ) -> Self {
-        let section = Self { problems, file, keys, table, spot };
+        let section = Self { problems, file, keys, path: keys.name.to_owned(), table, spot };
         for key in table.keys() {
             section.check_key(key.get_ref(), Spot::new(file, key.span()));
         }
@@ -42,9 +44,14 @@ impl<'a> Section<'a> {
     pub(super) fn value(&self, key: &'static str) -> Option<Value<'a>> {
         assert!(self.keys.keys.contains(&key), "`{key}` is missing in keys.rs");
         let (name, value) = self.table.get_key_value(key)?;
-        let path = if self.keys.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.keys.name) };
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
         let key_spot = Spot::new(self.file, name.span());
         Some(Value { problems: self.problems, path, key_spot, ..Value::of(self.problems, self.file, value) })
+    }
+
+    /// What the table is called in this file.
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     fn check_key(&self, key: &str, spot: Spot) {
@@ -82,6 +89,11 @@ impl<'a> Value<'a> {
     fn of(problems: &'a Problems, file: FileId, value: &'a Spanned<DeValue<'a>>) -> Self {
         let spot = Spot::new(file, value.span());
         Self { problems, file, path: String::new(), inner: value.get_ref(), key_spot: spot, spot }
+    }
+
+    /// What the value is called in this file: `site.berlin.peer`.
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     pub(super) fn text(&self) -> Option<Located<&'a str>> {
@@ -132,6 +144,30 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Octets as a number, or a text such as `500M` or `10G` (steps of 1000).
+    pub(super) fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        if !self.is_text() {
+            return self.integer(range, "bytes");
+        }
+        let text = self.text()?.value;
+        let (number, factor) = match text.char_indices().last() {
+            Some((at, 'K' | 'k')) => (text.get(..at), 1_000),
+            Some((at, 'M')) => (text.get(..at), 1_000_000),
+            Some((at, 'G')) => (text.get(..at), 1_000_000_000),
+            Some((at, 'T')) => (text.get(..at), 1_000_000_000_000),
+            _ => (Some(text), 1),
+        };
+        let parsed = number.and_then(|n| n.trim().parse::<u64>().ok()).and_then(|n| n.checked_mul(factor));
+        match parsed {
+            Some(bytes) if range.contains(&bytes) => Some(bytes),
+            Some(_) => {
+                let expected = format!("expected {} to {} bytes", range.start(), range.end());
+                self.error(format!("`{}` is out of range", self.path), expected, None)
+            }
+            None => self.error(format!("`{}` is not a size", self.path), "expected something like 500M or 10G", None),
+        }
+    }
+
     /// A string that parses as `T`; `what` names it: "an IP address".
     pub(super) fn parse<T: FromStr>(&self, what: &str) -> Option<Located<T>> {
         let text = self.text()?;
@@ -172,7 +208,10 @@ impl<'a> Value<'a> {
     /// A table with known keys.
     pub(super) fn section(&self, keys: &'static Table) -> Option<Section<'a>> {
         match self.inner {
-            DeValue::Table(table) => Some(Section::new(self.problems, self.file, keys, table, self.key_spot)),
+            DeValue::Table(table) => {
+                let path = if self.path.is_empty() { keys.name.to_owned() } else { self.path.clone() };
+                Some(Section { path, ..Section::new(self.problems, self.file, keys, table, self.key_spot) })
+            }
             _ => self.wrong_type("a table"),
         }
     }

@@ -3,11 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use cygnet_ike::proposal::{NotationError, PolicyName};
 use ipnet::IpNet;
 
 use super::certificate::{self, LocatedIdentity};
-use super::checked::{Nat, Policy, Proposals, Protocol, PskEntry, PskSelector};
+use super::checked::{Crl, EapMethod, Lifetimes, Nat, Policy, Ppk, Proposals, Protocol, PskEntry, PskSelector, Unique};
+use super::fields::{self, IDENTITY_HELP, identity_text, networks, parsed_list};
 use super::legacy::{self, RawLegacy};
 use super::nearest::nearest;
 use super::problem::{Located, Problem, Spot};
@@ -27,9 +27,20 @@ pub(super) struct RawRemote {
     pub(super) listen: Vec<IpAddr>,
     pub(super) psk_given: bool,
     pub(super) psks: Vec<Located<PskEntry>>,
-    pub(super) identity: Option<LocatedIdentity>,
+    pub(super) identities: Vec<LocatedIdentity>,
     pub(super) cert_given: bool,
     pub(super) client_ca: Option<Located<Vec<Vec<u8>>>>,
+    pub(super) crl: Crl,
+    pub(super) eap: RawEap,
+    /// Where it is switched on.
+    pub(super) eap_only: Option<Spot>,
+    pub(super) ppks: Vec<Located<Ppk>>,
+    /// Where it is switched on.
+    pub(super) ppk_required: Option<Spot>,
+    pub(super) unique: Unique,
+    pub(super) reauthentication: Option<Duration>,
+    pub(super) lifetimes: Lifetimes,
+    pub(super) mobike: bool,
     pub(super) pool_given: bool,
     pub(super) pools: Vec<Located<IpNet>>,
     pub(super) dns: Vec<Located<IpAddr>>,
@@ -48,9 +59,31 @@ pub(super) struct RawRemote {
     pub(super) legacy: RawLegacy,
 }
 
-/// Reads `[remote]`; `psk` is the table `[psk]`.
-pub(super) fn read(source: &Source<'_>, section: &Section<'_>, psk: Option<&Value<'_>>) -> RawRemote {
-    let flag = |key, default| section.value(key).and_then(|v| v.boolean()).unwrap_or(default);
+impl RawRemote {
+    /// How IKEv2 clients may log in by EAP: as the file says, otherwise what is possible.
+    pub(super) fn eap_methods(&self, has_users: bool) -> Vec<EapMethod> {
+        if let Some(named) = &self.eap.named {
+            return named.iter().map(|method| method.value).collect();
+        }
+        let possible = [(has_users, EapMethod::MsChapV2), (self.client_ca.is_some(), EapMethod::Tls)];
+        possible.into_iter().filter(|(possible, _)| *possible).map(|(_, method)| method).collect()
+    }
+}
+
+/// The tables of keys beside `[remote]`.
+pub(super) struct KeyTables<'a> {
+    /// `[psk]`.
+    pub(super) psk: Option<Value<'a>>,
+    /// `[ppk]`.
+    pub(super) ppk: Option<Value<'a>>,
+}
+
+/// Reads `[remote]`.
+pub(super) fn read(source: &Source<'_>, section: &Section<'_>, tables: &KeyTables<'_>) -> RawRemote {
+    let flag = |key, default| fields::flag(section, key, default);
+    let psk = tables.psk.as_ref();
+    let switched_on =
+        |key| section.value(key).filter(|value| value.boolean() == Some(true)).map(|value| value.key_spot);
     RawRemote {
         spot: section.spot,
         protocols: protocols(source, section),
@@ -60,29 +93,72 @@ pub(super) fn read(source: &Source<'_>, section: &Section<'_>, psk: Option<&Valu
         listen: parsed_list(section, "listen", "an IP address").into_iter().map(|a| a.value).collect(),
         psk_given: section.value("psk").is_some() || psk.is_some(),
         psks: pre_shared_keys(source, section, psk),
-        identity: certificate::server_identity(source, section),
+        identities: certificate::server_identities(source, section),
         cert_given: section.value("cert").is_some(),
         client_ca: certificate::client_authorities(source, section),
+        crl: fields::crl(source, section),
+        eap: eap(source, section),
+        eap_only: switched_on("eap_only"),
+        ppks: tables.ppk.as_ref().map(|table| post_quantum_keys(source, table)).unwrap_or_default(),
+        ppk_required: switched_on("ppk_required"),
+        unique: section
+            .value("unique")
+            .and_then(|value| fields::word(&value, "policy", &UNIQUE))
+            .unwrap_or(Unique::Keep),
+        reauthentication: fields::span(section, "reauth", &defaults::REAUTH_RANGE, None),
+        lifetimes: fields::lifetimes(section, defaults::CLIENT_LIFETIMES),
+        mobike: flag("mobike", true),
         pool_given: section.value("pool").is_some_and(|v| !v.items().is_empty()),
         pools: networks(section, "pool"),
         dns: parsed_list(section, "dns", "an IP address"),
         dns_domains: dns_domains(section),
         routes: networks(section, "routes"),
         nat: nat(source, section),
-        policy: policies(section),
-        proposals: Proposals {
-            ike: suites(section, "ike", |entry| any_policy().with_ike(&[entry])),
-            esp: suites(section, "esp", |entry| any_policy().with_child(&[entry])),
-        },
+        policy: fields::policies(section),
+        proposals: fields::proposals(section),
         force_udp_encap: flag("force_udp_encap", false),
         client_to_client: flag("client_to_client", false),
         rsa_sha1: flag("rsa_sha1", true),
-        liveness: liveness(section),
+        liveness: fields::liveness(section),
         replay_window: replay_window(section),
         mtu: section.value("mtu").and_then(|v| v.integer(defaults::MTU_RANGE, "bytes")),
         nbns: legacy::nbns(source, section),
         legacy: legacy::read(source, section),
     }
+}
+
+const UNIQUE: [(&str, Unique); 3] = [("replace", Unique::Replace), ("keep", Unique::Keep), ("never", Unique::Never)];
+const EAP: [(&str, EapMethod); 2] = [("mschapv2", EapMethod::MsChapV2), ("tls", EapMethod::Tls)];
+
+/// `eap`: what the file names, and where; what is possible is decided later.
+pub(super) struct RawEap {
+    pub(super) named: Option<Vec<Located<EapMethod>>>,
+}
+
+fn eap(source: &Source<'_>, section: &Section<'_>) -> RawEap {
+    let Some(value) = section.value("eap") else { return RawEap { named: None } };
+    let mut named: Vec<Located<EapMethod>> = Vec::new();
+    for item in value.items() {
+        let Some(method) = fields::word(&item, "EAP method", &EAP) else { continue };
+        if let Some(first) = named.iter().find(|other| other.value == method) {
+            let problem = Problem::warning("this EAP method is named twice").at(item.spot, "").at(first.spot, "first");
+            source.problems.report(problem.help("remove one of them"));
+            continue;
+        }
+        named.push(Located { value: method, spot: item.spot });
+    }
+    RawEap { named: Some(named) }
+}
+
+fn post_quantum_keys(source: &Source<'_>, table: &Value<'_>) -> Vec<Located<Ppk>> {
+    let entry = |(id, value): (Located<&str>, Value<'_>)| {
+        if let Err(reason) = names::check_ppk_id(id.value) {
+            return value.error(format!("\"{}\" cannot name a post-quantum key: {reason}", id.value), "", None);
+        }
+        let secret = fields::ppk_secret(source, &value)?;
+        Some(Located { value: Ppk { id: id.value.to_owned(), secret }, spot: id.spot })
+    };
+    table.entries().into_iter().filter_map(entry).collect()
 }
 
 fn protocols(source: &Source<'_>, section: &Section<'_>) -> Vec<Protocol> {
@@ -119,21 +195,6 @@ fn server_name(value: &Value<'_>) -> Option<Located<String>> {
     }
     Some(Located { value: text.value.to_owned(), spot: text.spot })
 }
-
-fn identity_text(value: &Value<'_>) -> Option<Located<String>> {
-    let text = value.text()?;
-    if let Err(reason) = names::check_identity(text.value) {
-        return value.error(
-            format!("\"{}\" is not an IKE identity: {reason}", text.value),
-            "",
-            Some(IDENTITY_HELP.into()),
-        );
-    }
-    Some(Located { value: text.value.to_owned(), spot: text.spot })
-}
-
-const IDENTITY_HELP: &str =
-    "write an IP address, a DNS name such as gw.example.org, a mail address such as alice@example.org, or keyid:text";
 
 fn pre_shared_keys(source: &Source<'_>, section: &Section<'_>, table: Option<&Value<'_>>) -> Vec<Located<PskEntry>> {
     let default = section.value("psk").and_then(|value| {
@@ -193,30 +254,6 @@ fn psk_entry(source: &Source<'_>, selector: PskSelector, value: &Value<'_>) -> O
     Some(Located { value: PskEntry { selector, secret: secret.value }, spot: secret.spot })
 }
 
-fn networks(section: &Section<'_>, key: &'static str) -> Vec<Located<IpNet>> {
-    let items = section.value(key).map(|v| v.items()).unwrap_or_default();
-    items.iter().filter_map(network).collect()
-}
-
-fn network(value: &Value<'_>) -> Option<Located<IpNet>> {
-    let text = value.text()?;
-    let parsed = text.value.parse::<IpNet>().ok().or_else(|| text.value.parse::<IpAddr>().ok().map(IpNet::from));
-    let Some(network) = parsed else {
-        let label = "expected something like \"10.20.0.0/24\"";
-        return value.error(format!("\"{}\" is not a network", text.value), label, None);
-    };
-    if network.addr() != network.network() {
-        let help = format!("the network is \"{}\"", network.trunc());
-        return value.error(format!("\"{}\" has bits behind its prefix", text.value), "", Some(help));
-    }
-    Some(Located { value: network, spot: text.spot })
-}
-
-fn parsed_list<T: std::str::FromStr>(section: &Section<'_>, key: &'static str, what: &str) -> Vec<Located<T>> {
-    let items = section.value(key).map(|v| v.items()).unwrap_or_default();
-    items.iter().filter_map(|item| item.parse(what)).collect()
-}
-
 fn dns_domains(section: &Section<'_>) -> Vec<Located<String>> {
     let domain = |value: &Value<'_>| {
         let text = value.text()?;
@@ -239,58 +276,6 @@ fn nat(source: &Source<'_>, section: &Section<'_>) -> Nat {
         return Nat::Masquerade;
     }
     if value.boolean() == Some(false) { Nat::Off } else { Nat::Masquerade }
-}
-
-fn policies(section: &Section<'_>) -> Vec<Policy> {
-    let Some(value) = section.value("policy") else { return vec![Policy::Compatible] };
-    let mut found: Vec<Policy> = value.items().iter().filter_map(policy).collect();
-    found.dedup();
-    if found.is_empty() { vec![Policy::Compatible] } else { found }
-}
-
-fn policy(value: &Value<'_>) -> Option<Policy> {
-    let text = value.text()?.value;
-    let known = Policy::ALL.iter().find(|p| p.name() == text).copied();
-    known.or_else(|| {
-        let names = Policy::ALL.map(Policy::name);
-        let help = match nearest(text, names) {
-            Some(meant) => format!("did you mean \"{meant}\"?"),
-            None => format!("known policies: {}", names.join(", ")),
-        };
-        value.error(format!("unknown policy \"{text}\""), "", Some(help))
-    })
-}
-
-/// A list of algorithms; `check` is the engine's reading of one entry.
-fn suites(
-    section: &Section<'_>,
-    key: &'static str,
-    check: fn(&str) -> Result<cygnet_ike::proposal::Policy, NotationError>,
-) -> Vec<String> {
-    let entry = |value: &Value<'_>| {
-        let text = value.text()?.value;
-        match check(text) {
-            Ok(_) => Some(text.to_owned()),
-            Err(wrong) => {
-                let help = "write it like aes256gcm16-prfsha384-ecp384 or aes256-sha256-modp2048 (for esp the last part may be missing)";
-                value.error(wrong.to_string().replace('`', "\""), "", Some(help.into()))
-            }
-        }
-    };
-    let items = section.value(key).map(|v| v.items()).unwrap_or_default();
-    items.iter().filter_map(entry).collect()
-}
-
-fn any_policy() -> cygnet_ike::proposal::Policy {
-    cygnet_ike::proposal::Policy::named(&[PolicyName::Compatible])
-}
-
-fn liveness(section: &Section<'_>) -> Option<Duration> {
-    let Some(value) = section.value("liveness") else { return Some(defaults::LIVENESS) };
-    if value.is_boolean() {
-        return if value.boolean() == Some(false) { None } else { Some(defaults::LIVENESS) };
-    }
-    value.duration().filter(|d| !d.is_zero())
 }
 
 fn replay_window(section: &Section<'_>) -> u32 {

@@ -78,6 +78,18 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The bytes of a file that `value` names and that holds a secret among other things; not of text, so that no line end
+    /// is taken off.
+    pub(super) fn secret_file(&self, value: &Value<'_>) -> Option<Located<Secret>> {
+        let text = value.text()?;
+        let path = self.resolve(text.value.strip_prefix("file:").unwrap_or(text.value));
+        let read = read_bounded(&path).and_then(|bytes| refuse_open_file(&path).map(|()| bytes));
+        match read {
+            Ok(mut bytes) => Some(Located { value: Secret::new(std::mem::take(&mut *bytes)), spot: text.spot }),
+            Err(unreadable) => value.error(unreadable.title, "named here", Some(unreadable.help)),
+        }
+    }
+
     /// Takes note that a secret is written out in this file.
     pub(super) fn note_literal(&self, spot: Spot) {
         if self.literal_secret.get().is_none() {

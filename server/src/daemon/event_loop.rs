@@ -5,26 +5,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use cygnet_esp::DropReason;
-use cygnet_ike::{ChildMode, ChildSa, EspSpi, SessionId, Transmit};
+use cygnet_ike::SessionId;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::commands::Climbing;
 use super::host;
-use crate::config::{self, Settings, Surroundings};
-use crate::control::model::{Counter, Failure, Kicked, Reloaded, Status};
+use super::paths::PathLimits;
+use crate::config::Settings;
 use crate::control::{ControlCommand, api};
 use crate::dataplane::userspace::{
     self, DataPlaneConfig, Datagrams, IkeDatagram, IkeSender, L2tpDatagram, Started, ToControl, UserspaceDataPlane,
 };
-use crate::dataplane::{DataPlane, DataPlaneEvent, SaPair};
-use crate::gateway::{Effect, Gateway, Now};
+use crate::dataplane::{DataPlane, DataPlaneEvent};
+use crate::gateway::{Gateway, Now};
 use crate::io::clock::Clock;
 use crate::io::random::SystemRandom;
 use crate::net::HostNetwork;
+use crate::net::watch::Watch;
+use crate::pki::crl::{CrlStore, Lists, Wanted};
 
 /// Longest time without looking at the clock: it goes on while the machine sleeps, the runtime's does not.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -34,31 +36,51 @@ const FAREWELL: Duration = Duration::from_secs(3);
 const COMMAND_QUEUE: usize = 64;
 /// Prepared hosts that may wait to be noticed.
 const ADMISSION_QUEUE: usize = 1024;
+/// Names that are found and wait to be noticed.
+const LOOKUP_QUEUE: usize = 64;
 /// IKE messages that are handled before their effects are carried out.
 const DATAGRAM_BATCH: usize = 32;
 /// An SPI's first octet is 1 + the index of its worker.
 const MOST_WORKERS: u8 = 254;
 
 pub(super) struct EventLoop {
-    settings: Arc<Settings>,
-    clock: Clock,
-    gateway: Gateway,
-    plane: UserspaceDataPlane,
+    pub(super) settings: Arc<Settings>,
+    pub(super) clock: Clock,
+    pub(super) gateway: Gateway,
+    pub(super) plane: UserspaceDataPlane,
     datagrams: Datagrams,
-    ike: IkeSender,
+    pub(super) ike: IkeSender,
+    /// Addresses that the sockets are bound to; empty: all.
+    pub(super) listen: Vec<IpAddr>,
     events: Arc<Notify>,
-    host: HostNetwork,
+    pub(super) host: HostNetwork,
+    watch: Watch,
+    /// Largest packet that the TUN takes, octets.
+    pub(super) tunnel_mtu: u16,
+    pub(super) paths: PathLimits,
     admissions: mpsc::Receiver<Admission>,
-    admitted: mpsc::Sender<Admission>,
+    pub(super) admitted: mpsc::Sender<Admission>,
+    lookups: mpsc::Receiver<Resolved>,
+    pub(super) resolver: mpsc::Sender<Resolved>,
     commands: mpsc::Receiver<ControlCommand>,
+    pub(super) crl: CrlStore,
+    revocation_lists: watch::Receiver<Lists>,
+    /// Who waits for sites to come up.
+    pub(super) climbing: Vec<Climbing>,
     api: JoinHandle<std::io::Result<()>>,
     signals: Signals,
 }
 
 /// What came of preparing the host for a client.
-struct Admission {
-    session: SessionId,
-    outcome: Result<(), String>,
+pub(super) struct Admission {
+    pub(super) session: SessionId,
+    pub(super) outcome: Result<(), String>,
+}
+
+/// What came of looking a site's name up.
+pub(super) struct Resolved {
+    pub(super) site: Arc<str>,
+    pub(super) outcome: Result<Vec<IpAddr>, String>,
 }
 
 struct Signals {
@@ -72,7 +94,11 @@ enum Wake {
     Datagram(ToControl),
     DataPlane,
     Admission(Admission),
+    Resolved(Resolved),
+    /// Addresses or routes of the machine have changed.
+    Network,
     Command(ControlCommand),
+    RevocationLists,
     Reload,
     Timer,
     Stop,
@@ -84,7 +110,10 @@ impl EventLoop {
     pub(super) async fn start(settings: Arc<Settings>) -> anyhow::Result<Self> {
         let signals = Signals::listen()?;
         let clock = Clock::start();
-        let Started { plane, datagrams, ike, features } = userspace::start(data_plane_config(&settings, clock))?;
+        let config = data_plane_config(&settings, clock);
+        let listen = config.listen.clone();
+        let Started { mut plane, datagrams, ike, features } = userspace::start(config)?;
+        plane.set_devices(&host::devices(&settings))?;
         let mut gateway = Gateway::new(
             Arc::clone(&settings),
             [Box::new(SystemRandom), Box::new(SystemRandom), Box::new(SystemRandom)],
@@ -96,10 +125,16 @@ impl EventLoop {
         let listener = api::bind(socket).with_context(|| format!("cannot open {}", socket.display()))?;
         let wanted = host::settings(&settings).await?;
         let mtu = wanted.tun.mtu;
-        gateway.set_tunnel_mtu(u16::try_from(mtu).unwrap_or(u16::MAX));
+        let tunnel_mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
+        gateway.set_tunnel_mtu(tunnel_mtu);
         let (host, _) = HostNetwork::start(wanted).await?;
+        let crl = CrlStore::start(&settings.daemon.state_dir.join("crl"), Wanted::of(&settings), clock);
+        let mut revocation_lists = crl.lists();
+        gateway.set_revocation_lists(Arc::clone(&revocation_lists.borrow_and_update()));
+        let watch = Watch::start()?;
         let (sender, commands) = mpsc::channel(COMMAND_QUEUE);
         let (admitted, admissions) = mpsc::channel(ADMISSION_QUEUE);
+        let (resolver, lookups) = mpsc::channel(LOOKUP_QUEUE);
         let api = tokio::spawn(api::serve(listener, sender, std::future::pending()));
         tell_service_manager(&[NotifyState::Ready]);
         let (version, interface) = (env!("CARGO_PKG_VERSION"), settings.daemon.interface.as_str());
@@ -112,11 +147,20 @@ impl EventLoop {
             plane,
             datagrams,
             ike,
+            listen,
             events,
             host,
+            watch,
+            tunnel_mtu,
+            paths: PathLimits::default(),
             admissions,
             admitted,
+            lookups,
+            resolver,
             commands,
+            crl,
+            revocation_lists,
+            climbing: Vec::new(),
             api,
             signals,
         };
@@ -134,12 +178,23 @@ impl EventLoop {
                 Wake::Datagram(datagram) => self.take(datagram),
                 Wake::DataPlane => self.take_data_plane_events()?,
                 Wake::Admission(Admission { session, outcome }) => self.gateway.admitted(self.now(), session, outcome),
+                Wake::Resolved(Resolved { site, outcome }) => self.gateway.resolved(self.now(), &site, outcome),
+                Wake::Network => self.take_new_network().await,
                 Wake::Command(command) => self.answer(command).await,
+                Wake::RevocationLists => {
+                    let lists = Arc::clone(&self.revocation_lists.borrow_and_update());
+                    self.gateway.set_revocation_lists(lists);
+                }
                 Wake::Reload => self.reload_on_signal().await,
-                Wake::Timer => self.gateway.handle_timeout(self.now()),
+                Wake::Timer => {
+                    self.forget_paths();
+                    self.gateway.handle_timeout(self.now());
+                }
                 Wake::Stop => return Ok(()),
             }
+            self.plane.tidy();
             self.perform();
+            self.answer_climbing();
         }
     }
 
@@ -175,7 +230,10 @@ impl EventLoop {
             _ = self.signals.interrupt.recv() => Wake::Stop,
             _ = self.signals.hangup.recv() => Wake::Reload,
             Some(command) = self.commands.recv() => Wake::Command(command),
+            Ok(()) = self.revocation_lists.changed() => Wake::RevocationLists,
             Some(admission) = self.admissions.recv() => Wake::Admission(admission),
+            Some(resolved) = self.lookups.recv() => Wake::Resolved(resolved),
+            () = self.watch.changed() => Wake::Network,
             () = self.events.notified() => Wake::DataPlane,
             datagram = self.datagrams.recv() => datagram.map_or(Wake::Stop, Wake::Datagram),
             () = tokio::time::sleep(wait) => Wake::Timer,
@@ -212,160 +270,36 @@ impl EventLoop {
                 DataPlaneEvent::AllForged { spi } => self.gateway.all_forged(now, spi),
                 DataPlaneEvent::FirstInbound { spi } => tracing::debug!(%spi, "first packet"),
                 DataPlaneEvent::SoftLimit { spi } => self.gateway.soft_limit(now, spi),
-                // Nothing sets hard limits or traps yet.
-                DataPlaneEvent::HardLimit { .. } | DataPlaneEvent::NoTunnel { .. } => {}
+                DataPlaneEvent::HardLimit { spi } => self.gateway.hard_limit(now, spi),
+                DataPlaneEvent::PathMtu { spi, mtu } => self.limit_path(spi, mtu),
+                DataPlaneEvent::NoTunnel { site, source, destination, .. } => {
+                    self.gateway.no_tunnel(now, &site, source, destination);
+                }
                 DataPlaneEvent::ThreadEnded => anyhow::bail!("a thread of the packet path has ended"),
             }
         }
         Ok(())
     }
 
-    /// Carries out effects in order until there is none.
-    fn perform(&mut self) {
-        while let Some(effect) = self.gateway.poll_effect() {
-            match effect {
-                Effect::Send(Transmit { path, payload }) => {
-                    if let Err(error) = self.ike.send(path, &payload) {
-                        tracing::debug!(peer = %path.peer, "cannot send: {error}");
-                    }
+    /// Addresses or routes of this machine are others: peers may have to learn it, and which address of ours a route or translation
+    /// uses may be another one.
+    async fn take_new_network(&mut self) {
+        self.gateway.addresses_changed(self.now());
+        match host::rules(&self.settings).await {
+            Ok(rules) => {
+                if let Err(error) = self.host.replace_rules(rules).await {
+                    tracing::error!("cannot follow the new addresses of this machine: {error}");
                 }
-                Effect::Admit { session, addresses, mtu } => self.admit(session, addresses, mtu),
-                Effect::Expel { addresses } => self.expel(addresses),
-                Effect::Install { session, child, replaces } => self.install(session, &child, replaces),
-                Effect::Remove { inbound_spi } => self.plane.remove(inbound_spi),
-                Effect::SendL2tp { inbound_spi, port, datagram } => {
-                    if let Err(error) = self.plane.send_l2tp(inbound_spi, port, &datagram) {
-                        tracing::debug!(spi = %inbound_spi, "cannot send: {error}");
-                    }
-                }
-                Effect::Link { inbound_spi, link } => self.plane.link(inbound_spi, link),
-                Effect::Move { inbound_spi, path } => {
-                    let udp_encap = self.plane.is_in_udp(inbound_spi);
-                    self.plane.move_peer(inbound_spi, path, udp_encap);
-                }
-                Effect::Resolve { .. } | Effect::LocalAddress { .. } | Effect::Traps(_) => {}
             }
-        }
-    }
-
-    /// The host is prepared beside the loop; the outcome comes back as [`Wake::Admission`].
-    fn admit(&self, session: SessionId, addresses: Vec<IpAddr>, mtu: Option<u16>) {
-        let (host, done) = (self.host.clone(), self.admitted.clone());
-        tokio::spawn(async move {
-            let outcome = host.admit(addresses, mtu).await.map_err(|error| error.to_string());
-            // Nobody listens any more when the gateway has stopped.
-            let _ = done.send(Admission { session, outcome }).await;
-        });
-    }
-
-    fn expel(&self, addresses: Vec<IpAddr>) {
-        let host = self.host.clone();
-        tokio::spawn(async move {
-            if let Err(error) = host.expel(addresses).await {
-                tracing::error!("{error}");
-            }
-        });
-    }
-
-    fn install(&mut self, session: SessionId, child: &ChildSa, replaces: Option<EspSpi>) {
-        let cuts = child.mode == ChildMode::L2tp
-            && self.settings.remote.as_ref().is_some_and(|remote| remote.legacy.sha256_96);
-        let pair = SaPair::from_child(child, self.replay_window());
-        let pair = if cuts { pair.map(SaPair::with_truncated_sha256) } else { pair };
-        if let Err(error) = pair.and_then(|pair| self.plane.install(pair, replaces)) {
-            tracing::error!(session = session.0, spi = %child.inbound_spi, "cannot install an SA pair: {error}");
-            self.gateway.install_failed(self.now(), session);
-        }
-    }
-
-    async fn answer(&mut self, command: ControlCommand) {
-        // A requester that has gone away needs no answer.
-        match command {
-            ControlCommand::Status { reply } => drop(reply.send(self.status().await)),
-            ControlCommand::Explain { filter, reply } => drop(reply.send(self.gateway.explain(&filter))),
-            ControlCommand::Kick { who, reply } => {
-                let disconnected = self.gateway.kick(self.now(), &who);
-                drop(reply.send(Kicked { disconnected }));
-            }
-            ControlCommand::Up { reply, .. } | ControlCommand::Down { reply, .. } => {
-                drop(reply.send(Err(Failure { message: "this gateway has no sites".into() })));
-            }
-            ControlCommand::Rekey { reply, .. } => {
-                drop(reply.send(Err(Failure { message: "this gateway cannot rekey on demand".into() })));
-            }
-            ControlCommand::Reload { reply } | ControlCommand::UsersChanged { reply } => {
-                drop(reply.send(self.reload().await));
-            }
-        }
-    }
-
-    async fn status(&self) -> Status {
-        let mut status = self.gateway.status(self.now());
-        let esp = self.plane.counters();
-        let path = [
-            ("esp/keepalives", esp.keepalives),
-            ("esp/ike_overflow", esp.ike_overflow),
-            ("esp/l2tp_overflow", esp.l2tp_overflow),
-            ("esp/unusable", esp.unusable),
-            ("esp/tun_failures", esp.tun_failures),
-            ("esp/send_failures", esp.send_failures),
-        ];
-        let mut add = |name: String, value| status.counters.push(Counter { name, value });
-        path.into_iter().for_each(|(name, value)| add(name.to_owned(), value));
-        DropReason::ALL.iter().for_each(|&reason| add(format!("drops/{}", reason.name()), esp.dropped(reason)));
-        if let Ok(drops) = self.host.drops().await {
-            add("filter/spoofed_inside".to_owned(), drops.spoofed_inside);
-            add("filter/spoofed_outside".to_owned(), drops.spoofed_outside);
-            add("filter/client_to_client".to_owned(), drops.client_to_client);
-            add("filter/inbound".to_owned(), drops.inbound);
-            add("filter/gateway_access".to_owned(), drops.gateway_access);
-            add("filter/unrouted".to_owned(), drops.unrouted);
-            add("filter/clear_l2tp".to_owned(), drops.clear_l2tp);
-        }
-        status.counters.sort_by(|a, b| a.name.cmp(&b.name));
-        status
-    }
-
-    async fn reload_on_signal(&mut self) {
-        if let Err(failure) = self.reload().await {
-            tracing::error!("the configuration stays as it was: {failure}");
-        }
-    }
-
-    /// Reads the configuration again. A mistake in it changes nothing.
-    async fn reload(&mut self) -> Result<Reloaded, Failure> {
-        tell_service_manager(&[NotifyState::Reloading]);
-        let outcome = self.apply_new_settings().await;
-        tell_service_manager(&[NotifyState::Ready]);
-        outcome.map_err(|error| Failure { message: format!("{error:#}") })
-    }
-
-    async fn apply_new_settings(&mut self) -> anyhow::Result<Reloaded> {
-        let settings = Arc::new(config::load(&self.settings.path, &Surroundings::of_this_machine(self.clock.wall()))?);
-        let reloaded = self.gateway.reload(self.now(), Arc::clone(&settings))?;
-        self.host.replace_rules(host::rules(&settings)?).await?;
-        self.settings = settings;
-        self.perform();
-        self.tell_static_routes().await;
-        for change in reloaded.changes.iter().chain(&reloaded.needs_restart) {
-            tracing::info!("reload: {change}");
-        }
-        Ok(reloaded)
-    }
-
-    async fn tell_static_routes(&self) {
-        let Ok(rules) = host::rules(&self.settings) else { return };
-        match host::static_route_hints(&rules).await {
-            Ok(hints) => hints.iter().for_each(|hint| tracing::info!("{hint}")),
             Err(error) => tracing::warn!("{error}"),
         }
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         Now { instant: self.clock.now(), wall: self.clock.wall() }
     }
 
-    fn replay_window(&self) -> u32 {
+    pub(super) fn replay_window(&self) -> u32 {
         self.settings.remote.as_ref().map_or(cygnet_esp::replay::DEFAULT_WINDOW, |remote| remote.replay_window)
     }
 }
@@ -381,12 +315,19 @@ impl Signals {
 }
 
 fn data_plane_config(settings: &Settings, clock: Clock) -> DataPlaneConfig {
+    let mut listen = settings.remote.as_ref().map(|remote| remote.listen.clone()).unwrap_or_default();
+    if !listen.is_empty() {
+        listen.extend(settings.sites.iter().filter_map(|site| site.local_address));
+        listen.sort_unstable();
+        listen.dedup();
+    }
+    // `force_udp_encap` of clients is about IKEv2; with IKEv1 the client has the last word.
+    let clients_use_ip = settings.remote.as_ref().is_none_or(|remote| !remote.force_udp_encap || remote.speaks_ikev1());
     DataPlaneConfig {
         interface: settings.daemon.interface.clone(),
         workers: workers(settings),
-        listen: settings.remote.as_ref().map(|remote| remote.listen.clone()).unwrap_or_default(),
-        // `force_udp_encap` is about IKEv2; with IKEv1 the client has the last word.
-        raw_esp: settings.remote.as_ref().is_none_or(|remote| !remote.force_udp_encap || remote.speaks_ikev1()),
+        listen,
+        raw_esp: clients_use_ip || settings.sites.iter().any(|site| !site.force_udp_encap),
         copy_dscp: false,
         clock,
     }
@@ -399,7 +340,7 @@ fn workers(settings: &Settings) -> u8 {
 }
 
 /// Tells systemd, if it is there. That it cannot be told is no reason not to run.
-fn tell_service_manager(states: &[NotifyState<'_>]) {
+pub(super) fn tell_service_manager(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!("cannot notify the service manager: {error}");
     }

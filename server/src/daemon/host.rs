@@ -5,37 +5,42 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::mtu;
-use crate::config::{self, Settings};
+use crate::config::{self, Peer, Settings, Site, SiteMode};
+use crate::dataplane::SiteDevice;
 use crate::net::forwarding::Families;
-use crate::net::link::{InterfaceName, Netlink, TunSettings};
+use crate::net::link::{Interface, InterfaceName, Netlink, TunSettings};
 use crate::net::nft::{GatewayServices, MssClamp, Nat, RuleSet};
-use crate::net::{HostSettings, NetError};
+use crate::net::{HostSettings, NetError, SiteNetwork};
 use crate::pool;
 
 /// Addresses, forwarding and rules for these settings.
 pub(super) async fn settings(settings: &Settings) -> Result<HostSettings, NetError> {
     let pools = pools(settings);
+    let behind_sites = settings.sites.iter().flat_map(Site::remote_networks);
+    let inside: Vec<IpNet> = pools.iter().copied().chain(behind_sites).collect();
     Ok(HostSettings {
         tun: TunSettings {
             addresses: pools.iter().filter_map(|pool| pool::gateway_address(*pool)).collect(),
             mtu: mtu::of_tunnel(settings, &Netlink::open()?).await?.into(),
         },
         families: Families {
-            v4: pools.iter().any(|pool| pool.addr().is_ipv4()),
-            v6: pools.iter().any(|pool| pool.addr().is_ipv6()),
+            v4: inside.iter().any(|net| net.addr().is_ipv4()),
+            v6: inside.iter().any(|net| net.addr().is_ipv6()),
         },
-        rules: rules(settings)?,
+        rules: rules(settings).await?,
     })
 }
 
-/// The packet filter for these settings.
-pub(super) fn rules(settings: &Settings) -> Result<RuleSet, NetError> {
+/// The packet filter, and the routes of sites, for these settings and the machine's present addresses.
+pub(super) async fn rules(settings: &Settings) -> Result<RuleSet, NetError> {
     let remote = settings.remote.as_ref();
     let translates = remote.is_none_or(|remote| remote.nat == config::Nat::Masquerade);
+    let interfaces = if settings.sites.is_empty() { Vec::new() } else { Netlink::open()?.interfaces().await? };
+    let sites = settings.sites.iter().filter(|site| site.mode != SiteMode::Transport);
     Ok(RuleSet {
         tun: InterfaceName::new(&settings.daemon.interface)?,
         pools: pools(settings),
-        sites: Vec::new(),
+        sites: sites.map(|site| site_network(site, &interfaces)).collect::<Result<_, _>>()?,
         nat: if translates { Nat::Masquerade } else { Nat::None },
         client_to_client: remote.is_some_and(|remote| remote.client_to_client),
         inbound: !translates,
@@ -45,12 +50,57 @@ pub(super) fn rules(settings: &Settings) -> Result<RuleSet, NetError> {
     })
 }
 
+/// The sites that have devices of their own.
+pub(super) fn devices(settings: &Settings) -> Vec<SiteDevice> {
+    let own = settings.sites.iter().filter_map(|site| match &site.mode {
+        SiteMode::Interface { device } => {
+            Some(SiteDevice { site: site.name.as_str().into(), interface: device.clone() })
+        }
+        SiteMode::Tunnel | SiteMode::Transport => None,
+    });
+    own.collect()
+}
+
 /// Without translation somebody else has to route the pools to us: the routes, with our address in each inside network.
 pub(super) async fn static_route_hints(rules: &RuleSet) -> Result<Vec<String>, NetError> {
     let interfaces = Netlink::open()?.interfaces().await?;
     let others = interfaces.iter().filter(|interface| interface.name != rules.tun.as_str());
     let addresses = others.flat_map(|interface| &interface.addresses).map(IpNet::addr).filter(|a| is_inside(*a));
     Ok(addresses.filter_map(|address| rules.static_route_hint(address)).collect())
+}
+
+fn site_network(site: &Site, interfaces: &[Interface]) -> Result<SiteNetwork, NetError> {
+    let device = match &site.mode {
+        SiteMode::Interface { device } => Some(InterfaceName::new(device)?),
+        SiteMode::Tunnel | SiteMode::Transport => None,
+    };
+    let mut remote: Vec<IpNet> = site.remote_networks().map(|net| net.trunc()).collect();
+    remote.sort_unstable();
+    remote.dedup();
+    let peer = match site.peer {
+        Peer::Address(address) => Some(address),
+        Peer::Name(_) | Peer::Any => None,
+    };
+    Ok(SiteNetwork {
+        name: site.name.clone(),
+        remote,
+        routes: site.routes,
+        device,
+        nat: site.nat.clone(),
+        mtu: site.mtu,
+        source: own_addresses(site, interfaces),
+        peer,
+    })
+}
+
+/// The machine's addresses in the networks of our side: what the gateway itself should send from. At most one of each family.
+fn own_addresses(site: &Site, interfaces: &[Interface]) -> Vec<IpAddr> {
+    let local: Vec<IpNet> = site.local_networks().filter(|net| net.prefix_len() > 0).collect();
+    let ours = || interfaces.iter().filter(|interface| interface.up).flat_map(|interface| &interface.addresses);
+    let of_family = |ipv4: bool| {
+        ours().map(IpNet::addr).find(|own| own.is_ipv4() == ipv4 && local.iter().any(|net| net.contains(own)))
+    };
+    [true, false].into_iter().filter_map(of_family).collect()
 }
 
 fn pools(settings: &Settings) -> Vec<IpNet> {

@@ -6,10 +6,14 @@
 //!
 //! Does not: decide anything about clients (see [`crate::gateway`]), or read configuration (see [`crate::cli`]).
 
+mod commands;
+mod effects;
 mod event_loop;
 mod host;
+mod lookup;
 mod meter;
 pub(crate) mod mtu;
+mod paths;
 
 use std::sync::Arc;
 

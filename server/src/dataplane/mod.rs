@@ -20,7 +20,7 @@ use cygnet_ike::{EspSpi, Path};
 
 pub use install::SaPair;
 pub use link::{InnerPath, Link, SendError};
-pub use site::{Device, DeviceError, Limit, Limits, SiteDevice, Trap};
+pub use site::{Device, DeviceError, Limit, Limits, Reach, SiteDevice, Trap};
 
 /// Something that seals and opens the packets of SA pairs. A pair is named by its inbound SPI.
 pub trait DataPlane {
@@ -34,9 +34,13 @@ pub trait DataPlane {
     /// If the pair cannot be used or its SPI is taken. Nothing has changed then.
     fn install(&mut self, pair: SaPair, replaces: Option<EspSpi>) -> Result<(), InstallError>;
 
-    /// Takes a pair out of use in both directions; unknown ones are ignored. What is being worked on may still pass: some
-    /// milliseconds of packets.
+    /// Takes a pair out of use; unknown ones are ignored. It does not send any more, but for what is being worked on: some
+    /// milliseconds of packets. It does not receive any more either, unless it was replaced: then it receives for some seconds
+    /// longer what was under way (RFC 7296 section 2.8), until [`DataPlane::tidy`] is called after that.
     fn remove(&mut self, inbound_spi: EspSpi);
+
+    /// Ends what [`DataPlane::remove`] has left for a while. To be called every second or so.
+    fn tidy(&mut self);
 
     /// Sends a pair's packets elsewhere from now on, in UDP or directly in IP; unknown ones are ignored.
     fn move_peer(&mut self, inbound_spi: EspSpi, path: Path, udp_encap: bool);
@@ -64,6 +68,13 @@ pub trait DataPlane {
     /// # Errors
     /// If there is no such pair, its sequence numbers are used up or the kernel refuses. L2TP repeats what was lost.
     fn send_l2tp(&mut self, inbound_spi: EspSpi, port: u16, datagram: &[u8]) -> Result<(), SendError>;
+
+    /// Where the packets of a pair go to; `None` for an unknown one.
+    fn reach(&self, inbound_spi: EspSpi) -> Option<Reach>;
+
+    /// What the inner packets of a pair may measure, octets, so that outer ones fit the path as far as the kernel knows it now;
+    /// `None` for an unknown pair, or without a route.
+    fn path_mtu(&self, inbound_spi: EspSpi) -> Option<u16>;
 
     /// What a pair has carried since it was installed; `None` for an unknown one.
     fn usage(&self, inbound_spi: EspSpi) -> Option<Usage>;
@@ -132,6 +143,14 @@ pub enum DataPlaneEvent {
     HardLimit {
         /// Inbound SPI of the pair.
         spi: EspSpi,
+    },
+    /// A router on the way said that outer packets are too big. Told for each such message, which come as often as somebody sends
+    /// too much; what is told may hold for some minutes (RFC 1191 section 6.3).
+    PathMtu {
+        /// Inbound SPI of the pair.
+        spi: EspSpi,
+        /// What inner packets may measure, octets.
+        mtu: u16,
     },
     /// A packet wants a tunnel that is not there, see [`DataPlane::set_traps`]. Told at most once a second for a destination.
     NoTunnel {

@@ -57,6 +57,15 @@ pub struct Limit {
     pub hard: u64,
 }
 
+/// Where the packets of a pair go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The device that they come from, if it is a site's own.
+    pub interface: Option<String>,
+    /// What the selectors name.
+    pub networks: Vec<IpNet>,
+}
+
 /// Why a site's device is not there.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot create the TUN interface {interface} of site {site}: {source}")]

@@ -43,11 +43,22 @@ impl Memory {
 
     /// What happened to `who`, newest first, `limit` entries at most; everybody if `who` is `None`.
     ///
-    /// `who` is a user name or IKE identity (capital letters make no difference), or an address with or without port.
+    /// `who` is a site, a user name or an IKE identity (capital letters make no difference), or an address with or without
+    /// port.
     #[must_use]
     pub fn find(&self, who: Option<&str>, limit: Option<usize>) -> Vec<Entry> {
+        self.select(|record| who.is_none_or(|who| is_about(record, who)), limit)
+    }
+
+    /// What happened to somebody who is known by several names and addresses; see [`Memory::find`].
+    #[must_use]
+    pub fn find_any(&self, names: &[String], limit: Option<usize>) -> Vec<Entry> {
+        self.select(|record| names.iter().any(|who| is_about(record, who)), limit)
+    }
+
+    fn select(&self, wanted: impl Fn(&Record) -> bool, limit: Option<usize>) -> Vec<Entry> {
         let all = self.named.iter().chain(&self.nameless);
-        let mut found: Vec<Entry> = all.filter(|e| who.is_none_or(|who| is_about(&e.record, who))).cloned().collect();
+        let mut found: Vec<Entry> = all.filter(|entry| wanted(&entry.record)).cloned().collect();
         found.sort_by_key(|entry| std::cmp::Reverse(entry.record.when));
         found.truncate(limit.unwrap_or(usize::MAX));
         found
@@ -126,6 +137,9 @@ mod tests {
         assert_eq!(headlines(Some("::ffff:192.0.2.1"), None), "refused: b, refused: a");
         assert_eq!(headlines(Some("192.0.2.1:500"), None), "refused: a");
         assert_eq!(headlines(Some("carol"), None), "");
+        let names = ["bob".to_owned(), "192.0.2.1".to_owned()];
+        let found: Vec<_> = memory.find_any(&names, Some(2)).into_iter().map(|e| e.record.headline).collect();
+        assert_eq!(found, ["refused: c", "refused: b"]);
     }
 
     #[test]

@@ -4,9 +4,11 @@
 
 mod memory;
 mod render;
+mod site;
 
 pub use memory::Memory;
 pub use render::render;
+pub use site::{Story, of_site, sentence_about_peer};
 
 use std::net::SocketAddr;
 
@@ -20,7 +22,7 @@ pub struct Record {
     pub when: Timestamp,
     /// From where.
     pub peer: SocketAddr,
-    /// Who, as far as known: the user name, otherwise the IKE identity.
+    /// Who, as far as known: the site, the user name, otherwise the IKE identity.
     pub user: Option<String>,
     /// The exchange or event: `IKE_SA_INIT`, `IKE_AUTH`, `session`.
     pub exchange: String,

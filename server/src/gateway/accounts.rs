@@ -1,19 +1,37 @@
-//! Accounts and address pools as the configuration wants them.
+//! Accounts, address pools and EAP-TLS as the configuration wants them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use cygnet_ike::credential::Authorities;
 use cygnet_ppp::auth::Verifier;
+use cygnet_ppp::auth::eap::tls::EapTlsConfig;
 use rustls_pki_types::UnixTime;
 
 use super::ConfigurationError;
+use crate::auth::client_authorities::ClientAuthorities;
 use crate::auth::nt_hash::NtHash;
 use crate::auth::users::{User, UserTable};
-use crate::config::Settings;
+use crate::config::{EapMethod, Settings};
 use crate::pool::{FixedAddresses, LeaseTable};
 
 /// The accounts. `dummy` is a random hash that unknown names are checked against.
 pub(super) fn user_table(settings: &Settings, dummy: NtHash) -> Result<UserTable, ConfigurationError> {
     Ok(UserTable::new(settings.users.iter().map(account), dummy)?)
+}
+
+/// EAP-TLS, if the configuration has it: with the first of our certificates whose key TLS can use. `clients` are the
+/// authorities that IKE knows.
+pub(super) fn eap_tls(settings: &Settings, clients: Option<&Arc<Authorities>>) -> Option<Arc<EapTlsConfig>> {
+    let remote = settings.remote.as_ref().filter(|remote| remote.eap.contains(&EapMethod::Tls))?;
+    let clients = Arc::new(ClientAuthorities(Arc::clone(clients?)));
+    for own in &remote.server_identities {
+        match EapTlsConfig::new(&own.chain, own.key.expose(), Arc::clone(&clients) as _) {
+            Ok(config) => return Some(Arc::new(config)),
+            Err(error) => tracing::warn!("{error}"),
+        }
+    }
+    None
 }
 
 /// An empty lease table of the configured pools.

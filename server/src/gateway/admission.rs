@@ -68,9 +68,24 @@ impl Gateway {
             return self.ike.deny(now.instant, id, Denial::Authorization);
         }
         let want = LeaseRequest { v4: request.ipv4, v6: request.ipv6 };
+        self.end_forgotten(now, &session, request, want);
+        self.end_others(now, &session, want);
+        let Some(session) = self.succeed(now, id, session, want) else { return };
         if let Err(refused) = self.open(now, id, session, want, None) {
             self.ike.deny(now.instant, id, refused.into());
         }
+    }
+
+    /// The same client again, with another session: it goes on with its lease, for which the host forwards already. Gives the
+    /// session back if it is not so.
+    fn succeed(&mut self, now: Now, id: SessionId, mut session: Session, want: LeaseRequest) -> Option<Session> {
+        let Some((former, lease)) = self.take_lease_over(id, &session, want) else { return Some(session) };
+        tracing::debug!(session = id.0, former = former.0, user = session.who(), "the client proves again who it is");
+        (session.lease, session.stage) = (lease, Stage::Established);
+        self.sessions.insert(id, session);
+        let grant = self.grant(id);
+        self.ike.grant(now.instant, id, grant);
+        None
     }
 
     /// Account limits, lease, and the request to the host, whatever protocol the client came by.
@@ -82,6 +97,7 @@ impl Gateway {
         want: LeaseRequest,
         mtu: Option<u16>,
     ) -> Result<(), Refused> {
+        self.end_others(now, &session, want);
         if let Err(text) = self.make_room(now, &session) {
             self.report_denial(now, &session, &text);
             return Err(Refused::Devices);
@@ -133,15 +149,24 @@ impl Gateway {
         if child.mode == ChildMode::L2tp {
             return self.transport_up(now, id, child, replaces);
         }
+        if self.is_of_site(id) {
+            return self.site_child_up(now, id, child, replaces);
+        }
+        let replaces = replaces.or_else(|| self.pair_before(now, id));
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let (inbound_spi, cipher) = (child.inbound_spi, report::cipher_name(&child.suite));
         session.children.push(Child { inbound_spi, cipher, superseded: false });
         self.owners.insert(inbound_spi, id);
-        self.effects.push_back(Effect::Install { session: id, child, replaces });
+        self.effects.push_back(Effect::Install { session: id, child, replaces, site: None });
     }
 
-    pub(super) fn child_down(&mut self, id: SessionId, inbound_spi: EspSpi) {
-        self.owners.remove(&inbound_spi);
+    pub(super) fn child_down(&mut self, now: Now, id: SessionId, inbound_spi: EspSpi) {
+        if self.is_of_site(id) {
+            return self.site_child_down(now, id, inbound_spi);
+        }
+        if self.owners.remove(&inbound_spi).is_none() {
+            return; // its session was replaced, see `replace`
+        }
         if let Some(session) = self.sessions.get_mut(&id) {
             session.past += self.meter.traffic(inbound_spi);
             session.children.retain(|child| child.inbound_spi != inbound_spi);
@@ -150,13 +175,17 @@ impl Gateway {
         self.effects.push_back(Effect::Remove { inbound_spi });
     }
 
-    pub(super) fn moved(&mut self, id: SessionId, path: Path) {
+    pub(super) fn moved(&mut self, id: SessionId, path: Path, udp_encap: Option<bool>) {
+        if self.is_of_site(id) {
+            return self.site_moved(id, path, udp_encap);
+        }
         let of_channel = self.channels.get_mut(&id).map(|channel| (&mut channel.path, &channel.children));
         let of_session = self.sessions.get_mut(&id).map(|session| (&mut session.path, &session.children));
         let Some((known, children)) = of_channel.or(of_session) else { return };
         tracing::info!(session = id.0, from = %known.peer, to = %path.peer, "client moved");
         *known = path;
-        self.effects.extend(children.iter().map(|child| Effect::Move { inbound_spi: child.inbound_spi, path }));
+        let spis = children.iter().map(|child| child.inbound_spi);
+        self.effects.extend(spis.map(|inbound_spi| Effect::Move { inbound_spi, path, udp_encap }));
         for (_, call) in self.calls.range(calls_of(id)) {
             if let Some(session) = self.sessions.get_mut(&call.id) {
                 session.path = path;
@@ -165,6 +194,9 @@ impl Gateway {
     }
 
     pub(super) fn closed(&mut self, now: Now, id: SessionId, reason: CloseReason) {
+        if self.is_of_site(id) {
+            return self.site_closed(now, id, reason);
+        }
         self.logins.remove(&id);
         self.proven.remove(&id);
         self.channel_closed(now, id, reason);
@@ -190,17 +222,12 @@ impl Gateway {
         })
     }
 
-    /// Keeps the account's limit of devices. A session from the same address gives way: it is the same device, back after
-    /// it vanished. Between two L2TP links the address says nothing, since signs of life were asked for (`call.rs`).
+    /// Keeps the account's limit of devices.
     fn make_room(&mut self, now: Now, newcomer: &Session) -> Result<(), String> {
         if !self.is_limit_reached(newcomer) {
             return Ok(());
         }
-        let is_l2tp = |session: &Session| matches!(session.via, Via::L2tp(_));
-        let same_place = |session: &Session| session.path.peer.ip() == newcomer.path.peer.ip();
-        let gives_way = |session: &&Session| same_place(session) && !(is_l2tp(session) && is_l2tp(newcomer));
-        let mut others = self.sessions.iter().filter(|(_, s)| s.user == newcomer.user);
-        let Some(former) = others.find(|(_, s)| gives_way(s)).map(|(&id, _)| id) else {
+        let Some(former) = self.dispensable(now, newcomer) else {
             let (user, others) = (newcomer.who(), self.sessions_of(newcomer));
             let limit = self.device_limit(newcomer).unwrap_or_default();
             return Err(format!(
@@ -222,7 +249,7 @@ impl Gateway {
     }
 
     fn sessions_of(&self, newcomer: &Session) -> usize {
-        self.sessions.values().filter(|session| session.user == newcomer.user).count()
+        self.sessions.values().filter(|session| session.counts_with(newcomer)).count()
     }
 
     fn lease(&mut self, now: Now, id: SessionId, session: &Session, want: LeaseRequest) -> Result<Lease, PoolError> {
@@ -293,6 +320,7 @@ impl Gateway {
     }
 
     pub(super) fn release(&mut self, id: SessionId) {
+        self.give_lease_back(id);
         if let Some(lease) = self.leases.release(id.0) {
             self.effects.push_back(Effect::Expel { addresses: lease.addresses().collect() });
         }

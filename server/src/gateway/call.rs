@@ -104,7 +104,11 @@ impl Gateway {
         for former in former {
             self.hang_up(now, former, Reason::Replaced);
         }
-        let config = Arc::new(LinkConfig { auth: self.ppp_methods(), ..LinkConfig::new(self.server_name(), mtu) });
+        let config = Arc::new(LinkConfig {
+            auth: self.ppp_methods(),
+            eap: self.eap_config(now),
+            ..LinkConfig::new(self.server_name(), mtu)
+        });
         let mut seed = [0; 32];
         self.random.fill(&mut seed);
         let call = Call {

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cygnet_ike::{ChildSa, EspSpi, Path, SessionId, Transmit};
-use ipnet::IpNet;
 
-use crate::dataplane::Link;
+use crate::dataplane::{Link, Trap};
 
 /// One thing to do. The daemon performs effects in the order in which they come.
 pub enum Effect {
@@ -36,6 +35,8 @@ pub enum Effect {
         child: Box<ChildSa>,
         /// Inbound SPI of the pair that this one takes over from.
         replaces: Option<EspSpi>,
+        /// The site whose tunnel it is; `None`: a client's.
+        site: Option<Arc<str>>,
     },
     /// Take an SA pair away from the data plane.
     Remove {
@@ -64,6 +65,8 @@ pub enum Effect {
         inbound_spi: EspSpi,
         /// Our and the peer's address.
         path: Path,
+        /// Whether ESP goes inside UDP from now on; `None`: as before.
+        udp_encap: Option<bool>,
     },
     /// Look the name of a site's peer up, then call [`super::Gateway::resolved`] with all its addresses.
     Resolve {
@@ -81,15 +84,4 @@ pub enum Effect {
     },
     /// Tell of packets to these networks that find no SA pair, by [`super::Gateway::no_tunnel`]. Replaces what was said before.
     Traps(Vec<Trap>),
-}
-
-/// Traffic that is worth a tunnel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trap {
-    /// Which site it belongs to.
-    pub site: Arc<str>,
-    /// Where it comes from.
-    pub local: Vec<IpNet>,
-    /// Where it goes.
-    pub remote: Vec<IpNet>,
 }

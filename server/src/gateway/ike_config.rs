@@ -1,19 +1,22 @@
 //! What the IKE and L2TP endpoints are told, made of the settings.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use cygnet_ike::config::Config;
 use cygnet_ike::credential::{Authorities, Credential, CredentialError};
 use cygnet_ike::crypto::random::Random;
 use cygnet_ike::crypto::secret::Secret;
 use cygnet_ike::identity::{Identity, InvalidIdentity};
 use cygnet_ike::proposal::{NotationError, Policy, PolicyName};
 use cygnet_ike::psk::{PskSelector, PskTable};
-use cygnet_ike::{Prefix, Timing, V1Config};
+use cygnet_ike::{Config, Lifetime, PpkTable, Prefix, Site, Timing, V1Config};
 
 use crate::auth::users::DuplicateUser;
-use crate::config::{self, Protocol, Remote, Settings};
+use crate::config::{self, Lifetimes, Proposals, Protocol, Remote, Settings, Unique};
 use crate::pool::PoolConfigError;
+
+/// Stands for "until the other limits".
+const NO_AGE: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Why settings that parsed well cannot be used.
 #[non_exhaustive]
@@ -43,6 +46,17 @@ pub enum ConfigurationError {
         /// What is wrong with it.
         source: NotationError,
     },
+    /// A bare key of ours or of a peer.
+    #[error("the key cannot be used: {0}")]
+    Key(String),
+    /// Something of a site.
+    #[error("site {site}: {source}")]
+    Site {
+        /// Its name in the configuration.
+        site: String,
+        /// What is wrong.
+        source: Box<ConfigurationError>,
+    },
     /// Two accounts that a client cannot tell apart.
     #[error(transparent)]
     DuplicateUser(#[from] DuplicateUser),
@@ -52,24 +66,51 @@ pub enum ConfigurationError {
 }
 
 /// The endpoint's configuration; `esp_shards` is the number of packet workers, 1 to 255.
-pub(super) fn build(settings: &Settings, esp_shards: u8) -> Result<Config, ConfigurationError> {
+pub(super) fn build(settings: &Settings, sites: Vec<Arc<Site>>, esp_shards: u8) -> Result<Config, ConfigurationError> {
     let Some(remote) = &settings.remote else {
-        return Ok(Config { esp_shards, ..Config::new(Identity::KeyId(b"cygnet".to_vec())) });
+        return Ok(Config { sites, esp_shards, ..Config::new(Identity::KeyId(b"cygnet".to_vec())) });
     };
     let login = settings.client_authentication();
     Ok(Config {
-        policy: policy(remote)?,
+        policy: policy(&remote.policy, &remote.proposals)?,
         psks: psks(remote)?,
         credentials: credentials(remote)?,
         client_authorities: authorities(remote)?,
-        eap: login.password,
+        ppks: ppks(remote),
+        ppk_required: remote.ppk_required,
+        eap: login.password || login.eap_tls,
+        eap_only: remote.eap_only,
+        sites,
+        mobike: remote.mobike,
+        reauthentication: remote.reauthentication,
         rsa_sha1: remote.rsa_sha1,
         force_udp_encap: remote.force_udp_encap,
+        shared_identities: remote.unique == Unique::Never,
         esp_shards,
         ikev1: remote.speaks_ikev1().then(|| ikev1(remote)),
-        timing: Timing { liveness: remote.liveness, ..Timing::default() },
+        timing: Timing { liveness: remote.liveness, ..timing(&remote.lifetimes) },
         ..Config::new(identity("id", &remote.id)?)
     })
+}
+
+/// Lifetimes as configured, everything else as usual.
+pub(super) fn timing(lifetimes: &Lifetimes) -> Timing {
+    Timing {
+        child_lifetime: lifetime(lifetimes.child, lifetimes.bytes, lifetimes.packets),
+        ike_lifetime: lifetime(lifetimes.ike, None, None),
+        ..Timing::default()
+    }
+}
+
+/// How long an SA lives that is to be replaced at `soft`: an eighth longer, so that a peer that is away for a while does not
+/// cost the tunnel. What is counted is asked for again shortly before its limit, see [`Lifetime`].
+fn lifetime(soft: Option<Duration>, bytes: Option<u64>, packets: Option<u64>) -> Option<Lifetime> {
+    if soft.is_none() && bytes.is_none() && packets.is_none() {
+        return None;
+    }
+    let soft = soft.unwrap_or(NO_AGE);
+    let longer = |limit: u64| limit.saturating_add(limit / 8);
+    Some(Lifetime { soft, hard: soft + soft / 8, bytes: bytes.map(longer), packets: packets.map(longer) })
 }
 
 fn ikev1(remote: &Remote) -> V1Config {
@@ -101,24 +142,26 @@ impl cygnet_l2tp::random::Random for L2tpRandom {
     }
 }
 
-fn identity(key: &'static str, value: &str) -> Result<Identity, ConfigurationError> {
+pub(super) fn identity(key: &'static str, value: &str) -> Result<Identity, ConfigurationError> {
     value.parse().map_err(|source| ConfigurationError::Identity { key, value: value.to_owned(), source })
 }
 
-fn policy(remote: &Remote) -> Result<Policy, ConfigurationError> {
-    let names: Vec<_> = remote.policy.iter().copied().map(policy_name).collect();
+pub(super) fn policy(names: &[config::Policy], proposals: &Proposals) -> Result<Policy, ConfigurationError> {
+    let names: Vec<_> = names.iter().copied().map(policy_name).collect();
     let mut policy = Policy::named(&names);
-    if !remote.proposals.ike.is_empty() {
-        policy = policy
-            .with_ike(&remote.proposals.ike)
-            .map_err(|source| ConfigurationError::Proposal { key: "ike", source })?;
+    let mistake = |key| move |source| ConfigurationError::Proposal { key, source };
+    if !proposals.ike.is_empty() {
+        policy = policy.with_ike(&proposals.ike).map_err(mistake("ike"))?;
     }
-    if !remote.proposals.esp.is_empty() {
-        policy = policy
-            .with_child(&remote.proposals.esp)
-            .map_err(|source| ConfigurationError::Proposal { key: "esp", source })?;
+    if !proposals.esp.is_empty() {
+        policy = policy.with_child(&proposals.esp).map_err(mistake("esp"))?;
     }
     Ok(policy)
+}
+
+fn ppks(remote: &Remote) -> PpkTable {
+    let entry = |ppk: &config::Ppk| (ppk.id.clone().into_bytes(), Secret::from_slice(ppk.secret.expose()));
+    PpkTable::new(remote.ppks.iter().map(entry).collect())
 }
 
 fn policy_name(policy: config::Policy) -> PolicyName {

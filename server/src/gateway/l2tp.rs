@@ -130,7 +130,7 @@ impl Gateway {
             old.superseded = true;
         }
         self.owners.insert(inbound_spi, id);
-        self.effects.push_back(Effect::Install { session: id, child, replaces });
+        self.effects.push_back(Effect::Install { session: id, child, replaces, site: None });
         for (_, call) in self.calls.range(calls_of(id)) {
             if let Some(session) = self.sessions.get_mut(&call.id) {
                 session.children.push(known.clone());

@@ -1,7 +1,9 @@
-//! Logins with user name and password: one check for all protocols, and the two of IKE.
+//! Logins with user name and password, or by certificate inside EAP: one check for all protocols, and the two of IKE.
 //!
 //! IKEv2 passes EAP payloads (RFC 7296 section 2.16) to and fro between client and EAP server, IKEv1 asks by XAUTH. Logins
 //! inside of L2TP end up here too (`call.rs`).
+
+use std::time::Duration;
 
 use cygnet_ike::crypto::secret::Secret;
 use cygnet_ike::{EapStep, Path, SessionId};
@@ -9,7 +11,9 @@ use cygnet_ppp::auth::{AuthFailure, AuthSeed, Credentials, Password, Verdict};
 
 use super::session::Login;
 use super::{Gateway, Now};
-use crate::auth::eap::{EapConfig, EapOutcome, EapServer};
+use crate::auth::certificate;
+use crate::auth::eap::{EapConfig, EapMethod, EapOutcome, EapServer};
+use crate::config;
 
 /// Where a login takes place, as people are told.
 const EAP: &str = "IKE_AUTH";
@@ -18,7 +22,8 @@ const XAUTH: &str = "XAUTH";
 impl Gateway {
     /// The client has sent no AUTH payload: it wants to log in by EAP.
     pub(super) fn begin_login(&mut self, now: Now, session: SessionId, path: Path) {
-        let login = Login { eap: EapServer::new(self.eap_seed(), self.server_name(), &self.eap_config(now)), path, user: None };
+        let eap = EapServer::new(self.eap_seed(), self.server_name(), &self.eap_config(now));
+        let login = Login { eap, path, user: None };
         let step = match self.throttle.admit(now.instant, path.peer.ip(), None) {
             Ok(()) => EapStep::Request(login.eap.start()),
             Err(throttled) => {
@@ -52,9 +57,9 @@ impl Gateway {
                 self.note_failure(now, login, reason.as_ref());
                 EapStep::Request(message)
             }
-            EapOutcome::Success { message, msk, user, method: _ } => {
+            EapOutcome::Success { message, msk, user, method } => {
                 login.user = Some(user);
-                EapStep::Success { msk: Secret::from_slice(msk.expose()), message, mutual: false }
+                EapStep::Success { msk: Secret::from_slice(msk.expose()), message, mutual: method.is_mutual() }
             }
             EapOutcome::Failure { message, reason } => {
                 self.note_failure(now, login, reason.as_ref());
@@ -91,8 +96,12 @@ impl Gateway {
         self.ike.xauth_continue(now.instant, session, accepted);
     }
 
-    /// Checks name and password whatever they came by: slows guessing down, notes a guess, and tells the operator.
+    /// Checks name and password whatever they came by: slows guessing down, notes a guess, and tells the operator. A
+    /// certificate was verified before; what is left is whose it is.
     pub(super) fn judge(&mut self, now: Now, path: Path, exchange: &'static str, credentials: &Credentials) -> Verdict {
+        if let Credentials::Certificate { chain, .. } = credentials {
+            return self.judge_certificate(now, path, exchange, chain);
+        }
         let (source, name) = (path.peer.ip(), credentials.user());
         if let Err(throttled) = self.throttle.admit(now.instant, source, Some(name)) {
             self.report_login_failure(now, path, exchange, Some(name), &throttled.to_string());
@@ -109,6 +118,19 @@ impl Gateway {
         Verdict::Rejected
     }
 
+    /// Nobody guesses a certificate, so nothing is slowed down.
+    fn judge_certificate(&mut self, now: Now, path: Path, exchange: &'static str, chain: &[Vec<u8>]) -> Verdict {
+        let own = chain.first().map(Vec::as_slice).unwrap_or_default();
+        match self.users.check_certificate(own, now.wall_clock()) {
+            Ok(user) => Verdict::Accepted { user, proof: None },
+            Err(rejection) => {
+                let who = certificate::names(own).into_iter().next();
+                self.report_login_failure(now, path, exchange, who.as_deref(), &rejection.to_string());
+                Verdict::Rejected
+            }
+        }
+    }
+
     fn eap_seed(&mut self) -> AuthSeed {
         let mut seed = AuthSeed { challenge: [0; 16], unused_challenge: [0; 16], identifier: 0 };
         self.random.fill(&mut seed.challenge);
@@ -119,9 +141,18 @@ impl Gateway {
         seed
     }
 
-    /// What EAP may do in a login that begins now.
-    pub(super) fn eap_config(&self, _now: Now) -> EapConfig {
-        EapConfig::default()
+    /// What EAP may do in a login that begins now: of the configured methods those that somebody can use.
+    pub(super) fn eap_config(&self, now: Now) -> EapConfig {
+        let configured = self.settings.remote.as_ref().map(|remote| remote.eap.as_slice()).unwrap_or_default();
+        let method = |method: &config::EapMethod| match method {
+            config::EapMethod::MsChapV2 => (!self.settings.users.is_empty()).then_some(EapMethod::MsChapV2),
+            config::EapMethod::Tls => self.eap_tls.is_some().then_some(EapMethod::Tls),
+        };
+        let wall = Duration::from_secs(now.seconds());
+        EapConfig {
+            methods: configured.iter().filter_map(method).collect(),
+            tls: self.eap_tls.as_ref().map(|tls| tls.at(wall)),
+        }
     }
 
     pub(super) fn server_name(&self) -> &str {

@@ -25,36 +25,42 @@ mod login;
 mod ppp_end;
 mod reload;
 mod report;
+mod revocation;
 mod session;
 mod sites;
 mod timers;
+mod uniqueness;
 
 #[cfg(test)]
 mod tests;
 
-pub use effect::{Effect, Trap};
+pub use effect::Effect;
 pub use ike_config::ConfigurationError;
 pub use session::{Meter, Traffic};
-pub use sites::{SiteOutcome, SiteReport, SiteState};
+pub use sites::SiteOutcome;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cygnet_ike::credential::Authorities;
 use cygnet_ike::crypto::random::Random;
 use cygnet_ike::{Endpoint, EspSpi, Event, IkeVersion, Path, SessionId, SessionState};
 use cygnet_l2tp::SessionKey;
 use jiff::Timestamp;
 
+use crate::auth::eap::tls::EapTlsConfig;
 use crate::auth::nt_hash::NtHash;
 use crate::auth::throttle::FailureThrottle;
 use crate::auth::users::UserTable;
 use crate::config::Settings;
 use crate::explain::Memory;
+use crate::pki::crl::Lists;
 use crate::pool::LeaseTable;
 use call::{Call, CallIds};
 use l2tp::Channel;
 use session::{Login, Session, Via};
+use sites::Sites;
 use timers::{Timer, Timers};
 
 /// How often the meters are read to learn which clients are alive.
@@ -81,6 +87,12 @@ pub struct Gateway {
     random: Box<dyn Random + Send>,
     meter: Box<dyn Meter>,
     users: UserTable,
+    /// `None`: nobody logs in by certificate.
+    client_authorities: Option<Arc<Authorities>>,
+    /// Revoked certificates, DER.
+    revocation_lists: Lists,
+    /// `None`: nobody logs in by EAP-TLS.
+    eap_tls: Option<Arc<EapTlsConfig>>,
     throttle: FailureThrottle,
     leases: LeaseTable,
     logins: BTreeMap<SessionId, Login>,
@@ -93,6 +105,7 @@ pub struct Gateway {
     channels: BTreeMap<SessionId, Channel>,
     calls: BTreeMap<SessionKey, Call>,
     call_ids: CallIds,
+    sites: Sites,
     /// Calls that may have something to say.
     stirred: BTreeSet<SessionKey>,
     timers: Timers,
@@ -122,13 +135,20 @@ impl Gateway {
         let [mut random, endpoint_random, l2tp_random] = randoms;
         let mut dummy = [0; 16];
         random.fill(&mut dummy);
-        Ok(Self {
-            ike: Endpoint::new(Arc::new(ike_config::build(&settings, esp_shards)?), endpoint_random),
+        let sites = Sites::new(now, &settings, &mut *random)?;
+        let ike = ike_config::build(&settings, sites.engines(), esp_shards)?;
+        let eap_tls = accounts::eap_tls(&settings, ike.client_authorities.as_ref());
+        let client_authorities = ike.client_authorities.clone();
+        let mut this = Self {
+            ike: Endpoint::new(Arc::new(ike), endpoint_random),
             l2tp: cygnet_l2tp::Endpoint::new(
                 Arc::new(ike_config::l2tp(&settings)),
                 Box::new(ike_config::L2tpRandom(l2tp_random)),
             ),
             users: accounts::user_table(&settings, NtHash::from_bytes(dummy))?,
+            client_authorities,
+            revocation_lists: Lists::default(),
+            eap_tls,
             leases: accounts::lease_table(&settings)?,
             settings,
             esp_shards,
@@ -142,6 +162,7 @@ impl Gateway {
             channels: BTreeMap::new(),
             calls: BTreeMap::new(),
             call_ids: CallIds::new(),
+            sites,
             stirred: BTreeSet::new(),
             timers: Timers::default(),
             farewells: BTreeSet::new(),
@@ -151,7 +172,10 @@ impl Gateway {
             started: now.wall,
             next_metering: now.instant,
             tunnel_mtu: USUAL_TUNNEL_MTU,
-        })
+        };
+        this.apply_revocation();
+        this.settle(now);
+        Ok(this)
     }
 
     /// Says what the TUN device takes, octets: links derive their MRU from it.
@@ -177,6 +201,7 @@ impl Gateway {
             self.next_metering = now.instant + METER_INTERVAL;
             self.note_living(now);
         }
+        self.site_timeouts(now);
         self.ike.handle_timeout(now.instant, now.unix());
         self.l2tp.handle_timeout(now.instant);
         while let Some(timer) = self.timers.pop(now.instant) {
@@ -199,9 +224,11 @@ impl Gateway {
     /// The data plane saw an authentic packet of this SA from another address: RFC 7296 section 2.23.
     pub fn peer_moved(&mut self, now: Now, inbound_spi: EspSpi, path: Path) {
         if let Some(&session) = self.owners.get(&inbound_spi) {
-            self.ike.peer_moved(now.instant, session, path);
-            self.moved(session, path);
-            self.settle(now);
+            if self.follows(session) {
+                self.ike.peer_moved(now.instant, session, path);
+                self.moved(session, path, None);
+                self.settle(now);
+            }
         }
     }
 
@@ -209,6 +236,7 @@ impl Gateway {
     pub fn shut_down(&mut self, now: Now) {
         let established = self.ike.snapshot().into_iter().filter(|info| info.state == SessionState::Established);
         self.farewells = established.map(|info| info.session).collect();
+        self.sites.stop(now);
         self.l2tp.close_all(now.instant);
         self.settle(now);
         self.ike.close_all(now.instant);
@@ -229,13 +257,15 @@ impl Gateway {
     /// When [`Gateway::handle_timeout`] is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let metering = (!self.sessions.is_empty()).then_some(self.next_metering);
+        let carries = !self.sessions.is_empty() || self.sites.has_tunnels();
+        let metering = carries.then_some(self.next_metering);
         let engines = self.ike.poll_timeout().into_iter().chain(self.l2tp.poll_timeout());
-        engines.chain(self.timers.next()).chain(metering).min()
+        engines.chain(self.timers.next()).chain(self.sites.poll_timeout()).chain(metering).min()
     }
 
     /// Tells the engines which clients were heard on the data path, so that they do not ask them for a sign of life.
     fn note_living(&mut self, now: Now) {
+        self.note_living_sites(now);
         for (&id, session) in &mut self.sessions {
             let heard = session.children.iter().filter_map(|c| self.meter.last_heard(c.inbound_spi)).max();
             if heard <= session.last_heard {
@@ -259,6 +289,7 @@ impl Gateway {
     /// Turns all that the engines have to say into effects. What L2TP says goes out before IKE may take its SA pair away.
     fn settle(&mut self, now: Now) {
         loop {
+            self.drive_sites(now);
             if let Some(key) = self.stirred.pop_first() {
                 self.drive_call(now, key);
             } else if let Some(event) = self.l2tp.poll_event() {
@@ -281,19 +312,29 @@ impl Gateway {
             Event::XAuth { session, user, password, path, identity: _ } => {
                 self.xauth_login(now, session, user, &password, path);
             }
-            Event::Authenticated { session, request } => self.admit(now, session, &request),
+            Event::Authenticated { session, request } => match request.site.clone() {
+                Some(site) => self.admit_site(now, session, &site, &request),
+                None => self.admit(now, session, &request),
+            },
             Event::ChildUp { session, child, replaces } => self.child_up(now, session, child, replaces),
-            Event::ChildDown { session, inbound_spi } => self.child_down(session, inbound_spi),
-            Event::Moved { session, path, .. } => self.moved(session, path),
+            Event::ChildDown { session, inbound_spi } => self.child_down(now, session, inbound_spi),
+            Event::ChildFailed { session, child } => self.site_child_failed(now, session, &child),
+            Event::Moved { session, path, udp_encap } => self.moved(session, path, Some(udp_encap)),
             Event::Established { session, info } if info.version == IkeVersion::V1 => {
                 self.phase1_up(now, session, &info);
                 self.report_established(session);
             }
-            Event::Established { session, .. } => self.report_established(session),
+            Event::Established { session, info } if info.site.is_some() => self.site_established(now, session, &info),
+            Event::Established { session, .. } => {
+                self.report_established(session);
+                self.end_replaced(now, session);
+            }
+            Event::ReauthenticationDue { session, within } => self.site_reauthentication_due(now, session, within),
             Event::Closed { session, reason } => self.closed(now, session, reason),
-            Event::Refused(refusal) => self.report_refusal(now, &refusal),
-            // Sites are not configured yet.
-            Event::ChildFailed { .. } | Event::ReauthenticationDue { .. } => {}
+            Event::Refused(refusal) => {
+                self.report_refusal(now, &refusal);
+                self.site_refused(now, &refusal);
+            }
         }
     }
 }

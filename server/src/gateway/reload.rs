@@ -6,6 +6,7 @@ use cygnet_ike::SessionId;
 
 use super::{ConfigurationError, Gateway, Now, accounts, ike_config};
 use crate::auth::nt_hash::NtHash;
+use crate::auth::users::UserTable;
 use crate::config::Settings;
 use crate::control::model::Reloaded;
 
@@ -18,15 +19,22 @@ impl Gateway {
     pub fn reload(&mut self, now: Now, settings: Arc<Settings>) -> Result<Reloaded, ConfigurationError> {
         let mut dummy = [0; 16];
         self.random.fill(&mut dummy);
-        let ike = ike_config::build(&settings, self.esp_shards)?;
+        let old = Arc::clone(&self.settings);
+        let changed = self.reload_sites(now, &old, &settings)?;
+        ike_config::build(&settings, changed.engines(), self.esp_shards)?;
         let users = accounts::user_table(&settings, NtHash::from_bytes(dummy))?;
         let pools = settings.remote.as_ref().map(|r| r.pools.clone()).unwrap_or_default();
         self.leases.reconfigure(&pools, &accounts::fixed_addresses(&settings))?;
+        self.exchange_sites(now, &settings, changed);
+        let ike = ike_config::build(&settings, self.sites.engines(), self.esp_shards)?;
+        self.eap_tls = accounts::eap_tls(&settings, ike.client_authorities.as_ref());
+        self.client_authorities = ike.client_authorities.clone();
         self.ike.reconfigure(Arc::new(ike));
         self.l2tp.reconfigure(Arc::new(ike_config::l2tp(&settings)));
-        self.users = users;
-        let old = std::mem::replace(&mut self.settings, settings);
-        let disconnected = self.close_barred(now);
+        let former = std::mem::replace(&mut self.users, users);
+        self.settings = settings;
+        self.apply_revocation();
+        let disconnected = self.close_barred(now, &former);
         self.settle(now);
         Ok(Reloaded {
             changes: changes(&old, &self.settings),
@@ -36,15 +44,17 @@ impl Gateway {
         })
     }
 
-    /// Ends the sessions of accounts that may no longer log in.
-    fn close_barred(&mut self, now: Now) -> u64 {
+    /// Ends the sessions of accounts that may no longer log in. Who came by certificate may have none and stays.
+    fn close_barred(&mut self, now: Now, former: &UserTable) -> u64 {
         let wall = now.wall_clock();
         let barred: Vec<SessionId> = self
             .sessions
             .iter()
             .filter(|(_, session)| {
-                let account = session.user.as_ref().map(|name| self.users.find(name));
-                account.is_some_and(|found| found.is_none_or(|user| user.admit(wall).is_err()))
+                session.user.as_ref().is_some_and(|name| match self.users.find(name) {
+                    Some(user) => user.admit(wall).is_err(),
+                    None => former.find(name).is_some(),
+                })
             })
             .map(|(&id, _)| id)
             .collect();
@@ -60,6 +70,7 @@ fn changes(old: &Settings, new: &Settings) -> Vec<String> {
     let (before, after) = (names(old), names(new));
     changes.extend(after.iter().filter(|n| !before.contains(n)).map(|n| format!("user {n} added")));
     changes.extend(before.iter().filter(|n| !after.contains(n)).map(|n| format!("user {n} removed")));
+    changes.extend(site_changes(old, new));
     if let (Some(old), Some(new)) = (&old.remote, &new.remote) {
         let mut note = |changed: bool, what: &str| {
             if changed {
@@ -80,6 +91,17 @@ fn changes(old: &Settings, new: &Settings) -> Vec<String> {
         note(old.liveness != new.liveness, "liveness");
     }
     changes
+}
+
+fn site_changes(old: &Settings, new: &Settings) -> Vec<String> {
+    let before = |name: &str| old.sites.iter().find(|site| site.name == name);
+    let of_new = new.sites.iter().filter_map(|site| match before(&site.name) {
+        None => Some(format!("site {} added", site.name)),
+        Some(before) if !before.is_same(site) => Some(format!("site {} changed", site.name)),
+        Some(_) => None,
+    });
+    let gone = old.sites.iter().filter(|site| !new.sites.iter().any(|other| other.name == site.name));
+    of_new.chain(gone.map(|site| format!("site {} removed", site.name))).collect()
 }
 
 fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {

@@ -8,9 +8,10 @@ use jiff::Unit;
 
 use super::l2tp::{Channel, Progress};
 use super::session::{Session, Stage};
-use super::{Gateway, Now};
+use super::{Gateway, Now, ike_config};
+use crate::config::{Peer, Site};
 use crate::control::model;
-use crate::explain::{Entry, Record};
+use crate::explain::{self, Entry, Record, Story};
 use crate::pool::PoolUsage;
 
 /// What helps against a client of which no packet is authentic (RFC 4868 section 2.3).
@@ -29,7 +30,7 @@ impl Gateway {
             now: now.wall,
             name: self.settings.remote.as_ref().map(|r| r.name.clone()).unwrap_or_default(),
             sessions,
-            sites: Vec::new(),
+            sites: self.sites(now),
             pools: self.pools(),
             counters: self.counters(),
         }
@@ -38,7 +39,11 @@ impl Gateway {
     /// What went wrong lately, newest first.
     #[must_use]
     pub fn explain(&self, filter: &model::ExplainFilter) -> Vec<Entry> {
-        self.memory.find(filter.who.as_deref(), filter.limit)
+        let site = filter.who.as_ref().and_then(|who| self.settings.sites.iter().find(|s| s.name == *who));
+        match site {
+            Some(site) => self.memory.find_any(&names_of(site), filter.limit),
+            None => self.memory.find(filter.who.as_deref(), filter.limit),
+        }
     }
 
     pub(super) fn report_established(&self, id: SessionId) {
@@ -102,15 +107,21 @@ impl Gateway {
         ) {
             return; // we decided that, and have told why
         }
-        let (headline, details) = split_details(&text);
+        let site = refusal.site.as_deref().and_then(|name| self.settings.sites.iter().find(|site| site.name == name));
+        let story = site.and_then(|site| {
+            let policy = ike_config::policy(&site.policy, &site.proposals).ok()?;
+            Some(explain::of_site(site, &policy, refusal))
+        });
+        let Story { headline, details, fix } = story.unwrap_or_else(|| of_client(refusal));
+        let user = refusal.site.as_ref().map(ToString::to_string);
         self.memory.record(Record {
             when: now.wall,
             peer: refusal.path.peer,
-            user: refusal.identity.as_ref().map(ToString::to_string),
+            user: user.or_else(|| refusal.identity.as_ref().map(ToString::to_string)),
             exchange: refusal.exchange.to_string(),
             headline,
             details,
-            fix: refusal.reason.fix(),
+            fix,
         });
     }
 
@@ -118,13 +129,16 @@ impl Gateway {
     pub(super) fn report_all_forged(&mut self, now: Now, id: SessionId, inbound_spi: EspSpi) {
         let of_session = self.sessions.get(&id).map(|s| (s.who(), s.path, &s.children));
         let of_channel = self.channels.get(&id).map(|c| (c.identity.as_str(), c.path, &c.children));
-        let Some((who, path, children)) = of_session.or(of_channel) else { return };
-        let cipher = children.iter().find(|child| child.inbound_spi == inbound_spi).map_or("", |c| &c.cipher);
-        tracing::warn!(session = id.0, user = who, peer = %path.peer, cipher, "no packet is authentic");
+        let of_client = of_session.or(of_channel).map(|(who, path, children)| {
+            let cipher = children.iter().find(|child| child.inbound_spi == inbound_spi).map(|c| c.cipher.clone());
+            (who.into(), path, cipher.unwrap_or_default())
+        });
+        let Some((who, path, cipher)) = of_client.or_else(|| self.site_of_pair(id, inbound_spi)) else { return };
+        tracing::warn!(session = id.0, user = %who, peer = %path.peer, cipher, "no packet is authentic");
         self.memory.record(Record {
             when: now.wall,
             peer: path.peer,
-            user: Some(who.to_owned()),
+            user: Some(who.to_string()),
             exchange: "ESP".to_owned(),
             headline: "cannot be read: every packet fails its integrity check".to_owned(),
             details: vec![format!("the cipher is {cipher}")],
@@ -335,11 +349,22 @@ pub(super) fn sentence_and_fix(text: &str) -> (String, Option<String>) {
 }
 
 /// `no acceptable IKE suite: client offered a; accepted is b` becomes a headline with two details.
-fn split_details(text: &str) -> (String, Vec<String>) {
-    match text.split_once(": ") {
+fn of_client(refusal: &Refusal) -> Story {
+    let text = refusal.reason.to_string();
+    let (headline, details) = match text.split_once(": ") {
         Some((headline, details)) => (headline.to_owned(), details.split("; ").map(str::to_owned).collect()),
-        None => (text.to_owned(), Vec::new()),
-    }
+        None => (text, Vec::new()),
+    };
+    Story { headline, details, fix: refusal.reason.fix() }
+}
+
+/// Under which names things are remembered that happened to a site: its own, and what its peer is called before it is known.
+fn names_of(site: &Site) -> Vec<String> {
+    let address = match &site.peer {
+        Peer::Address(address) => Some(address.to_string()),
+        Peer::Name(_) | Peer::Any => None,
+    };
+    [Some(site.name.clone()), site.peer_id.clone(), address].into_iter().flatten().collect()
 }
 
 fn duration(now: Now, session: &Session) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use cygnet_ike::{AccessRequest, AuthenticatedBy, EspSpi, Path};
+use cygnet_ike::{AccessRequest, AuthenticatedBy, EspSpi, Path, SessionId};
 use cygnet_l2tp::SessionKey;
 use jiff::Timestamp;
 
@@ -99,6 +99,8 @@ pub(super) struct Session {
     /// What the SA pairs had carried before this session began.
     pub(super) before: Traffic,
     pub(super) last_heard: Option<Instant>,
+    /// The session of the same client that has the lease now.
+    pub(super) successor: Option<SessionId>,
 }
 
 /// How far a session is.
@@ -136,6 +138,7 @@ impl Session {
             past: Traffic::default(),
             before: Traffic::default(),
             last_heard: None,
+            successor: None,
         }
     }
 
@@ -154,6 +157,7 @@ impl Session {
             past: Traffic::default(),
             before,
             last_heard: None,
+            successor: None,
         }
     }
 

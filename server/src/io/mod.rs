@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod control_message;
+pub mod icmp;
 pub mod mmsg;
 pub mod random;
 pub mod raw_esp;

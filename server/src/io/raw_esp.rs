@@ -26,6 +26,7 @@ pub fn open(address: IpAddr, worker: u8) -> io::Result<Socket> {
     reuseport::attach_to_socket(&socket, &reuseport::raw_esp(worker, address.is_ipv6()))?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
+    udp::mark(&socket);
     udp::enlarge_buffers(socket.as_fd());
     udp::receive_packet_info(socket.as_fd(), address.is_ipv6())?;
     Ok(socket)

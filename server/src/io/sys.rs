@@ -75,6 +75,15 @@ pub(crate) fn set_socket_option<T: Copy>(fd: BorrowedFd<'_>, level: c_int, name:
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Reads a socket option that is an integer.
+pub(crate) fn integer_option(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c_int> {
+    let mut value: c_int = 0;
+    let mut size = socklen_t::try_from(size_of::<c_int>()).expect("four octets");
+    // SAFETY: the pointers are to an integer and its size, which the kernel does not write beyond.
+    let outcome = unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut size) };
+    if outcome == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Lets a classic BPF program choose the socket of the SO_REUSEPORT group that `fd` belongs to.
 pub(super) fn attach_reuseport_program(fd: BorrowedFd<'_>, program: &[libc::sock_filter]) -> io::Result<()> {
     let length = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;

@@ -1,7 +1,7 @@
 //! UDP sockets for IKE and ESP in UDP: SO_REUSEPORT groups, packet info, traffic class, GSO and GRO, large buffers.
 //!
-//! Don't-fragment stays off (IP_PMTUDISC_DONT): an outer packet that is too long for a link is fragmented by the kernel, IKE
-//! messages with certificates among them.
+//! Don't-fragment (IP_PMTUDISC_WANT): a packet that fits what the kernel knows of the path bears DF, so that routers tell where it
+//! does not fit; a longer one is fragmented by the kernel and bears none, IKE messages with certificates among them.
 //!
 //! Does not: read or write datagrams (see [`super::mmsg`]).
 
@@ -13,10 +13,13 @@ use std::time::Duration;
 use libc::c_int;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::sys::set_socket_option;
+use super::sys::{integer_option, set_socket_option};
 
 /// Size of the send and receive buffer of each socket, octets. Holds 5 ms at 10 Gbit/s: as long as a thread may lose its core.
 pub(super) const SOCKET_BUFFER: c_int = 7 << 20;
+
+/// What the gateway's own packets bear (SO_MARK): "CY".
+pub const MARK: u32 = 0x4359;
 
 /// How often, and how far apart, an address is looked at before it counts as in use.
 const ATTEMPTS: u32 = 6;
@@ -39,6 +42,7 @@ pub fn open(address: SocketAddr, offload: bool) -> io::Result<(Socket, Offload)>
     let socket = unbound(address)?;
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
+    mark(&socket);
     enlarge_buffers(socket.as_fd());
     receive_packet_info(socket.as_fd(), address.is_ipv6())?;
     let granted = if offload { ask_for_offload(socket.as_fd()) } else { Offload { segment: false, join: false } };
@@ -86,17 +90,33 @@ pub(super) fn enlarge_buffers(socket: BorrowedFd<'_>) {
     }
 }
 
-/// Asks for the local address and traffic class of each datagram, and switches path MTU discovery off.
+/// Asks for the local address and traffic class of each datagram, and lets the kernel discover the MTU of paths.
 pub(super) fn receive_packet_info(socket: BorrowedFd<'_>, ipv6: bool) -> io::Result<()> {
     const ON: c_int = 1;
     let (level, options) = if ipv6 {
-        let discovery = (libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT);
+        let discovery = (libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_WANT);
         (libc::IPPROTO_IPV6, [(libc::IPV6_RECVPKTINFO, ON), (libc::IPV6_RECVTCLASS, ON), discovery])
     } else {
-        let discovery = (libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT);
+        let discovery = (libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_WANT);
         (libc::IPPROTO_IP, [(libc::IP_PKTINFO, ON), (libc::IP_RECVTOS, ON), discovery])
     };
     options.into_iter().try_for_each(|(option, value)| set_socket_option(socket, level, option, &value))
+}
+
+/// Lets routing rules tell the gateway's own packets from all others ([`MARK`]). Without CAP_NET_ADMIN there are no such rules
+/// either, so a refusal is no matter.
+pub fn mark(socket: &impl AsFd) {
+    let _ = set_socket_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_MARK, &MARK);
+}
+
+/// What the kernel knows of the path of a connected socket, octets.
+///
+/// # Errors
+/// What the kernel reports.
+pub fn path_mtu(socket: &impl AsFd, ipv6: bool) -> io::Result<u32> {
+    let (level, option) = if ipv6 { (libc::IPPROTO_IPV6, libc::IPV6_MTU) } else { (libc::IPPROTO_IP, libc::IP_MTU) };
+    let mtu = integer_option(socket.as_fd(), level, option)?;
+    u32::try_from(mtu).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 fn ask_for_offload(socket: BorrowedFd<'_>) -> Offload {

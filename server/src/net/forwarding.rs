@@ -57,6 +57,15 @@ pub fn enable(families: Families, tun: &InterfaceName) -> Result<Vec<Changed>, N
     set.collect()
 }
 
+/// Lets the source check of IPv4 take marks into account: the gateway's own packets have another way back than all others where a
+/// tunnel's networks contain the peer. wg-quick(8) sets the same.
+///
+/// # Errors
+/// As [`enable`].
+pub fn let_marks_choose_routes() -> Result<Option<Changed>, NetError> {
+    set(PathBuf::from("/proc/sys/net/ipv4/conf/all/src_valid_mark"), "1")
+}
+
 /// Whether a family is forwarded now.
 #[must_use]
 pub fn is_enabled() -> Families {

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::forwarding::{self, Families};
+use super::forwarding::{self, Changed, Families};
 use super::link::{Netlink, TunSettings};
 use super::nft::{Drops, Firewall, RuleSet};
 use super::routes::Routes;
@@ -59,19 +59,16 @@ impl HostNetwork {
     pub async fn start(settings: HostSettings) -> Result<(Self, JoinHandle<()>), NetError> {
         let netlink = Netlink::open()?;
         let tun = netlink.configure_tun(&settings.rules.tun, &settings.tun).await?;
-        for change in forwarding::enable(settings.families, &settings.rules.tun)? {
+        for change in enable_forwarding(&settings)? {
             tracing::info!(path = %change.path.display(), old = change.old, new = change.new, "kernel setting changed");
         }
         let firewall = Firewall::install(settings.rules.clone()).await?;
-        let routes = match routes_to_sites(netlink, tun, &settings.rules).await {
-            Ok(routes) => routes,
-            Err(error) => {
-                firewall.close().await?;
-                return Err(error);
-            }
-        };
+        let mut keeper = Keeper { firewall, routes: Routes::start(netlink, tun).await?, settings };
+        if let Err(error) = keeper.lead_to_sites().await {
+            keeper.take_away().await?;
+            return Err(error);
+        }
         let (requests, queue) = mpsc::channel(QUEUE);
-        let keeper = Keeper { settings, firewall, routes };
         Ok((Self { requests }, tokio::spawn(keeper.run(queue))))
     }
 
@@ -100,6 +97,22 @@ impl HostNetwork {
     /// If the kernel refuses; the rules are the old ones then.
     pub async fn replace_rules(&self, rules: RuleSet) -> Result<(), Shared> {
         self.ask(|done| Request::Rules(Box::new(rules), done)).await.unwrap_or_else(|| Err(ended()))
+    }
+
+    /// Lets packets to these networks have at most `mtu` octets, because of the path behind their tunnel; `None`: as many as before.
+    ///
+    /// # Errors
+    /// If the kernel refuses; the repair tries again.
+    pub async fn limit(&self, networks: Vec<IpNet>, mtu: Option<u16>) -> Result<(), Shared> {
+        self.ask(|done| Request::Limit(networks, mtu, done)).await.unwrap_or_else(|| Err(ended()))
+    }
+
+    /// Lets packets by a site's own device have at most `mtu` octets; `None`: as many as before. Unknown ones are ignored.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub async fn limit_device(&self, device: String, mtu: Option<u16>) -> Result<(), Shared> {
+        self.ask(|done| Request::LimitDevice(device, mtu, done)).await.unwrap_or_else(|| Err(ended()))
     }
 
     /// Looks for changes by others now. Returns whether there were any.
@@ -135,25 +148,23 @@ fn ended() -> Shared {
     Arc::new(NetError::Ended)
 }
 
-/// What sites have routes to.
-fn networks(sites: &[SiteNetwork]) -> Vec<IpNet> {
-    sites.iter().filter(|site| site.routes).flat_map(|site| &site.remote).copied().collect()
-}
-
-async fn routes_to_sites(netlink: Netlink, tun: u32, rules: &RuleSet) -> Result<Routes, NetError> {
-    let mut routes = Routes::start(netlink, tun).await?;
-    for net in networks(&rules.sites) {
-        if let Err(error) = routes.add(net, None).await {
-            routes.close().await?;
-            return Err(error);
-        }
+/// Switches for the gateway's TUN and those of sites.
+fn enable_forwarding(settings: &HostSettings) -> Result<Vec<Changed>, NetError> {
+    let mut changed = Vec::new();
+    for device in settings.rules.tunnels() {
+        changed.extend(forwarding::enable(settings.families, device)?);
     }
-    Ok(routes)
+    if settings.rules.marks_own_packets() {
+        changed.extend(forwarding::let_marks_choose_routes()?);
+    }
+    Ok(changed)
 }
 
 enum Request {
     Change(Change),
     Rules(Box<RuleSet>, oneshot::Sender<Result<(), Shared>>),
+    Limit(Vec<IpNet>, Option<u16>, oneshot::Sender<Result<(), Shared>>),
+    LimitDevice(String, Option<u16>, oneshot::Sender<Result<(), Shared>>),
     Repair(oneshot::Sender<Result<bool, Shared>>),
     Drops(oneshot::Sender<Result<Drops, Shared>>),
     Close(oneshot::Sender<()>),
@@ -213,6 +224,10 @@ impl Keeper {
             match request {
                 Request::Change(_) => {}
                 Request::Rules(rules, done) => drop(done.send(self.replace_rules(*rules).await.map_err(Arc::new))),
+                Request::Limit(nets, mtu, done) => drop(done.send(self.limit(&nets, mtu).await.map_err(Arc::new))),
+                Request::LimitDevice(device, mtu, done) => {
+                    drop(done.send(self.limit_device(&device, mtu).await.map_err(Arc::new)));
+                }
                 Request::Repair(done) => drop(done.send(self.repair().await)),
                 Request::Drops(done) => drop(done.send(self.firewall.drops().await.map_err(Arc::new))),
                 Request::Close(done) => return Some(done),
@@ -270,16 +285,62 @@ impl Keeper {
     }
 
     async fn replace_rules(&mut self, rules: RuleSet) -> Result<(), NetError> {
-        let (old, new) = (networks(&self.settings.rules.sites), networks(&rules.sites));
-        for &net in new.iter().filter(|net| !old.contains(net)) {
-            self.routes.add(net, None).await?;
+        if rules == self.settings.rules {
+            return Ok(());
         }
-        self.firewall.replace(rules.clone()).await?;
-        self.settings.rules = rules;
-        for &net in old.iter().filter(|net| !new.contains(net)) {
+        let old = std::mem::replace(&mut self.settings.rules, rules.clone());
+        let done = match self.lead_to_sites().await {
+            Ok(()) => self.firewall.replace(rules).await,
+            Err(error) => Err(error),
+        };
+        if done.is_err() {
+            self.settings.rules = old;
+            return done;
+        }
+        enable_forwarding(&self.settings)?;
+        let networks = |rules: &RuleSet| -> Vec<IpNet> { rules.sites.iter().flat_map(SiteNetwork::routed).collect() };
+        let kept = networks(&self.settings.rules);
+        for net in networks(&old).into_iter().filter(|net| !kept.contains(net)) {
             self.routes.remove(net).await?;
         }
         Ok(())
+    }
+
+    /// Devices and routes of sites as the rules name them.
+    async fn lead_to_sites(&mut self) -> Result<(), NetError> {
+        let sites = self.settings.rules.sites.clone();
+        for site in &sites {
+            let device = match &site.device {
+                Some(name) => Some(self.routes.netlink().configure_device(name, self.mtu_of(site)).await?),
+                None => None,
+            };
+            for net in site.routed() {
+                self.routes.lead(net, site.way_to(net, device)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mtu_of(&self, site: &SiteNetwork) -> u32 {
+        site.mtu.map_or(self.settings.tun.mtu, u32::from)
+    }
+
+    async fn limit_device(&mut self, device: &str, mtu: Option<u16>) -> Result<(), NetError> {
+        let of_device = |site: &&SiteNetwork| site.device.as_ref().is_some_and(|own| own.as_str() == device);
+        let Some(site) = self.settings.rules.sites.iter().find(of_device) else { return Ok(()) };
+        let Some(name) = &site.device else { return Ok(()) };
+        // Below this the kernel would take IPv6 away from the interface.
+        let limit = mtu.map_or(u32::MAX, |mtu| u32::from(mtu).max(1280));
+        self.routes.netlink().configure_device(name, self.mtu_of(site).min(limit)).await.map(|_| ())
+    }
+
+    async fn limit(&mut self, networks: &[IpNet], mtu: Option<u16>) -> Result<(), NetError> {
+        let mut first = Ok(());
+        for &net in networks {
+            let limited = self.routes.limit(net, mtu).await;
+            first = first.and(limited);
+        }
+        first
     }
 
     async fn repair(&mut self) -> Result<bool, Shared> {
@@ -295,7 +356,7 @@ impl Keeper {
     }
 
     async fn repair_all(&mut self) -> Result<bool, NetError> {
-        let settings = forwarding::enable(self.settings.families, &self.settings.rules.tun)?;
+        let settings = enable_forwarding(&self.settings)?;
         let rules = self.firewall.repair().await?;
         let routes = self.routes.repair().await?;
         Ok(!settings.is_empty() || rules || routes != super::routes::Repaired::default())

@@ -112,12 +112,7 @@ impl Netlink {
     /// # Errors
     /// If the interface is missing or the kernel refuses.
     pub async fn configure_tun(&self, name: &InterfaceName, settings: &TunSettings) -> Result<u32, NetError> {
-        let found = self.interfaces().await?.into_iter().find(|i| i.name == name.0);
-        let found = found.ok_or_else(|| NetError::NoInterface(name.0.clone()))?;
-        let wanted =
-            LinkUnspec::new_with_index(found.index).mtu(settings.mtu).txqueuelen(TUN_QUEUE_LENGTH).up().build();
-        let set = self.handle.link().set(wanted).execute().await;
-        set.map_err(|e| NetError::netlink(format!("set MTU {} on {name} and switch it on", settings.mtu), &e))?;
+        let found = self.switch_on(name, settings.mtu).await?;
         let wanted: Vec<IpNet> = settings.addresses.iter().map(|&a| IpNet::from(a)).collect();
         for &old in found.addresses.iter().filter(|a| !wanted.contains(a) && !is_link_local(a.addr())) {
             self.remove_address(found.index, name, old).await?;
@@ -127,6 +122,24 @@ impl Netlink {
             add.map_err(|e| NetError::netlink(format!("add the address {new} to {name}"), &e))?;
         }
         Ok(found.index)
+    }
+
+    /// Brings a site's TUN into the wanted shape: MTU, queue length, up. Its addresses are the administrator's. Returns its index.
+    /// May be repeated.
+    ///
+    /// # Errors
+    /// If the interface is missing or the kernel refuses.
+    pub async fn configure_device(&self, name: &InterfaceName, mtu: u32) -> Result<u32, NetError> {
+        self.switch_on(name, mtu).await.map(|interface| interface.index)
+    }
+
+    async fn switch_on(&self, name: &InterfaceName, mtu: u32) -> Result<Interface, NetError> {
+        let found = self.interfaces().await?.into_iter().find(|i| i.name == name.0);
+        let found = found.ok_or_else(|| NetError::NoInterface(name.0.clone()))?;
+        let wanted = LinkUnspec::new_with_index(found.index).mtu(mtu).txqueuelen(TUN_QUEUE_LENGTH).up().build();
+        let set = self.handle.link().set(wanted).execute().await;
+        set.map_err(|e| NetError::netlink(format!("set MTU {mtu} on {name} and switch it on"), &e))?;
+        Ok(found)
     }
 
     /// All interfaces with their addresses, by index.

@@ -8,8 +8,10 @@ pub mod forwarding;
 pub mod host;
 pub mod link;
 pub mod nft;
+pub mod policy;
 pub mod routes;
 mod site;
+pub mod watch;
 
 pub use error::NetError;
 pub use host::{HostNetwork, HostSettings};

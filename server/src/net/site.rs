@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::link::InterfaceName;
+use super::routes::{Table, Way};
 
 /// One site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,12 +25,52 @@ pub struct SiteNetwork {
     pub nat: Vec<IpAddr>,
     /// Largest inner packet, octets; `None`: as of the gateway's TUN.
     pub mtu: Option<u16>,
+    /// Our addresses in the networks of our side, at most one of each family: what the gateway itself sends from, so that the tunnel
+    /// carries it.
+    pub source: Vec<IpAddr>,
+    /// Where the site's gateway is, if it is always there. If one of its networks contains that, the tunnel does not carry itself.
+    pub peer: Option<IpAddr>,
 }
 
 impl SiteNetwork {
     /// A site with routes to these networks through the gateway's TUN, nothing else.
     #[must_use]
     pub fn new(name: impl Into<String>, remote: impl Into<Vec<IpNet>>) -> Self {
-        Self { name: name.into(), remote: remote.into(), routes: true, device: None, nat: Vec::new(), mtu: None }
+        Self {
+            name: name.into(),
+            remote: remote.into(),
+            routes: true,
+            device: None,
+            nat: Vec::new(),
+            mtu: None,
+            source: Vec::new(),
+            peer: None,
+        }
+    }
+
+    /// The networks that have routes.
+    pub(super) fn routed(&self) -> impl Iterator<Item = IpNet> {
+        self.remote.iter().filter(|_| self.routes).copied()
+    }
+
+    /// The way to one of them, by the site's own device if it has one.
+    pub(super) fn way_to(&self, net: IpNet, device: Option<u32>) -> Way {
+        let source = self.source.iter().copied().find(|source| source.is_ipv4() == net.addr().is_ipv4());
+        Way { device, mtu: self.mtu, source, table: self.table_for(net), guarded: true }
+    }
+
+    /// Whether the gateway's own packets must not follow one of its routes.
+    pub(super) fn has_routes_around_main(&self) -> bool {
+        self.routed().any(|net| self.table_for(net) != Table::Main)
+    }
+
+    fn table_for(&self, net: IpNet) -> Table {
+        if net.prefix_len() == 0 {
+            Table::AfterMain
+        } else if self.peer.is_some_and(|peer| net.contains(&peer)) {
+            Table::BeforeMain
+        } else {
+            Table::Main
+        }
     }
 }

@@ -36,6 +36,12 @@ impl Authority {
         Ok(Self { certificate, issuer })
     }
 
+    /// What signs.
+    #[cfg(test)]
+    pub(super) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+
     /// Signs a certificate for `key`, as PEM.
     pub(super) fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Result<String, PkiError> {
         let failed = |e: rcgen::Error| PkiError::Certificate(e.to_string());
@@ -61,7 +67,7 @@ fn issuer_params(certificate: &Certificate) -> Result<CertificateParams, PkiErro
     if let Some((_, identifier)) = identifier {
         params.key_identifier_method = KeyIdMethod::PreSpecified(identifier.0.as_bytes().to_vec());
     }
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(params)
 }
 

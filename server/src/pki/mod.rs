@@ -4,13 +4,16 @@
 //! certificates unless told, names in subjectAltName, serverAuth for Windows and Apple, and at most
 //! [`LEAF_DAYS`] days.
 //!
-//! [`container`] reads keys and certificates that are behind a password.
+//! [`container`] reads keys and certificates that are behind a password, [`crl`] has the lists of revoked ones.
 //!
 //! Does not: write files, revoke, or renew by itself.
 
 mod authority;
 pub mod container;
+pub mod crl;
 mod key;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -133,6 +133,13 @@ impl Family {
         self.cursor = choice.cursor.or(self.cursor);
     }
 
+    /// Gives an address that is held to another session.
+    pub(super) fn hand_over(&mut self, address: u128, session: u64) {
+        if let Some(holder) = self.held.get_mut(&address) {
+            *holder = session;
+        }
+    }
+
     /// Frees an address; `owner` gets it again when possible.
     pub(super) fn give_back(&mut self, address: u128, owner: &str) {
         if self.held.remove(&address).is_none() || !self.is_dynamic(address) {

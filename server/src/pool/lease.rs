@@ -222,6 +222,23 @@ impl LeaseTable {
         Some(lease)
     }
 
+    /// Gives the lease of one session to another, which must have none; `None` if that cannot be.
+    pub fn hand_over(&mut self, from: u64, to: u64) -> Option<Lease> {
+        if self.sessions.contains_key(&to) {
+            return None;
+        }
+        let held = self.sessions.remove(&from)?;
+        let lease = held.lease;
+        if let Some(a) = lease.v4 {
+            self.v4.hand_over(u32::from(a).into(), to);
+        }
+        if let Some(a) = lease.v6 {
+            self.v6.hand_over(a.into(), to);
+        }
+        self.sessions.insert(to, held);
+        Some(lease)
+    }
+
     /// The lease of a session.
     #[must_use]
     pub fn lease_of(&self, session: u64) -> Option<Lease> {
@@ -395,6 +412,23 @@ fn list(pools: &[IpNet]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lease_goes_from_one_session_to_the_next_and_is_freed_once() {
+        let mut table = table(&["10.83.20.0/24", "fd00:20::/64"], &[]);
+        let lease = table.lease(&LeaseKey { owner: "alice".into(), session: 1 }, ANY).unwrap();
+        assert_eq!(table.hand_over(1, 2), Some(lease));
+        assert_eq!((table.hand_over(1, 3), table.release(1), table.lease_of(1)), (None, None, None));
+        for address in lease.addresses() {
+            assert_eq!(table.holder(address), Some(2));
+        }
+        table.lease(&LeaseKey { owner: "bob".into(), session: 4 }, ANY).unwrap();
+        assert_eq!(table.hand_over(2, 4), None, "it has a lease already");
+        assert_eq!(table.usage().0.leased, 2);
+        assert_eq!(table.release(2), Some(lease));
+        assert!(lease.addresses().all(|address| table.holder(address).is_none()));
+        assert_eq!(table.lease(&LeaseKey { owner: "alice".into(), session: 5 }, ANY), Ok(lease), "its owner's still");
+    }
 
     const ANY: LeaseRequest = LeaseRequest { v4: Some(None), v6: Some(None) };
 

@@ -13,13 +13,13 @@ use tokio::sync::{mpsc, oneshot};
 use super::Site;
 
 /// A thread that answers on the control socket of a site until it is dropped.
-struct Daemon {
+pub(super) struct Daemon {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Daemon {
-    fn start(site: &Site) -> Self {
+    pub(super) fn start(site: &Site) -> Self {
         let socket = site.path("control.sock");
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
@@ -179,7 +179,7 @@ fn status_is_a_table_or_json() {
         ),
         "{table}"
     );
-    assert!(table.contains("1 session, 1 of 253 in 10.83.20.0/24 used; up 12h00m."), "{table}");
+    assert!(table.contains("1 session, 1 of 253 in 10.83.20.0/24 used, 1 of 1 site up; up 12h00m."), "{table}");
     let bare = site.run(&["status", "Alice", "--no-header"]).ok().out;
     assert_eq!(bare.lines().count(), 1, "{bare}");
     let json = site.run(&["status", "--json"]).ok().json();

@@ -3,6 +3,7 @@
 
 mod daemon;
 mod init;
+mod sites;
 mod user;
 
 use std::fs;

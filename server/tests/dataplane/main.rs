@@ -7,6 +7,7 @@ mod client;
 mod gateways;
 mod l2tp;
 mod namespaces;
+mod sites;
 
 use std::net::UdpSocket;
 use std::time::Duration;

@@ -7,4 +7,5 @@ mod forwarding;
 mod host;
 mod netns;
 mod routes;
+mod sites;
 mod traffic;

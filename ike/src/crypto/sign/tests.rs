@@ -261,7 +261,16 @@ fn reads_the_same_key_from_every_container() {
     }
     for (pem, spki) in KEYS {
         assert_eq!(PublicKey::from_spki(spki).as_ref(), Ok(key(pem).public_key()));
+        assert_eq!(key(pem).public_key().to_spki(), spki);
     }
+}
+
+#[test]
+fn reads_a_public_key_as_openssl_wrote_it() {
+    let pem = b"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+    assert_eq!(PublicKey::from_pem(pem).map(|key| key.to_string()), Ok("Ed25519".into()));
+    assert_eq!(PublicKey::from_pem(ED25519), Err(UnsupportedKey::Missing), "a private key is not one");
+    assert_eq!(PublicKey::from_pem(b""), Err(UnsupportedKey::Missing));
 }
 
 #[test]

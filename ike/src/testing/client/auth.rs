@@ -3,19 +3,20 @@
 use std::time::Instant;
 
 use crate::cert::{Role, verify_chain};
+use crate::crypto::secret::Secret;
 use crate::crypto::sign::SigningKey;
 use crate::crypto::testing::SeededRandom;
 use crate::identity::Identity;
 use crate::proposal::ChildKeyExchange;
 use crate::v2::keys;
 use crate::wire::EspSpi;
-use crate::wire::num::{AuthMethod, CertEncoding, CpType, ExchangeType, NotifyType};
+use crate::wire::num::{AuthMethod, CertEncoding, CpAttr, CpType, ExchangeType, NotifyType};
 use crate::wire::v2::{
-    Authentication, Certificate, ChainBuilder, Configuration, CpAttribute, Eap, Identification, Notify, Payload,
-    Payloads,
+    Authentication, Certificate, CertificateRequest, ChainBuilder, Configuration, CpAttribute, Eap, Identification,
+    Notify, Payload, Payloads, VendorId,
 };
 
-use super::{AuthStep, Client, ClientConfig, End, Handshake, Login, Waiting};
+use super::{AuthStep, Client, ClientConfig, End, Handshake, Login, ServerProof, Waiting};
 use crate::testing::client_sa::{ClientSa, Opened};
 
 impl Client {
@@ -29,6 +30,17 @@ impl Client {
                 chain.push(&Payload::Certificate(Certificate { encoding: CertEncoding::X509_SIGNATURE, data }));
             }
         }
+        if let Login::RawKey { key_pem, sends_key: true } = &self.config.login {
+            let data = &SigningKey::from_pem(key_pem).expect("the test's key is valid").public_key().to_spki();
+            chain.push(&Payload::Certificate(Certificate { encoding: CertEncoding::RAW_PUBLIC_KEY, data }));
+        }
+        if let Some(authorities) = &self.config.requested_authorities {
+            let encoding = CertEncoding::X509_SIGNATURE;
+            chain.push(&Payload::CertificateRequest(CertificateRequest { encoding, authorities }));
+        }
+        if self.config.eap_only {
+            chain.push(&Payload::Notify(Notify::new(NotifyType::EAP_ONLY_AUTHENTICATION, &[])));
+        }
         if self.config.initial_contact {
             chain.push(&Payload::Notify(Notify::new(NotifyType::INITIAL_CONTACT, &[])));
         }
@@ -37,18 +49,24 @@ impl Client {
         }
         let Some(handshake) = &mut self.handshake else { return };
         handshake.child_spi = child_spi;
-        if let Some((method, data)) = own_auth(&self.config, self.sa.as_ref(), handshake, &mut self.random) {
-            chain.push(&Payload::Authentication(Authentication { method, data: &data }));
+        if let Some(sa) = &self.sa {
+            push_auth(&mut chain, &self.config, handshake, |prove| {
+                own_auth(&self.config, sa, handshake, prove, &mut self.random)
+            });
         }
         if !self.config.asks_late {
             self.push_attributes(&mut chain);
         }
         if !self.config.childless {
+            self.push_mode(&mut chain);
             chain.push(&Payload::SecurityAssociation(self.child_offer(child_spi, false)));
             self.push_selectors(&mut chain);
         }
         if self.config.mobike {
             chain.push(&Payload::Notify(Notify::new(NotifyType::MOBIKE_SUPPORTED, &[])));
+        }
+        for vendor_id in &self.config.vendor_ids {
+            chain.push(&Payload::VendorId(VendorId(vendor_id)));
         }
         for (kind, data) in &self.config.status {
             chain.push(&Payload::Notify(Notify::new(*kind, data)));
@@ -56,9 +74,20 @@ impl Client {
         self.send_request(now, ExchangeType::IKE_AUTH, chain, Waiting::Auth, false);
     }
 
+    pub(super) fn push_mode(&self, chain: &mut ChainBuilder) {
+        if self.config.transport {
+            chain.push(&Payload::Notify(Notify::new(NotifyType::USE_TRANSPORT_MODE, &[])));
+        }
+    }
+
     pub(super) fn push_attributes(&self, chain: &mut ChainBuilder) {
         if !self.config.attributes.is_empty() {
-            let attributes = self.config.attributes.iter().map(|kind| CpAttribute::new(*kind, &[][..])).collect();
+            let wanted = self.config.wanted.map(|address| address.octets().to_vec()).unwrap_or_default();
+            let of = |kind: &CpAttr| match *kind {
+                CpAttr::INTERNAL_IP4_ADDRESS => CpAttribute::new(*kind, wanted.clone()),
+                _ => CpAttribute::new(*kind, &[][..]),
+            };
+            let attributes = self.config.attributes.iter().map(of).collect();
             chain.push(&Payload::Configuration(Configuration { kind: CpType::REQUEST, attributes }));
         }
     }
@@ -100,13 +129,13 @@ impl Client {
             }
             Some(&SUCCESS) => {
                 handshake.step = AuthStep::Final;
-                let (Some(sa), Some((prove, _))) = (&self.sa, &handshake.prove) else { return };
-                let body = keys::own_id_body(&self.config.identity);
+                let Some(sa) = &self.sa else { return };
+                let (body, msk) = (keys::own_id_body(&self.config.identity), peer.msk());
                 let prf = sa.suite.prf;
-                let octets = keys::auth_octets(prf, &handshake.request, &handshake.responder_nonce, prove, &body);
-                let data = keys::shared_key_auth(prf, &peer.msk(), &octets);
-                let auth = Authentication { method: AuthMethod::SHARED_KEY, data: data.expose() };
-                chain.push(&Payload::Authentication(auth));
+                push_auth(&mut chain, &self.config, handshake, |prove| {
+                    let octets = keys::auth_octets(prf, &handshake.request, &handshake.responder_nonce, prove, &body);
+                    Some((AuthMethod::SHARED_KEY, keys::shared_key_auth(prf, &msk, &octets).expose().to_vec()))
+                });
             }
             _ => return self.finish(End::EapFailure),
         }
@@ -115,13 +144,14 @@ impl Client {
 
     /// Checks what the server proves itself with, in the first answer and after EAP in the last.
     pub(super) fn check_server(&mut self, payloads: &Payloads<'_>) -> Result<(), &'static str> {
-        let (handshake, sa) = (self.handshake.as_ref().ok_or("no handshake")?, self.sa.as_ref().ok_or("no SA")?);
-        let (mut idr, mut auth, mut certificates) = (None, None, Vec::new());
+        let (handshake, sa) = (self.handshake.as_mut().ok_or("no handshake")?, self.sa.as_mut().ok_or("no SA")?);
+        let (mut idr, mut auth, mut certificates, mut ppk) = (None, None, Vec::new(), false);
         for payload in payloads {
             match payload {
                 Payload::IdResponder(id) => idr = Identity::parse(id.id_type, id.data).ok(),
                 Payload::Authentication(a) => auth = Some(*a),
-                Payload::Certificate(c) => certificates.push(c.data),
+                Payload::Certificate(c) => certificates.push(*c),
+                Payload::Notify(n) if n.kind == NotifyType::PPK_IDENTITY => ppk = true,
                 _ => {}
             }
         }
@@ -131,20 +161,43 @@ impl Client {
         if handshake.step == AuthStep::Eap {
             return Ok(());
         }
+        let expects_ppk = !matches!((&self.config.login, handshake.step), (Login::Eap(_), AuthStep::First));
+        let mixed = handshake.mixed.take_if(|_| expects_ppk);
+        let used = mixed.filter(|_| ppk).map(|(_, prove, derive)| {
+            sa.derive = derive;
+            prove
+        });
+        if expects_ppk && used.is_none() && self.config.ppk.as_ref().is_some_and(|ppk| ppk.required) {
+            return Err("the server does not use the postquantum preshared key");
+        }
+        self.uses_ppk |= used.is_some();
+        if auth.is_none() && self.config.eap_only && handshake.step == AuthStep::First {
+            return Ok(());
+        }
         let auth = auth.ok_or("the server sent no AUTH")?;
         let idr = self.server_identity.as_ref().ok_or("the server sent no IDr")?;
-        let (_, prove) = handshake.prove.as_ref().ok_or("no keys")?;
+        let plain = handshake.prove.as_ref().map(|(_, prove)| prove);
+        let prove = used.as_ref().or(plain).ok_or("no keys")?;
         let prf = sa.suite.prf;
         let octets = keys::auth_octets(prf, &handshake.answer, &handshake.nonce, prove, &keys::own_id_body(idr));
-        let shared = match (&self.config.login, handshake.step) {
-            (Login::Psk(psk), _) => Some(psk.clone()),
-            (Login::Eap(peer), AuthStep::Final) => Some(peer.msk()),
+        let shared = match (&self.config.server_proof, &self.config.login, handshake.step) {
+            (ServerProof::Psk(psk), ..) | (ServerProof::LikeClient, Login::Psk(psk), _) => Some(psk.clone()),
+            (_, Login::Eap(peer), AuthStep::Final) => Some(peer.msk()),
             _ => None,
         };
         if let Some(shared) = shared {
             let expected = keys::shared_key_auth(prf, &shared, &octets);
             return if expected.ct_eq(auth.data) { Ok(()) } else { Err("the server's AUTH is wrong") };
         }
+        let allow_sha1 = self.config.hashes.is_none();
+        if let ServerProof::RawKey(key) = &self.config.server_proof {
+            let is_raw = |found: &Certificate<'_>| found.encoding == CertEncoding::RAW_PUBLIC_KEY;
+            if !certificates.iter().all(|found| is_raw(found) && found.data == key.to_spki()) {
+                return Err("the server has another key");
+            }
+            return key.verify(auth.method, auth.data, &octets, allow_sha1).map_err(|_| "signature");
+        }
+        let certificates: Vec<&[u8]> = certificates.iter().map(|found| found.data).collect();
         let anchors = self.config.authorities.as_ref().ok_or("no authorities")?;
         let (end_entity, others) = certificates.split_first().ok_or("the server sent no certificate")?;
         let verified = verify_chain(end_entity, others, anchors, self.wall, Role::Server).map_err(|_| "certificate")?;
@@ -152,7 +205,6 @@ impl Client {
         if !verified.matches(wanted) || idr != wanted {
             return Err("the server has another name");
         }
-        let allow_sha1 = self.config.hashes.is_none();
         verified.verify_auth(auth.method, auth.data, &octets, allow_sha1).map_err(|_| "signature")
     }
 
@@ -176,19 +228,42 @@ impl Client {
     }
 }
 
+/// Appends AUTH, and with a postquantum preshared key its name, and what AUTH would be without it.
+fn push_auth(
+    chain: &mut ChainBuilder,
+    config: &ClientConfig,
+    handshake: &Handshake,
+    mut auth: impl FnMut(&Secret) -> Option<(AuthMethod, Vec<u8>)>,
+) {
+    let Some((plain, _)) = &handshake.prove else { return };
+    let (Some((mixed, ..)), Some(ppk)) = (&handshake.mixed, &config.ppk) else {
+        if let Some((method, data)) = auth(plain) {
+            chain.push(&Payload::Authentication(Authentication { method, data: &data }));
+        }
+        return;
+    };
+    let Some((method, data)) = auth(mixed) else { return };
+    chain.push(&Payload::Authentication(Authentication { method, data: &data }));
+    chain.push(&Payload::Notify(Notify::new(NotifyType::PPK_IDENTITY, &ppk.identity)));
+    if let Some((_, without)) = auth(plain).filter(|_| !ppk.required) {
+        chain.push(&Payload::Notify(Notify::new(NotifyType::NO_PPK_AUTH, &without)));
+    }
+}
+
 /// Our proof for the first request; none with EAP.
 fn own_auth(
     config: &ClientConfig,
-    sa: Option<&ClientSa>,
+    sa: &ClientSa,
     handshake: &Handshake,
+    prove: &Secret,
     random: &mut SeededRandom,
 ) -> Option<(AuthMethod, Vec<u8>)> {
-    let (prf, (prove, _)) = (sa?.suite.prf, handshake.prove.as_ref()?);
+    let prf = sa.suite.prf;
     let body = keys::own_id_body(&config.identity);
     let octets = keys::auth_octets(prf, &handshake.request, &handshake.responder_nonce, prove, &body);
     match &config.login {
         Login::Psk(psk) => Some((AuthMethod::SHARED_KEY, keys::shared_key_auth(prf, psk, &octets).expose().to_vec())),
-        Login::Certificate { key_pem, .. } => {
+        Login::Certificate { key_pem, .. } | Login::RawKey { key_pem, .. } => {
             let key = SigningKey::from_pem(key_pem).expect("the test's key is valid");
             let hashes = config.hashes.as_deref().filter(|_| handshake.peer_hashes);
             let scheme = key.choose(hashes, true).expect("the test's key has a scheme");

@@ -1,9 +1,11 @@
 //! What a client is told in advance.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::cert::TrustAnchors;
 use crate::crypto::dh::Group;
+use crate::crypto::sign::PublicKey;
 use crate::identity::Identity;
 use crate::proposal::Policy;
 use crate::wire::num::{CpAttr, HashAlgId, NotifyType};
@@ -20,8 +22,37 @@ pub enum Login {
         /// PKCS #8 or other PEM.
         key_pem: Vec<u8>,
     },
+    /// By a key that the server knows, RFC 7670.
+    RawKey {
+        /// PKCS #8 or other PEM.
+        key_pem: Vec<u8>,
+        /// The public key goes along.
+        sends_key: bool,
+    },
     /// By EAP.
     Eap(Box<dyn EapPeer>),
+}
+
+/// How the server has to prove who it is.
+pub enum ServerProof {
+    /// As the login suggests: by the same pre-shared key, otherwise by certificate.
+    LikeClient,
+    /// By this pre-shared key.
+    Psk(Vec<u8>),
+    /// By certificate.
+    Certificate,
+    /// By this key, without a certificate.
+    RawKey(PublicKey),
+}
+
+/// A postquantum preshared key, RFC 8784.
+pub struct ClientPpk {
+    /// What the notification says, the type of the name in front.
+    pub identity: Vec<u8>,
+    /// The key.
+    pub secret: Vec<u8>,
+    /// The client does not go on without.
+    pub required: bool,
 }
 
 /// The client's side of an EAP method.
@@ -40,6 +71,14 @@ pub struct ClientConfig {
     pub server_identity: Option<Identity>,
     /// How to log in.
     pub login: Login,
+    /// How the server has to.
+    pub server_proof: ServerProof,
+    /// The postquantum preshared key.
+    pub ppk: Option<ClientPpk>,
+    /// Ask for certificates of these authorities: the body of a certificate request, without the encoding.
+    pub requested_authorities: Option<Vec<u8>>,
+    /// The server's AUTH payload may stay away until EAP is done, RFC 5998.
+    pub eap_only: bool,
     /// What to offer; everything in it at once.
     pub policy: Policy,
     /// The group to try first.
@@ -50,6 +89,8 @@ pub struct ClientConfig {
     pub authorities: Option<TrustAnchors>,
     /// What to ask for.
     pub attributes: Vec<CpAttr>,
+    /// The IPv4 address to ask for, as a client does that has had it before.
+    pub wanted: Option<Ipv4Addr>,
     /// TSi and TSr.
     pub selectors: (Vec<TrafficSelector>, Vec<TrafficSelector>),
     /// Send INITIAL_CONTACT.
@@ -64,6 +105,10 @@ pub struct ClientConfig {
     pub childless: bool,
     /// Ask for an address with the first CREATE_CHILD_SA, not in IKE_AUTH.
     pub asks_late: bool,
+    /// Ask for transport mode.
+    pub transport: bool,
+    /// Vendor IDs in IKE_SA_INIT and IKE_AUTH.
+    pub vendor_ids: Vec<Vec<u8>>,
     /// More notifications in IKE_SA_INIT and IKE_AUTH.
     pub status: Vec<(NotifyType, Vec<u8>)>,
     /// A request is sent again after this long, then after twice as long, and so on.
@@ -81,11 +126,16 @@ impl ClientConfig {
             identity,
             server_identity: None,
             login: Login::Psk(psk.to_vec()),
+            server_proof: ServerProof::LikeClient,
+            ppk: None,
+            requested_authorities: None,
+            eap_only: false,
             policy: Policy::default(),
             guess: Group::Curve25519,
             pfs: false,
             authorities: None,
             attributes: vec![CpAttr::INTERNAL_IP4_ADDRESS, CpAttr::INTERNAL_IP4_DNS],
+            wanted: None,
             selectors: (any.clone(), any),
             initial_contact: false,
             hashes: Some(vec![HashAlgId::SHA2_256, HashAlgId::SHA2_384, HashAlgId::SHA2_512]),
@@ -93,6 +143,8 @@ impl ClientConfig {
             mobike: false,
             childless: false,
             asks_late: false,
+            transport: false,
+            vendor_ids: Vec::new(),
             status: Vec::new(),
             retransmit: Duration::from_millis(500),
             transmissions: 6,

@@ -62,6 +62,7 @@ impl Client {
         if let Some(old) = replaces {
             chain.push(&Payload::Notify(Notify::about_esp(old, NotifyType::REKEY_SA, &[])));
         }
+        self.push_mode(&mut chain);
         chain.push(&Payload::SecurityAssociation(self.child_offer(spi, self.config.pfs)));
         chain.push(&Payload::Nonce(Nonce(&nonce)));
         if let Some(pair) = &pair {
@@ -101,6 +102,7 @@ impl Client {
             Waiting::Init => {}
             Waiting::Probe => {
                 self.raw_notifies = notifies_in(opened);
+                self.raw_deletes = deletes_in(opened);
                 self.raw_answer = self.raw_notifies.iter().map(|(kind, _)| *kind).find(|kind| kind.is_error());
             }
             Waiting::Update { cookie, path } => return self.update_answer(now, opened, &cookie, path),
@@ -122,6 +124,7 @@ impl Client {
         for payload in &payloads {
             match payload {
                 Payload::Notify(notify) if notify.kind.is_error() => self.refusals.push(notify.kind),
+                Payload::Notify(notify) => self.told.push((notify.kind, notify.data.to_vec())),
                 Payload::Nonce(n) => responder_nonce = n.0.to_vec(),
                 Payload::KeyExchange(ke) => public = Some(ke.data),
                 Payload::Configuration(reply) => {
@@ -236,4 +239,13 @@ fn notifies_in(opened: &Opened) -> Vec<(NotifyType, Vec<u8>)> {
         _ => None,
     };
     payloads.iter().filter_map(notify).collect()
+}
+
+fn deletes_in(opened: &Opened) -> Vec<EspSpi> {
+    let Ok(payloads) = Payloads::parse(opened.first, &opened.chain) else { return Vec::new() };
+    let spis = |payload: &Payload<'_>| match payload {
+        Payload::Delete(Delete::ChildSas { spis, .. }) => spis.clone(),
+        _ => Vec::new(),
+    };
+    payloads.iter().flat_map(spis).collect()
 }

@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use crate::crypto::dh::{Group, KeyPair};
+use crate::crypto::secret::Secret;
 use crate::nat::{NatStatus, detection_hash};
 use crate::proposal::{IkeSuite, choose_ike};
 use crate::v2::keys::{IkeKeys, Nonces, SpiPair};
 use crate::wire::header::{Flags, HEADER_LEN, Header, Version};
 use crate::wire::num::{ExchangeType, GroupId, NotifyType};
-use crate::wire::v2::{KeyExchange, MessageBuilder, Nonce, Notify, Payload, Payloads, Spi};
+use crate::wire::v2::{KeyExchange, MessageBuilder, Nonce, Notify, Payload, Payloads, Spi, VendorId};
 
 use super::{Client, End, Outstanding, Waiting};
 use crate::testing::client_sa::ClientSa;
@@ -44,8 +45,14 @@ impl Client {
             let hashes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0.to_be_bytes()).collect();
             message.push(&Payload::Notify(Notify::new(NotifyType::SIGNATURE_HASH_ALGORITHMS, &hashes)));
         }
+        for vendor_id in &self.config.vendor_ids {
+            message.push(&Payload::VendorId(VendorId(vendor_id)));
+        }
         for (kind, data) in &self.config.status {
             message.push(&Payload::Notify(Notify::new(*kind, data)));
+        }
+        if self.config.ppk.is_some() {
+            message.push(&Payload::Notify(Notify::new(NotifyType::USE_PPK, &[])));
         }
         let message = message.finish().expect("tests send short messages");
         if let Some(handshake) = &mut self.handshake {
@@ -96,7 +103,7 @@ impl Client {
         payloads: &Payloads<'_>,
     ) -> Result<(), &'static str> {
         let handshake = self.handshake.as_mut().ok_or("no handshake")?;
-        let (mut chosen, mut public, mut nonce, mut fragmentation) = (None, None, None, false);
+        let (mut chosen, mut public, mut nonce, mut fragmentation, mut ppk) = (None, None, None, false, false);
         for payload in payloads {
             match payload {
                 Payload::SecurityAssociation(sa) => {
@@ -108,6 +115,7 @@ impl Client {
                     self.told.push((n.kind, n.data.to_vec()));
                 }
                 Payload::Notify(n) if n.kind == NotifyType::IKEV2_FRAGMENTATION_SUPPORTED => fragmentation = true,
+                Payload::Notify(n) if n.kind == NotifyType::USE_PPK => ppk = true,
                 Payload::Notify(n) if n.kind == NotifyType::SIGNATURE_HASH_ALGORITHMS => handshake.peer_hashes = true,
                 _ => {}
             }
@@ -120,6 +128,15 @@ impl Client {
         let spis = SpiPair { initiator: handshake.spi, responder };
         let nonces = Nonces { initiator: &handshake.nonce, responder: nonce };
         let keys = IkeKeys::initial(&suite, &shared, &nonces, spis);
+        match &self.config.ppk {
+            Some(own) if ppk => {
+                let mix = |key: &Secret| suite.prf.plus(&own.secret, &[key.expose()], key.len());
+                let (initiator, responder) = (mix(&keys.prove_initiator), mix(&keys.prove_responder));
+                handshake.mixed = Some((initiator, responder, mix(&keys.sa.derive)));
+            }
+            Some(own) if own.required => return Err("the server has no postquantum preshared key"),
+            Some(_) | None => {}
+        }
         handshake.answer = message.to_vec();
         handshake.responder_nonce = nonce.to_vec();
         handshake.prove = Some((keys.prove_initiator, keys.prove_responder));

@@ -31,7 +31,7 @@ use crate::wire::{EspSpi, IkeSpi};
 
 use super::client_sa::ClientSa;
 
-pub use config::{ClientConfig, EapPeer, Login};
+pub use config::{ClientConfig, ClientPpk, EapPeer, Login, ServerProof};
 
 /// The longest pause between two transmissions.
 const MAX_INTERVAL: Duration = Duration::from_secs(4);
@@ -112,18 +112,22 @@ pub struct Client {
     pub refuses_rekeys: Option<NotifyType>,
     /// What the server refused since the login, in order.
     pub refusals: Vec<NotifyType>,
+    /// The postquantum preshared key is mixed in.
+    pub uses_ppk: bool,
     /// Child SAs, newest last.
     pub children: Vec<ClientChild>,
     raw_answer: Option<NotifyType>,
     /// All notifications in the last answer to a request that was sent by [`Client::send_raw`] or [`Task::Probe`].
     pub raw_notifies: Vec<(NotifyType, Vec<u8>)>,
+    /// Child SAs that the last such answer deletes.
+    pub raw_deletes: Vec<EspSpi>,
     /// What the CFG_REPLY said.
     pub reply: Vec<(CpAttr, Vec<u8>)>,
     /// IDr of the server.
     pub server_identity: Option<Identity>,
     /// Demands of the server in IKE_SA_INIT, in order: COOKIE and INVALID_KE_PAYLOAD.
     pub demands: Vec<NotifyType>,
-    /// Status notifications of the server in IKE_SA_INIT and IKE_AUTH, in order, with their data.
+    /// Status notifications of the server in IKE_SA_INIT, IKE_AUTH and CREATE_CHILD_SA, in order, with their data.
     pub told: Vec<(NotifyType, Vec<u8>)>,
     /// UPDATE_SA_ADDRESSES carries this claim that there is no translator.
     pub claims_no_nat: Option<Vec<u8>>,
@@ -171,6 +175,8 @@ struct Handshake {
     answer: Vec<u8>,
     responder_nonce: Vec<u8>,
     prove: Option<(Secret, Secret)>,
+    /// The same and `SK_d` with the postquantum preshared key mixed in.
+    mixed: Option<(Secret, Secret, Secret)>,
     child_spi: EspSpi,
     step: AuthStep,
     peer_hashes: bool,
@@ -205,9 +211,11 @@ impl Client {
             forgets_to_delete: false,
             refuses_rekeys: None,
             refusals: Vec::new(),
+            uses_ppk: false,
             children: Vec::new(),
             raw_answer: None,
             raw_notifies: Vec::new(),
+            raw_deletes: Vec::new(),
             reply: Vec::new(),
             server_identity: None,
             demands: Vec::new(),
@@ -236,6 +244,7 @@ impl Client {
             answer: Vec::new(),
             responder_nonce: Vec::new(),
             prove: None,
+            mixed: None,
             child_spi: EspSpi(0),
             step: AuthStep::First,
             peer_hashes: false,
@@ -302,6 +311,11 @@ impl Client {
     /// Offers something else from now on.
     pub fn set_policy(&mut self, policy: Policy, guess: Group) {
         (self.config.policy, self.config.guess) = (policy, guess);
+    }
+
+    /// Wants other traffic in the Child SAs from now on.
+    pub fn set_selectors(&mut self, tsi: Vec<TrafficSelector>, tsr: Vec<TrafficSelector>) {
+        self.config.selectors = (tsi, tsr);
     }
 
     /// The next message to send, with the path from the client's point of view.

@@ -13,7 +13,7 @@ use crate::wire::v2::{
 };
 use crate::wire::{EspSpi, IkeSpi};
 
-use super::{Client, ClientChild, End, Outstanding, Waiting};
+use super::{Client, ClientChild, End, Outstanding, Task, Waiting};
 use crate::testing::client_sa::{ClientSa, Opened};
 
 /// What CREATE_CHILD_SA of the server asks for.
@@ -44,16 +44,38 @@ impl Client {
         if let Some(new) = new_sa {
             self.server_deletes_old = true;
             self.old_sa = self.sa.replace(new);
+            if let Some(outstanding) = &mut self.outstanding {
+                outstanding.on_old = true;
+            }
         }
         match (ends, old) {
             (true, false) if self.goes_on_with_rival() => self.next_task(now),
             (true, false) => self.finish(End::DeletedByServer),
             (true, true) => {
                 self.lost.extend(self.old_sa.take());
+                self.ask_again(now);
                 self.next_task(now);
             }
             (false, _) => {}
         }
+    }
+
+    /// What was asked on an IKE SA that is gone is asked again on the new one.
+    fn ask_again(&mut self, now: Instant) {
+        let Some(Outstanding { waiting, .. }) = self.outstanding.take_if(|outstanding| outstanding.on_old) else {
+            return;
+        };
+        let task = match waiting {
+            Waiting::Probe => Task::Probe,
+            Waiting::Update { .. } => Task::Update,
+            Waiting::Delete(Some(spi)) => return self.delete_child(now, spi),
+            Waiting::Child { replaces: Some(_), .. } => Task::RekeyChild,
+            Waiting::Child { replaces: None, .. } => Task::NewChild,
+            Waiting::Ike { .. } => Task::RekeyIke,
+            Waiting::Close => Task::Close,
+            Waiting::Init | Waiting::Auth | Waiting::DeleteOldIke | Waiting::Delete(None) => return,
+        };
+        self.tasks.push_front(task);
     }
 
     /// The server deletes the IKE SA that both sides are rekeying: its own new one is left.

@@ -103,6 +103,7 @@ impl Session {
             precedence: 0,
             ppk: false,
             established: None,
+            login_ends: None,
             since: ctx.now,
             last_heard: ctx.now,
             identity: None,

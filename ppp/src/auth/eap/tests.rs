@@ -2,7 +2,7 @@
 
 use crate::auth::mschapv2::{Challenges, nt_response};
 use crate::auth::nt_hash::NtHash;
-use crate::auth::{Proof, Verifier};
+use crate::auth::{Credentials, Proof, Verifier};
 use proptest::prelude::*;
 
 use super::*;
@@ -84,7 +84,7 @@ impl Client {
 }
 
 fn rejected(outcome: EapOutcome) -> Vec<u8> {
-    let EapOutcome::Rejected { message } = outcome else { panic!("not rejected") };
+    let EapOutcome::Rejected { message, reason: None } = outcome else { panic!("not rejected") };
     message
 }
 
@@ -114,7 +114,11 @@ fn the_exchange_of_rfc_2759_succeeds_with_the_keys_of_rfc_3079() {
     client.request = request;
     let message = b"S=407A5589115FD0D6209F510FE9C04566932CDA56 M=Welcome";
     assert_eq!(client.mschap_request(), MsChapRequest::Success { id: 0, message });
-    let EapOutcome::Success { message, msk, user } = client.send(EapType::MSCHAPV2, &[3]) else { panic!("failed") };
+    let EapOutcome::Success { message, msk, user, method } = client.send(EapType::MSCHAPV2, &[3]) else {
+        panic!("failed")
+    };
+    assert_eq!(method, EapMethod::MsChapV2);
+    assert!(!method.is_mutual() && EapMethod::Tls.is_mutual());
     assert_eq!(message, [3, 1, 0, 4]);
     assert_eq!(user, "User");
     let (receive, rest) = msk.expose().split_at(16);
@@ -276,7 +280,7 @@ proptest! {
         for (method, data) in answers {
             let method = EapType(if method % 2 == 0 { 26 } else { method % 4 });
             match client.send(method, &data) {
-                EapOutcome::Request(request) | EapOutcome::Rejected { message: request } => client.request = request,
+                EapOutcome::Request(request) | EapOutcome::Rejected { message: request, .. } => client.request = request,
                 EapOutcome::Failure { .. } | EapOutcome::Credentials(_) => {}
                 EapOutcome::Success { .. } => prop_assert!(false, "success"),
             }

@@ -119,7 +119,7 @@ fn files_that_hold_something_else_are_named() {
         (
             cert.as_str(),
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
-            "the private key is encrypted",
+            "give its password as key_password",
         ),
         (
             "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
@@ -131,7 +131,77 @@ fn files_that_hold_something_else_are_named() {
         assert!(report.contains(part), "{part}\n{report}");
     }
     let report = machine().report(&remote("key = \"gw.key\"\n"));
-    assert!(report.contains("`remote.key` without `remote.cert`"), "{report}");
+    assert!(report.contains("`remote.key` without `cert`"), "{report}");
+}
+
+#[test]
+fn several_certificates_are_named_with_their_keys_in_the_same_order() {
+    let (first, first_key) = certificate(&["vpn.example.org"], |_| {});
+    let (second, second_key) = certificate(&["other.example.org"], |_| {});
+    let machine = machine();
+    machine.write("a.pem", &first).write("a.key", &first_key).write("b.pem", &second).write("b.key", &second_key);
+    let text = remote("cert = [\"a.pem\", \"b.pem\"]\nkey = [\"a.key\", \"b.key\"]\n");
+    assert_eq!(machine.report(&text), "");
+    assert_eq!(machine.settings(&text).remote.unwrap().server_identities.len(), 2);
+    let swapped = remote("cert = [\"a.pem\", \"b.pem\"]\nkey = [\"b.key\", \"a.key\"]\n");
+    assert!(machine.report(&swapped).contains("the private key does not belong to the certificate"));
+    let missing = machine.report(&remote("cert = [\"a.pem\", \"b.pem\"]\nkey = \"a.key\"\n"));
+    assert!(missing.contains("there are 2 certificates but 1 keys"), "{missing}");
+    let other = machine.report(&remote("cert = \"b.pem\"\nkey = \"b.key\"\n"));
+    assert!(other.contains("the certificate does not name \"vpn.example.org\""), "{other}");
+}
+
+#[test]
+fn a_password_opens_keys_and_containers() {
+    let files = concat!(env!("CARGO_MANIFEST_DIR"), "/src/pki/container/testdata");
+    let mut machine = machine();
+    machine.surroundings.now = "2026-12-01T00:00:00Z".parse().unwrap();
+    for name in ["modern.p12", "leaf.pem", "scrypt.pem"] {
+        std::fs::copy(format!("{files}/{name}"), machine.path(name)).unwrap();
+        std::fs::set_permissions(machine.path(name), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    for keys in ["cert = \"modern.p12\"\n", "cert = \"leaf.pem\"\nkey = \"scrypt.pem\"\n"] {
+        let report = machine.report(&remote(&format!("{keys}key_password = \"swordfish\"\n")));
+        assert_eq!(report, "", "{keys}");
+        let wrong = machine.report(&remote(&format!("{keys}key_password = \"marlin\"\n")));
+        assert!(wrong.contains("the password is wrong") && !wrong.contains("marlin"), "{wrong}");
+        let without = machine.report(&remote(keys));
+        assert!(
+            without.contains("check key_password") || without.contains("give its password as key_password"),
+            "{without}"
+        );
+    }
+    machine.write_with_mode("open.p12", "", 0o644);
+    std::fs::copy(format!("{files}/modern.p12"), machine.path("open.p12")).unwrap();
+    std::fs::set_permissions(machine.path("open.p12"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let open = machine.report(&remote("cert = \"open.p12\"\nkey_password = \"swordfish\"\n"));
+    assert!(open.contains("holds a secret and is open to everybody"), "{open}");
+}
+
+#[test]
+fn lists_of_revoked_certificates_are_files_that_hold_one() {
+    let (cert, key) = certificate(&["vpn.example.org"], |_| {});
+    let machine = with_certificate(&cert, &key);
+    let issuer_key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::new(vec!["ca".to_owned()]).unwrap();
+    ca.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    ca.key_usages = vec![rcgen::KeyUsagePurpose::CrlSign, rcgen::KeyUsagePurpose::KeyCertSign];
+    let issuer = rcgen::Issuer::new(ca, issuer_key);
+    let list = rcgen::CertificateRevocationListParams {
+        this_update: date_time_ymd(2026, 11, 1),
+        next_update: date_time_ymd(2026, 12, 1),
+        crl_number: rcgen::SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: vec![],
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    machine.write("ca.crl", &list.signed_by(&issuer).unwrap().pem().unwrap());
+    let text = remote(&format!("{KEYS}crl = \"ifuri\"\ncrl_files = \"ca.crl\"\n"));
+    assert_eq!(machine.report(&text), "");
+    let crl = machine.settings(&text).remote.unwrap().crl;
+    assert_eq!((crl.policy, crl.files), (crate::config::CrlPolicy::IfUri, vec![machine.path("ca.crl")]));
+    let wrong = machine.report(&remote(&format!("{KEYS}crl_files = \"gw.pem\"\n")));
+    assert!(wrong.contains("there is no CRL in this file"), "{wrong}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod legacy;
 mod reference;
 mod reports;
 mod settings;
+mod sites;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use crate::config::keys::{self, Table};
 
 const PAGE: &str = include_str!("../../../../docs/configuration.md");
+const SITES: &str = include_str!("../../../../docs/site-to-site.md");
+const README: &str = include_str!("../../../../README.md");
 
 /// `table.key` of every row of the page that begins with a key, by the heading above it.
 fn described() -> BTreeSet<String> {
@@ -23,20 +25,25 @@ fn described() -> BTreeSet<String> {
 
 fn known() -> BTreeSet<String> {
     let of = |table: &Table| table.keys.iter().map(|key| format!("{}.{key}", table.name)).collect::<Vec<_>>();
-    [&keys::REMOTE, &keys::USER, &keys::DAEMON, &keys::LOG].into_iter().flat_map(of).collect()
+    let tables =
+        [&keys::REMOTE, &keys::SITE, &keys::SITE_CHILD, &keys::SITE_PPK, &keys::USER, &keys::DAEMON, &keys::LOG];
+    tables.into_iter().flat_map(of).collect()
 }
 
 #[test]
 fn the_reference_page_lists_exactly_the_keys_of_the_parser() {
     assert_eq!(described(), known());
     for table in keys::TOP.keys {
-        assert!(PAGE.contains(&format!("[{table}]")), "[{table}] has no heading");
+        let headings = [format!("## `[{table}]`"), format!("## `[{table}.NAME]`")];
+        assert!(headings.iter().any(|heading| PAGE.contains(heading)), "[{table}] has no heading");
     }
 }
 
 #[test]
-fn the_examples_of_the_page_are_accepted() {
-    let blocks = PAGE.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or(rest));
+fn the_examples_of_the_pages_are_accepted() {
+    let blocks = [PAGE, SITES, README].into_iter().flat_map(|page| page.split("\n```toml").skip(1));
+    // Behind the language there may be a title.
+    let blocks = blocks.filter_map(|rest| rest.split("\n```").next()?.split_once('\n').map(|(_, block)| block));
     let mut checked = 0;
     for block in blocks {
         let report = super::machine().report(block);
@@ -48,5 +55,5 @@ fn the_examples_of_the_page_are_accepted() {
         assert!(errors.is_empty(), "{errors:?}\n{block}");
         checked += 1;
     }
-    assert!(checked >= 3, "{checked} examples");
+    assert!(checked >= 10, "{checked} examples");
 }

@@ -46,9 +46,25 @@ fn what_comes_later_says_so() {
         &remote("[group.staff]\n"),
         &["`group` is not supported yet", "will come with a later version"],
     );
-    assert_parts(&report, &remote("[site.berlin]\n"), &["`site` is not supported yet", "site-to-site tunnels"]);
+    assert_parts(&report, &remote("[radius]\n"), &["`radius` is not supported yet", "users in RADIUS"]);
     assert_parts(&report, &remote("[users]\na = { password = \"x\", group = \"g\" }\n"), &["`group` in [users.NAME]"]);
     assert_parts(&report, &remote("nat = { except = [] }\n"), &["`remote.nat` as a table is not supported yet"]);
+}
+
+#[test]
+fn ways_to_log_in_that_cannot_work_are_named() {
+    for (more, parts) in [
+        ("eap = \"tls\"\n", ["EAP-TLS needs to know whose certificates count", "add ca = \"FILE\""]),
+        ("eap = \"mschapv2\"\n", ["nobody can log in by EAP-MSCHAPv2: there are no users", "`cygnet user add NAME`"]),
+        ("eap = [\"tsl\"]\n", ["unknown EAP method \"tsl\"", "did you mean \"tls\"?"]),
+        ("eap_only = true\n", ["`eap_only` needs EAP-TLS", "RFC 5998"]),
+        ("ppk_required = true\n", ["post-quantum keys are required, but there is none", "add a table [ppk]"]),
+        ("unique = \"one\"\n", ["unknown policy \"one\"", "\"replace\" or \"keep\" or \"never\""]),
+        ("reauth = \"1s\"\n", ["`remote.reauth` is out of range", "or false for never"]),
+        ("[ppk]\n\"alice\" = \"0x12\"\n", ["this post-quantum key is too short to help", "openssl rand -base64 32"]),
+    ] {
+        assert_parts(&machine(), &remote(more), &parts);
+    }
 }
 
 #[test]
@@ -140,7 +156,11 @@ fn wrong_types_and_values_are_named() {
 
 #[test]
 fn what_is_missing_is_asked_for() {
-    assert_parts(&machine(), "", &["error: the configuration has no [remote]", "`cygnet init` writes one"]);
+    assert_parts(
+        &machine(),
+        "",
+        &["error: the configuration has neither [remote] nor a [site.NAME]", "`cygnet init` writes a [remote]"],
+    );
     let report = machine().report("[remote]\n");
     let expected = r#"
 error: [remote] has no `name`

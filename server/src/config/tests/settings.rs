@@ -36,6 +36,27 @@ fn three_keys_are_enough_and_the_rest_has_defaults() {
 }
 
 #[test]
+fn sessions_and_proofs_have_their_keys() {
+    use crate::config::{EapMethod, Lifetimes, Unique};
+    let machine = machine();
+    let settings = machine.settings(&remote(""));
+    let defaults = settings.remote.unwrap();
+    let hours = |n: u64| Some(Duration::from_secs(n * 3600));
+    assert_eq!(defaults.lifetimes, Lifetimes { child: hours(8), ike: hours(24), bytes: None, packets: None });
+    assert_eq!((defaults.unique, defaults.mobike, defaults.reauthentication), (Unique::Keep, true, None));
+    assert!(defaults.eap.is_empty() && !defaults.eap_only && defaults.ppks.is_empty() && !defaults.ppk_required);
+    let settings = machine.settings(&remote(
+        "unique = \"never\"\nmobike = false\nreauth = \"12h\"\nchild_lifetime = false\nike_lifetime = 7200\nppk_required = true\n\
+         [ppk]\nalice = \"0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\"\n[users]\nbob = \"x\"\n",
+    ));
+    let given = settings.remote.unwrap();
+    assert_eq!((given.unique, given.mobike, given.reauthentication), (Unique::Never, false, hours(12)));
+    assert_eq!((given.lifetimes.child, given.lifetimes.ike), (None, hours(2)));
+    assert_eq!(given.eap, [EapMethod::MsChapV2]);
+    assert!(given.ppk_required && given.ppks[0].id == "alice" && given.ppks[0].secret.expose().len() == 32);
+}
+
+#[test]
 fn every_key_has_its_effect() {
     let machine = machine();
     let settings = machine.settings(&remote(

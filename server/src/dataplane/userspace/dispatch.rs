@@ -2,6 +2,7 @@
 //!
 //! What finds no route goes to the traps, where the first packets of a site's traffic wait for its tunnel.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use cygnet_esp::selector::Flow;
@@ -102,7 +103,7 @@ impl Dispatcher {
     /// Lets a packet without a route wait if a site wants it.
     #[cold]
     fn trap(&self, header: &Header, packet: &mut [u8], reason: DropReason, outbox: &mut Outbox) {
-        let flow = Flow::of(packet).ok();
+        let flow = Flow::of(packet).ok().filter(is_between_hosts);
         let site = match (&self.of, &flow) {
             (Some(of), _) => self.registry.traps.knows(&of.site).then(|| of.site.clone()),
             (None, Some(flow)) => self.registry.traps.site_of(flow),
@@ -211,6 +212,15 @@ impl Dispatcher {
         }
         outbox.slot(route, traffic_class, payload_len, next_header)
     }
+}
+
+/// What a kernel says to its neighbours on a link begins no tunnel.
+fn is_between_hosts(flow: &Flow) -> bool {
+    let of_link = |address: IpAddr| match address {
+        IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_unicast_link_local() || address.is_unspecified(),
+    };
+    !(of_link(flow.source) || of_link(flow.destination) || flow.destination.is_multicast())
 }
 
 /// How a packet leaves.

@@ -332,7 +332,7 @@ mod tests {
     impl Fixture {
         fn route(&self, spi: u32) -> Arc<Route> {
             let local = "127.0.0.1".parse().unwrap();
-            Arc::new(route(spi, &[range("10.0.0.1", "10.0.0.1")]).towards(self.peer.address(), local, 0))
+            Arc::new(route(spi, &[range("10.0.0.1", "10.0.0.1")]).towards(self.peer.address(), local, 0, true))
         }
 
         fn push(&mut self, route: &Arc<Route>, class: u8, payload: &[u8]) {
@@ -451,7 +451,7 @@ mod tests {
     fn what_cannot_be_sent_is_counted_and_does_not_stop_the_rest() {
         let mut fixture = fixture(true);
         let unreachable: SocketAddr = "255.255.255.255:4500".parse().unwrap();
-        let bad = Arc::new(fixture.route(1).towards(unreachable, "127.0.0.1".parse().unwrap(), 0));
+        let bad = Arc::new(fixture.route(1).towards(unreachable, "127.0.0.1".parse().unwrap(), 0, true));
         let good = fixture.route(2);
         fixture.push(&bad, 0, &[1; 100]);
         fixture.push(&good, 0, &[2; 100]);

@@ -17,17 +17,19 @@ use super::dispatch::Dispatcher;
 use super::ike_sender::IkeSender;
 use super::inbound::{Inbound, Inner};
 use super::l2tp_sender;
+use super::leaving::Leaving;
 use super::meter::Meter;
 use super::outbox::Outbox;
+use super::path_mtu::{self, Listener};
 use super::registry::Registry;
 use super::rx::{Command, Receiving};
 use super::sockets::{self, Kind, Sockets};
-use super::table::{Lane, Route};
+use super::table::{self, Lane, Route};
 use super::tun::{self, Queue};
 use super::tx::Transmitter;
 use super::{Control, DataPlaneConfig, EVENT_QUEUE, EndWatch, EventSender, Features, Offload, StartError, Started};
 use crate::dataplane::{
-    self, Counters, DataPlane, DataPlaneEvent, DeviceError, InnerPath, InstallError, Link, SaPair, SendError,
+    self, Counters, DataPlane, DataPlaneEvent, DeviceError, InnerPath, InstallError, Link, Reach, SaPair, SendError,
     SiteDevice, Trap, Usage,
 };
 use crate::io::clock::Clock;
@@ -51,6 +53,7 @@ pub struct UserspaceDataPlane {
     dispatcher: Dispatcher,
     devices: Vec<Device>,
     last_device: DeviceId,
+    leaving: Leaving,
     offload: Offload,
     clock: Clock,
 }
@@ -145,6 +148,7 @@ impl UserspaceDataPlane {
             dispatcher,
             devices: Vec::new(),
             last_device: DeviceId::SHARED,
+            leaving: Leaving::default(),
             offload,
             clock: config.clock,
         };
@@ -156,7 +160,17 @@ impl UserspaceDataPlane {
                 plane.start_sending(&shared, index, sockets, queue).map_err(StartError::Threads)?;
             }
         }
+        plane.start_listening(&shared).map_err(StartError::Threads)?;
         Ok((plane, datagrams))
+    }
+
+    /// To what routers say about our packets, if we may.
+    fn start_listening(&mut self, shared: &Shared) -> std::io::Result<()> {
+        let (registry, events) = (shared.registry.clone(), shared.events.clone());
+        let Some(listener) = Listener::open(registry, events, shared.config.clock) else { return Ok(()) };
+        let control = Control::new(&shared.stopped)?;
+        let own = control.clone();
+        self.spawn_thread(shared, "esp-icmp".to_owned(), &control, move || listener.run(&own))
     }
 
     fn start_receiving(
@@ -236,11 +250,19 @@ impl UserspaceDataPlane {
     /// Whether a pair's packets leave in UDP.
     #[must_use]
     pub fn is_in_udp(&self, inbound_spi: EspSpi) -> bool {
-        let kind = self.registry.look(Spi(inbound_spi.0), |route| self.sockets.0[route.socket].kind);
-        kind == Some(Kind::EspInUdp)
+        self.registry.look(Spi(inbound_spi.0), |route| route.in_udp) == Some(true)
     }
 
     /// The worker that an inbound SPI names.
+    fn stop_receiving(&self, pairs: &[Spi]) {
+        for &spi in pairs {
+            if let Some(worker) = self.worker_of(spi) {
+                // A worker that has ended has no SA left to remove.
+                let _ = worker.send(Command::Remove(spi));
+            }
+        }
+    }
+
     fn worker_of(&self, spi: Spi) -> Option<&Worker> {
         let [first, ..] = spi.0.to_be_bytes();
         self.workers.get(usize::from(first).checked_sub(1)?)
@@ -309,7 +331,12 @@ impl DataPlane for UserspaceDataPlane {
         };
         let sa = OutboundSa::new(pair.outbound)?;
         let peer = outer_peer(pair.path, pair.udp_encap);
-        let route = Route::new(spi, sa, pair.inner, selectors, meter).towards(peer, pair.path.local.ip(), socket);
+        let route = Route::new(spi, sa, pair.inner, selectors, meter).towards(
+            peer,
+            pair.path.local.ip(),
+            socket,
+            pair.udp_encap,
+        );
         let route = if pair.inner == InnerPath::L2tp { route.linked(header) } else { route.in_lane(lane) };
         // The registry first: it knows whether the SPI is taken. Nothing can arrive yet, for the worker does not know it.
         if !self.registry.install(route, replaces) {
@@ -324,19 +351,21 @@ impl DataPlane for UserspaceDataPlane {
 
     fn remove(&mut self, inbound_spi: EspSpi) {
         let spi = Spi(inbound_spi.0);
-        if self.registry.remove(spi)
-            && let Some(worker) = self.worker_of(spi)
-        {
-            // A worker that has ended has no SA left to remove.
-            let _ = worker.send(Command::Remove(spi));
-        }
+        let Some(kin) = self.registry.remove(spi) else { return };
+        let gone = self.leaving.removed(self.clock.now(), &self.registry, spi, kin);
+        self.stop_receiving(&gone);
+    }
+
+    fn tidy(&mut self) {
+        let gone = self.leaving.due(self.clock.now(), &self.registry);
+        self.stop_receiving(&gone);
     }
 
     fn move_peer(&mut self, inbound_spi: EspSpi, path: Path, udp_encap: bool) {
         let spi = Spi(inbound_spi.0);
         let Some(socket) = self.socket_for(udp_encap, path) else { return };
         let peer = outer_peer(path, udp_encap);
-        self.registry.reroute(spi, |route| Some(route.towards(peer, path.local.ip(), socket)));
+        self.registry.reroute(spi, |route| Some(route.towards(peer, path.local.ip(), socket, udp_encap)));
         if let Some(worker) = self.worker_of(spi) {
             // As above.
             let _ = worker.send(Command::Move(spi, udp_encap.then_some(path.peer)));
@@ -377,6 +406,23 @@ impl DataPlane for UserspaceDataPlane {
             self.dispatcher.events.send(DataPlaneEvent::SoftLimit { spi: EspSpi(route.inbound_spi.0) });
         }
         Ok(())
+    }
+
+    fn reach(&self, inbound_spi: EspSpi) -> Option<Reach> {
+        let reach = |route: &Route| {
+            let lane = route.lane.as_ref();
+            let of_lane = |device: &&Device| lane.is_some_and(|lane| Arc::ptr_eq(lane, &device.lane));
+            Reach {
+                interface: self.devices.iter().find(of_lane).map(|device| device.wanted.interface.clone()),
+                networks: table::destinations(route),
+            }
+        };
+        self.registry.look(Spi(inbound_spi.0), reach)
+    }
+
+    fn path_mtu(&self, inbound_spi: EspSpi) -> Option<u16> {
+        let route = self.registry.look(Spi(inbound_spi.0), Route::clone)?;
+        path_mtu::inner_of(&route, path_mtu::known_to_kernel(route.peer_address, route.local_address)?)
     }
 
     fn usage(&self, inbound_spi: EspSpi) -> Option<Usage> {

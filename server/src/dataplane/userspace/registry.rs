@@ -11,9 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cygnet_esp::Spi;
 
 use super::link_header::LinkHeader;
+use super::path_mtu;
 use super::table::{Route, Routes};
 use super::traps::Traps;
 use crate::dataplane::{InnerPath, Link};
+use crate::io::icmp::TooBig;
 
 /// See the module.
 #[derive(Default)]
@@ -32,6 +34,12 @@ struct Entry {
     sends: bool,
     /// The pair that sends in its place, while it waits.
     waits_for: Option<Spi>,
+}
+
+/// By which the successors of a pair that is gone are known.
+pub(super) struct Kin {
+    family: u64,
+    route: Arc<Route>,
 }
 
 impl Registry {
@@ -71,10 +79,11 @@ impl Registry {
         }
     }
 
-    /// Removes a pair. What waits for it sends from now on, unless it waits for yet another one. Returns whether it was there.
-    pub(super) fn remove(&self, spi: Spi) -> bool {
+    /// Removes a pair. What waits for it sends from now on, unless it waits for yet another one. Returns how to know its successors,
+    /// if it was there.
+    pub(super) fn remove(&self, spi: Spi) -> Option<Kin> {
         let mut pairs = self.lock();
-        let Some(gone) = pairs.remove(&spi) else { return false };
+        let gone = pairs.remove(&spi)?;
         for heir in pairs.values_mut().filter(|entry| entry.waits_for == Some(spi)) {
             heir.waits_for = gone.waits_for;
             if gone.sends {
@@ -85,7 +94,24 @@ impl Registry {
         if gone.sends {
             self.routes.remove(&gone.route);
         }
-        true
+        Some(Kin { family: gone.family, route: gone.route })
+    }
+
+    /// Whether a pair is left that carries the same traffic: of the same family, or between the same networks.
+    pub(super) fn has_kin(&self, kin: &Kin) -> bool {
+        let carries_ip = kin.route.inner != InnerPath::L2tp;
+        let is_same_lane = |other: &Route| match (&kin.route.lane, &other.lane) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        let carries_the_same = |other: &Route| {
+            carries_ip
+                && other.inner == kin.route.inner
+                && is_same_lane(other)
+                && other.selectors == kin.route.selectors
+        };
+        self.lock().values().any(|entry| entry.family == kin.family || carries_the_same(&entry.route))
     }
 
     /// Replaces the route of a pair by what `change` makes of it.
@@ -136,6 +162,12 @@ impl Registry {
         self.lock().get(&spi).map(|entry| look(&entry.route))
     }
 
+    /// The pairs that a router's message is about, each with what its inner packets may measure.
+    pub(super) fn too_big(&self, told: &TooBig) -> Vec<(Spi, u16)> {
+        let pairs = self.lock();
+        path_mtu::affected(told, pairs.values().map(|entry| entry.route.as_ref()))
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Spi, Entry>> {
         // No step in here can panic half-way through a change, so what a panic left behind is whole.
         self.pairs.lock().unwrap_or_else(PoisonError::into_inner)
@@ -143,7 +175,7 @@ impl Registry {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::link_header;
     use super::super::table::tests::{outbound, range, route};
     use super::super::testing::Segment;
@@ -152,12 +184,17 @@ mod tests {
     use cygnet_esp::selector::SelectorSet;
 
     /// A registry of pairs for the one destination of the test packets.
-    fn registry(installs: &[(u32, Option<u32>)]) -> Registry {
+    pub(in super::super) fn registry(installs: &[(u32, Option<u32>)]) -> Registry {
         let registry = Registry::default();
         for (spi, replaces) in installs {
             assert!(install(&registry, *spi, *replaces));
         }
         registry
+    }
+
+    /// Removes a pair that is there.
+    pub(in super::super) fn remove(registry: &Registry, spi: u32) -> Kin {
+        registry.remove(Spi(spi)).expect("the pair is there")
     }
 
     fn install(registry: &Registry, spi: u32, replaces: Option<u32>) -> bool {
@@ -185,10 +222,10 @@ mod tests {
     #[test]
     fn the_old_pair_sends_until_it_is_removed() {
         let registry = registry(&[(1, None), (2, Some(1))]);
-        assert!(registry.remove(Spi(1)));
+        assert!(registry.remove(Spi(1)).is_some());
         assert_eq!(sender(&registry), Ok(2));
-        assert!(!registry.remove(Spi(1)));
-        assert!(registry.remove(Spi(2)));
+        assert!(registry.remove(Spi(1)).is_none());
+        assert!(registry.remove(Spi(2)).is_some());
         assert_eq!(sender(&registry), Err(DropReason::NoSa));
     }
 
@@ -235,7 +272,7 @@ mod tests {
         let registry = registry(&[(1, None), (2, Some(1))]);
         let peer = "203.0.113.9:4500".parse().unwrap();
         for spi in [1, 2, 99] {
-            registry.reroute(Spi(spi), |route| Some(route.towards(peer, "192.0.2.1".parse().unwrap(), 7)));
+            registry.reroute(Spi(spi), |route| Some(route.towards(peer, "192.0.2.1".parse().unwrap(), 7, true)));
         }
         let socket = |registry: &Registry| registry.routes.find(&Segment::udp(b"").emit(), |route| route.socket);
         assert_eq!((sender(&registry), socket(&registry)), (Ok(1), Ok(7)));
@@ -248,7 +285,7 @@ mod tests {
     fn l2tp_pair(spi: u32) -> Route {
         let nowhere =
             Route::new(Spi(spi), outbound(), InnerPath::L2tp, Arc::new(SelectorSet::new([], [])), Arc::default());
-        nowhere.towards("198.51.100.7:4500".parse().unwrap(), "192.0.2.1".parse().unwrap(), 0)
+        nowhere.towards("198.51.100.7:4500".parse().unwrap(), "192.0.2.1".parse().unwrap(), 0, true)
     }
 
     /// As the data plane installs it: with the link of what it replaces.

@@ -54,8 +54,14 @@ pub(super) struct Route {
     pub(super) pseudo_header: Option<Sum>,
     /// Where to.
     pub(super) peer: RawAddress,
+    /// The same, without port.
+    pub(super) peer_address: IpAddr,
+    /// From which of our addresses.
+    pub(super) local_address: IpAddr,
     /// The outer packet is IPv6.
     pub(super) ipv6: bool,
+    /// ESP in UDP.
+    pub(super) in_udp: bool,
     /// From where.
     pub(super) source: ControlMessages,
     /// Index among the sockets of any worker.
@@ -83,7 +89,10 @@ impl Route {
             link: None,
             pseudo_header: None,
             peer: nowhere.into(),
+            peer_address: nowhere.ip(),
+            local_address: nowhere.ip(),
             ipv6: false,
+            in_udp: false,
             source: ControlMessages::default(),
             socket: 0,
             lane: None,
@@ -96,11 +105,21 @@ impl Route {
     }
 
     /// The same SA to another address.
-    pub(super) fn towards(&self, peer: SocketAddr, local: IpAddr, socket: usize) -> Self {
+    pub(super) fn towards(&self, peer: SocketAddr, local: IpAddr, socket: usize, in_udp: bool) -> Self {
         let mut source = ControlMessages::default();
         source.source(local);
         let pseudo_header = link_header::pseudo_header(local, peer.ip()).filter(|_| self.inner == InnerPath::L2tp);
-        Self { peer: peer.into(), ipv6: peer.is_ipv6(), source, socket, pseudo_header, ..self.clone() }
+        Self {
+            peer: peer.into(),
+            peer_address: peer.ip(),
+            local_address: local,
+            ipv6: peer.is_ipv6(),
+            in_udp,
+            source,
+            socket,
+            pseudo_header,
+            ..self.clone()
+        }
     }
 
     /// The same SA with the packets of a PPP link, or with none.
@@ -290,6 +309,15 @@ fn permitted<'a>(choice: &'a Choice, packet: &[u8]) -> Option<&'a Arc<Route>> {
     choice.iter().find(|route| route.selectors.check_outbound(packet).is_ok())
 }
 
+/// The fewest prefixes that contain all that goes by a route.
+pub(super) fn destinations(route: &Route) -> Vec<IpNet> {
+    let nets = route.selectors.remote().iter().flat_map(|selector| match selector.start == selector.end {
+        true => vec![selector.start.into()],
+        false => networks_of(selector),
+    });
+    IpNet::aggregate(&nets.collect())
+}
+
 fn shard(address: IpAddr) -> usize {
     match address {
         IpAddr::V4(address) => usize::from(address.octets()[3]),
@@ -324,7 +352,7 @@ pub(super) mod tests {
         let everywhere = [range("0.0.0.0", "255.255.255.255"), range("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")];
         let selectors = SelectorSet::new(everywhere, remote);
         let nowhere = Route::new(Spi(spi), outbound(), InnerPath::Ip, Arc::new(selectors), Arc::default());
-        Arc::new(nowhere.towards("198.51.100.7:4500".parse().unwrap(), "192.0.2.1".parse().unwrap(), 0))
+        Arc::new(nowhere.towards("198.51.100.7:4500".parse().unwrap(), "192.0.2.1".parse().unwrap(), 0, false))
     }
 
     pub(in super::super) fn range(start: &str, end: &str) -> Selector {
@@ -464,7 +492,7 @@ pub(super) mod tests {
     fn a_moved_route_keeps_its_sa_and_meter() {
         let before = route(1, &[range("10.0.0.1", "10.0.0.1")]);
         let peer: SocketAddr = "[2001:db8::7]:4500".parse().unwrap();
-        let after = before.towards(peer, "2001:db8::1".parse().unwrap(), 5);
+        let after = before.towards(peer, "2001:db8::1".parse().unwrap(), 5, true);
         assert!(Arc::ptr_eq(&before.outbound, &after.outbound) && Arc::ptr_eq(&before.meter, &after.meter));
         assert_eq!((after.ipv6, after.socket, after.inbound_spi), (true, 5, Spi(1)));
         assert_eq!(after.peer.as_bytes(), RawAddress::from(peer).as_bytes());

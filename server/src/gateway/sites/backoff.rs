@@ -29,6 +29,12 @@ impl Backoff {
         whole - whole.mul_f64(self.fraction() / 4.0)
     }
 
+    /// Pauses of something else: they begin with the first and differ from these.
+    pub(super) fn fork(&mut self) -> Self {
+        self.fraction();
+        Self { failures: 0, state: self.state.rotate_left(17) | 1 }
+    }
+
     /// The next pause is a short one again.
     pub(super) fn reset(&mut self) {
         self.failures = 0;

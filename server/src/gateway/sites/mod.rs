@@ -1,18 +1,37 @@
-//! Tunnels to other gateways: when to try, with whom, what to do when one is lost.
+//! Tunnels to other gateways.
 //!
-//! Does not: negotiate (that is `cygnet-ike`), look names up or ask the kernel (that is the daemon, see
-//! [`Effect`](super::Effect)).
+//! ```text
+//! settings --> Supervisor (when to try, where) --> ike::Endpoint --> events.rs --> Effect::Install, ..
+//!                  ^    |                                                |
+//!                  |    +-- Effect::{Resolve, LocalAddress, Traps}       |
+//!                  +-----------------------------------------------------+
+//! ```
+//!
+//! Does not: negotiate (that is `cygnet-ike`), look names up or ask the kernel (that is the daemon). Routes to a site's networks
+//! are there for as long as it is configured, so that nothing leaves in the clear while its tunnel is down.
 
+mod backoff;
+mod engine;
+mod events;
+mod round;
 mod status;
+mod supervisor;
+mod tunnel;
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
-use cygnet_ike::EspSpi;
+use cygnet_ike::crypto::random::Random;
+use cygnet_ike::{EspSpi, SessionId, Site};
 
-use super::{Gateway, Now};
-
-pub use status::{SiteReport, SiteState};
+use super::session::Via;
+use super::{ConfigurationError, Effect, Gateway, Now, Traffic, ike_config};
+use crate::config::{self, Peer, Settings, Start};
+use crate::control::model::{Rekeyed, SiteStatus};
+use crate::dataplane::Trap;
+use supervisor::{Plan, Supervisor};
 
 /// What became of [`Gateway::site_up`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,52 +42,342 @@ pub struct SiteOutcome {
     pub result: Result<(), String>,
 }
 
-impl Gateway {
-    /// What came of [`Effect::Resolve`](super::Effect::Resolve); the error is a sentence for the operator.
-    pub fn resolved(&mut self, _now: Now, _site: &str, _outcome: Result<Vec<IpAddr>, String>) {}
+/// All sites.
+#[derive(Default)]
+pub(super) struct Sites {
+    watched: BTreeMap<Arc<str>, Watched>,
+    /// Whose sessions these are.
+    of_session: BTreeMap<SessionId, Arc<str>>,
+    /// Sites that may have something to say.
+    stirred: BTreeSet<Arc<str>>,
+    traps: Vec<Trap>,
+    outcomes: VecDeque<SiteOutcome>,
+}
 
-    /// What came of [`Effect::LocalAddress`](super::Effect::LocalAddress); the error is a sentence for the operator.
-    pub fn local_address(&mut self, _now: Now, _site: &str, _outcome: Result<IpAddr, String>) {}
+/// One site.
+struct Watched {
+    supervisor: Supervisor,
+    engine: Arc<Site>,
+}
+
+impl Sites {
+    /// All sites of the configuration; they begin as soon as they may.
+    pub(super) fn new(now: Now, settings: &Settings, random: &mut dyn Random) -> Result<Self, ConfigurationError> {
+        let mut this = Self::default();
+        for site in &settings.sites {
+            let watched = Watched::new(now, site, random)?;
+            this.insert(watched);
+        }
+        Ok(this)
+    }
+
+    fn insert(&mut self, watched: Watched) {
+        let name = Arc::clone(&watched.supervisor.plan.name);
+        self.stirred.insert(Arc::clone(&name));
+        self.watched.insert(name, watched);
+    }
+
+    /// What the IKE engine is told.
+    pub(super) fn engines(&self) -> Vec<Arc<Site>> {
+        self.watched.values().map(|watched| Arc::clone(&watched.engine)).collect()
+    }
+
+    /// The site of a session.
+    pub(super) fn name_of(&self, session: SessionId) -> Option<Arc<str>> {
+        self.of_session.get(&session).cloned()
+    }
+
+    /// When something is due.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.watched.values().filter_map(|watched| watched.supervisor.poll_timeout()).min()
+    }
+
+    /// Whether some tunnel is up or about to be.
+    pub(super) fn has_tunnels(&self) -> bool {
+        !self.of_session.is_empty()
+    }
+
+    /// Gives access to a supervisor and notes that it may have something to say.
+    fn supervise(&mut self, name: &str) -> Option<&mut Supervisor> {
+        let watched = self.watched.get_mut(name)?;
+        self.stirred.insert(Arc::clone(&watched.supervisor.plan.name));
+        Some(&mut watched.supervisor)
+    }
+
+    fn of(&mut self, session: SessionId) -> Option<&mut Supervisor> {
+        let name = self.name_of(session)?;
+        self.supervise(&name)
+    }
+
+    /// The gateway stops: nothing begins any more.
+    pub(super) fn stop(&mut self, now: Now) {
+        self.watched.values_mut().for_each(|watched| watched.supervisor.stop(now));
+    }
+
+    /// Traffic that begins a tunnel.
+    fn wanted_traps(&self, settings: &Settings) -> Vec<Trap> {
+        let begins = |site: &&config::Site| {
+            let watched = self.watched.get(site.name.as_str());
+            watched
+                .is_some_and(|w| site.start != Start::Passive && site.peer != Peer::Any && !w.supervisor.is_stopped())
+        };
+        let trap = |site: &config::Site| Trap {
+            site: site.name.as_str().into(),
+            local: site.local_networks().collect(),
+            remote: site.remote_networks().collect(),
+        };
+        settings.sites.iter().filter(begins).map(trap).collect()
+    }
+}
+
+impl Watched {
+    fn new(now: Now, site: &config::Site, random: &mut dyn Random) -> Result<Self, ConfigurationError> {
+        let mut seed = [0; 8];
+        random.fill(&mut seed);
+        let supervisor = Supervisor::new(now, plan(site), u64::from_be_bytes(seed));
+        let engine = engine::site(site, supervisor.source(), supervisor.addresses())?;
+        Ok(Self { supervisor, engine: Arc::new(engine) })
+    }
+}
+
+fn plan(site: &config::Site) -> Plan {
+    Plan {
+        name: site.name.as_str().into(),
+        peer: site.peer.clone(),
+        local_address: site.local_address,
+        start: site.start,
+        children: site.children.iter().map(|child| child.name.as_str().into()).collect(),
+    }
+}
+
+impl Gateway {
+    /// What came of [`Effect::Resolve`]; the error is a sentence for the operator.
+    pub fn resolved(&mut self, now: Now, site: &str, outcome: Result<Vec<IpAddr>, String>) {
+        if let Some(supervisor) = self.sites.supervise(site) {
+            supervisor.resolved(now, outcome);
+            self.settle(now);
+        }
+    }
+
+    /// What came of [`Effect::LocalAddress`]; the error is a sentence for the operator.
+    pub fn local_address(&mut self, now: Now, site: &str, outcome: Result<IpAddr, String>) {
+        if let Some(supervisor) = self.sites.supervise(site) {
+            supervisor.local_address(now, outcome);
+            self.settle(now);
+        }
+    }
 
     /// Addresses or routes of this machine are others now.
-    pub fn addresses_changed(&mut self, _now: Now) {}
+    pub fn addresses_changed(&mut self, now: Now) {
+        let names: Vec<Arc<str>> = self.sites.watched.keys().cloned().collect();
+        for name in names {
+            if let Some(supervisor) = self.sites.supervise(&name) {
+                supervisor.addresses_changed(now);
+            }
+        }
+        self.settle(now);
+    }
 
     /// A packet from `source` to `destination` belongs to a site's traffic and found no tunnel.
-    pub fn no_tunnel(&mut self, _now: Now, _site: &str, _source: IpAddr, _destination: IpAddr) {}
+    pub fn no_tunnel(&mut self, now: Now, site: &str, source: IpAddr, destination: IpAddr) {
+        tracing::debug!(site, %source, %destination, "a packet wants through");
+        if let Some(supervisor) = self.sites.supervise(site) {
+            supervisor.demand(now);
+            self.settle(now);
+        }
+    }
 
     /// An SA pair has used up what its keys may protect: it ends.
-    pub fn hard_limit(&mut self, _now: Now, _inbound_spi: EspSpi) {}
+    pub fn hard_limit(&mut self, now: Now, inbound_spi: EspSpi) {
+        if let Some(&session) = self.owners.get(&inbound_spi) {
+            tracing::warn!(session = session.0, spi = %inbound_spi, "an SA pair has reached its limit");
+            self.ike.close_child(now.instant, session, inbound_spi);
+            self.settle(now);
+        }
+    }
 
     /// Brings a site, or one of its children, up. [`Gateway::poll_site_outcome`] tells what became of it.
     ///
     /// # Errors
     /// A sentence for the operator, if it cannot even begin.
-    pub fn site_up(&mut self, _now: Now, name: &str, _child: Option<&str>) -> Result<(), String> {
-        Err(format!("there is no site {name:?}"))
+    pub fn site_up(&mut self, now: Now, name: &str, child: Option<&str>) -> Result<(), String> {
+        let supervisor = self.sites.supervise(name).ok_or_else(|| no_site(name))?;
+        let begun = supervisor.up(now, child);
+        self.settle(now);
+        begun
     }
 
-    /// Takes a site down; it stays down until [`Gateway::site_up`]. Gives back how many sessions end.
+    /// Takes a site down; it stays down, whoever begins, until [`Gateway::site_up`]. Gives back how many sessions end.
     ///
     /// # Errors
     /// A sentence for the operator, if there is no such site.
-    pub fn site_down(&mut self, _now: Now, name: &str) -> Result<u64, String> {
-        Err(format!("there is no site {name:?}"))
+    pub fn site_down(&mut self, now: Now, name: &str) -> Result<u64, String> {
+        let supervisor = self.sites.supervise(name).ok_or_else(|| no_site(name))?;
+        let ended = supervisor.down(now);
+        self.settle(now);
+        Ok(ended)
     }
 
-    /// Renews the keys of all sessions that `who` names, clients and sites: those of the IKE SAs with `ike`, those of the
-    /// Child SAs otherwise. Gives back of how many sessions.
-    pub fn rekey(&mut self, _now: Now, _who: &str, _ike: bool) -> u64 {
-        0
+    /// Begins to renew the keys of all sessions that `who` names, sites (see [`SiteStatus::is_about`]) and clients of IKEv2 (see
+    /// [`Session::is_about`]): those of the IKE SAs with `ike`, those of the Child SAs otherwise. Gives back of how many.
+    ///
+    /// [`SiteStatus::is_about`]: crate::control::model::SiteStatus::is_about
+    /// [`Session::is_about`]: crate::control::model::Session::is_about
+    pub fn rekey(&mut self, now: Now, who: &str, ike: bool) -> Rekeyed {
+        let about = |site: &SiteStatus| site.is_about(who);
+        let sites: Vec<String> = self.sites(now).into_iter().filter(about).map(|site| site.name).collect();
+        let mut pairs: Vec<(SessionId, Vec<EspSpi>)> = Vec::new();
+        for name in sites {
+            let tunnels = self.sites.watched.get(name.as_str()).map(|watched| &watched.supervisor.tunnels);
+            let up = tunnels.into_iter().flatten().filter(|(_, tunnel)| tunnel.is_established());
+            pairs.extend(up.map(|(&id, tunnel)| (id, tunnel.current().collect())));
+        }
+        let named: Vec<u64> =
+            self.status(now).sessions.into_iter().filter(|session| session.is_about(who)).map(|s| s.id).collect();
+        for (&id, session) in self.sessions.iter().filter(|(id, s)| s.via == Via::Ikev2 && named.contains(&id.0)) {
+            pairs.push((id, session.children.last().map(|child| child.inbound_spi).into_iter().collect()));
+        }
+        let mut done = Rekeyed::default();
+        for (session, spis) in pairs {
+            if ike {
+                self.ike.rekey_ike(now.instant, session);
+                done.ike_sas += 1;
+            } else {
+                spis.iter().for_each(|&spi| self.ike.rekey_child(now.instant, session, spi));
+                done.child_sas += spis.len() as u64;
+            }
+        }
+        self.settle(now);
+        done
     }
 
     /// The next answer to a [`Gateway::site_up`].
     pub fn poll_site_outcome(&mut self) -> Option<SiteOutcome> {
-        None
+        self.sites.outcomes.pop_front()
     }
 
-    /// All sites, sorted by name, for `cygnet status`.
-    #[must_use]
-    pub fn sites(&self, _now: Now) -> Vec<SiteReport> {
-        Vec::new()
+    /// Takes over which sites there are. Those that are as before go on; others end, and begin anew.
+    ///
+    /// # Errors
+    /// If a site cannot be used; nothing has changed then.
+    pub(super) fn reload_sites(
+        &mut self,
+        now: Now,
+        old: &Settings,
+        new: &Settings,
+    ) -> Result<Sites, ConfigurationError> {
+        let mut next = Sites::default();
+        for site in &new.sites {
+            let same = old.sites.iter().any(|before| before.is_same(site));
+            if !same || !self.sites.watched.contains_key(site.name.as_str()) {
+                next.insert(Watched::new(now, site, &mut *self.random)?);
+            }
+        }
+        Ok(next)
+    }
+
+    /// Puts what [`Gateway::reload_sites`] has made into effect.
+    pub(super) fn exchange_sites(&mut self, now: Now, settings: &Settings, changed: Sites) {
+        let kept = |name: &str| {
+            let configured = settings.sites.iter().any(|site| site.name == name);
+            configured && !changed.watched.contains_key(name)
+        };
+        let gone: Vec<Arc<str>> = self.sites.watched.keys().filter(|name| !kept(name)).cloned().collect();
+        for name in gone {
+            self.end_site(now, &name);
+        }
+        for watched in changed.watched.into_values() {
+            self.sites.insert(watched);
+        }
+    }
+
+    /// Ends a site's sessions and forgets it.
+    fn end_site(&mut self, now: Now, name: &str) {
+        if let Some(supervisor) = self.sites.supervise(name) {
+            supervisor.down(now);
+        }
+        self.settle(now);
+        self.sites.watched.remove(name);
+    }
+
+    /// Tells the IKE engine what is known by now about a site's addresses.
+    fn reconfigure_site(&mut self, name: &str) {
+        let Some(settings) = self.settings.sites.iter().find(|site| site.name == name) else { return };
+        let Some(watched) = self.sites.watched.get_mut(name) else { return };
+        let made = engine::site(settings, watched.supervisor.source(), watched.supervisor.addresses());
+        // It was possible with other addresses, which are no reason to fail.
+        let Ok(engine) = made else { return };
+        watched.engine = Arc::new(engine);
+        if let Ok(config) = ike_config::build(&self.settings, self.sites.engines(), self.esp_shards) {
+            self.ike.reconfigure(Arc::new(config));
+            // Its authorities are new values, too.
+            self.apply_revocation();
+        }
+    }
+
+    /// Does what a site's supervisor wants done.
+    fn drive_site(&mut self, now: Now, name: &Arc<str>) {
+        while let Some(action) = self.sites.watched.get_mut(name).and_then(|watched| watched.supervisor.poll_action()) {
+            self.act(now, name, action);
+        }
+    }
+
+    fn act(&mut self, now: Now, site: &Arc<str>, action: supervisor::Action) {
+        use supervisor::Action;
+        let site = || Arc::clone(site);
+        match action {
+            Action::Resolve(name) => self.effects.push_back(Effect::Resolve { site: site(), name }),
+            Action::AskLocalAddress(peer) => self.effects.push_back(Effect::LocalAddress { site: site(), peer }),
+            Action::Initiate(path) => self.initiate(now, &site(), path),
+            Action::CreateChild(session, child) => self.ike.create_child(now.instant, session, child),
+            Action::Relocate(session, path) => self.ike.relocate(now.instant, session, path),
+            Action::Close(session, reason) => self.ike.close(now.instant, session, reason),
+            Action::Reconfigure => self.reconfigure_site(&site()),
+            Action::Answer(result) => self.sites.outcomes.push_back(SiteOutcome { site: site(), result }),
+        }
+    }
+
+    fn initiate(&mut self, now: Now, site: &Arc<str>, path: cygnet_ike::Path) {
+        let Some(watched) = self.sites.watched.get_mut(site) else { return };
+        let children: Vec<usize> = (0..watched.engine.children.len()).collect();
+        let session = self.ike.initiate(now.instant, now.unix(), &watched.engine, path, &children);
+        tracing::debug!(session = session.0, %site, peer = %path.peer, "tries to reach the site");
+        watched.supervisor.started(session, path);
+        self.sites.of_session.insert(session, Arc::clone(site));
+    }
+
+    /// Lets the supervisors speak.
+    pub(super) fn drive_sites(&mut self, now: Now) {
+        if self.sites.stirred.is_empty() {
+            return;
+        }
+        while let Some(name) = self.sites.stirred.pop_first() {
+            self.drive_site(now, &name);
+        }
+        let traps = self.sites.wanted_traps(&self.settings);
+        if traps != self.sites.traps {
+            self.sites.traps.clone_from(&traps);
+            self.effects.push_back(Effect::Traps(traps));
+        }
+    }
+
+    /// What is due for sites.
+    pub(super) fn site_timeouts(&mut self, now: Now) {
+        let due = |watched: &Watched| watched.supervisor.poll_timeout().is_some_and(|due| due <= now.instant);
+        let names: Vec<Arc<str>> =
+            self.sites.watched.iter().filter(|(_, w)| due(w)).map(|(name, _)| Arc::clone(name)).collect();
+        for name in names {
+            let Self { sites, ike, meter, .. } = self;
+            let Some(supervisor) = sites.supervise(&name) else { continue };
+            let heard = supervisor.heard(|id| ike.session(id).map(|info| info.last_heard), |spi| meter.last_heard(spi));
+            supervisor.handle_timeout(now, |id| heard.get(&id).copied());
+        }
     }
 }
+
+fn no_site(name: &str) -> String {
+    format!("there is no site {name:?}; `cygnet status` lists them")
+}
+
+/// Nothing was carried.
+const NOTHING: Traffic = Traffic { bytes_in: 0, bytes_out: 0, packets_in: 0, packets_out: 0 };

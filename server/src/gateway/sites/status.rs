@@ -1,57 +1,99 @@
-//! What people are told about a site.
+//! What people are told about sites.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
-use jiff::Timestamp;
+use cygnet_ike::{Role, SessionId};
 
-use super::super::Traffic;
+use super::events;
+use super::supervisor::Supervisor;
+use super::tunnel::Tunnel;
+use crate::config;
+use crate::control::model::{SiteChildStatus, SiteState, SiteStatus};
+use crate::gateway::{Gateway, Now};
 
-/// One site.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SiteReport {
-    /// Its name in the configuration.
-    pub name: Arc<str>,
-    /// Where it stands.
-    pub state: SiteState,
-    /// The peer as configured: an address, a name, or `any`.
-    pub peer: String,
-    /// Where the peer is; `None` while nothing is known.
-    pub address: Option<SocketAddr>,
-    /// Traffic selectors of our side, those agreed on while it is up.
-    pub local: Vec<String>,
-    /// Traffic selectors of the other side, those agreed on while it is up.
-    pub remote: Vec<String>,
-    /// Children that are up, and how many there should be.
-    pub children: (usize, usize),
-    /// Cipher of the newest ESP SA; empty while it is down.
-    pub cipher: String,
-    /// Until the next rekey that we would begin.
-    pub next_rekey: Option<Duration>,
-    /// Since when it is in this state.
-    pub since: Timestamp,
-    /// What it has carried since it came up.
-    pub traffic: Traffic,
-    /// What went wrong last, and when.
-    pub last_error: Option<(Timestamp, String)>,
+impl Gateway {
+    /// All sites of the configuration, sorted by name.
+    #[must_use]
+    pub fn sites(&self, now: Now) -> Vec<SiteStatus> {
+        self.settings.sites.iter().filter_map(|site| self.site(now, &site.name)).collect()
+    }
+
+    /// One site.
+    #[must_use]
+    pub fn site(&self, now: Now, name: &str) -> Option<SiteStatus> {
+        let settings = self.settings.sites.iter().find(|site| site.name == name)?;
+        let supervisor = &self.sites.watched.get(name)?.supervisor;
+        let newest = supervisor.tunnel();
+        let tunnel = newest.map(|(_, tunnel)| tunnel);
+        let traffic = events::traffic(supervisor, |spi| self.meter.traffic(spi));
+        let heard = tunnel.and_then(|tunnel| {
+            let pairs = tunnel.pairs.iter();
+            pairs.filter_map(|pair| self.meter.last_heard(pair.inbound_spi)).max().max(tunnel.heard)
+        });
+        let connecting = supervisor.tunnels.values().next_back().map(|tunnel| tunnel.path.peer);
+        Some(SiteStatus {
+            name: settings.name.clone(),
+            state: supervisor.state(),
+            peer: supervisor.peer_name(),
+            address: tunnel.map(|tunnel| tunnel.path.peer).or(connecting).or(supervisor.target()),
+            nat: tunnel.is_some_and(|tunnel| tunnel.behind_nat),
+            identity: tunnel.map(|tunnel| tunnel.identity.clone()).unwrap_or_default(),
+            initiator: tunnel.is_some_and(|tunnel| tunnel.role == Role::Initiator),
+            session: newest.map(|(SessionId(id), _)| id),
+            since: tunnel.and_then(|tunnel| tunnel.up).map(|(_, wall)| wall),
+            ike_rekey_seconds: tunnel.and_then(|tunnel| rekey(now, settings, tunnel)),
+            idle_seconds: heard.map(|at| now.instant.saturating_duration_since(at).as_secs()),
+            children: settings.children.iter().enumerate().map(|(n, c)| child(now, n, c, tunnel)).collect(),
+            bytes_in: traffic.bytes_in,
+            bytes_out: traffic.bytes_out,
+            packets_in: traffic.packets_in,
+            packets_out: traffic.packets_out,
+            attempts: supervisor.attempts(),
+            retry_seconds: supervisor.retry().map(|at| seconds_until(now, at)),
+            last_error: supervisor.last_error().map(str::to_owned),
+        })
+    }
 }
 
-/// Where a site stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SiteState {
-    /// Up, with every child.
-    Up,
-    /// Up, without some of its children.
-    Partial,
-    /// An attempt is under way.
-    Connecting,
-    /// The next attempt comes after a pause.
-    Waiting,
-    /// Nothing happens until a packet wants through.
-    OnDemand,
-    /// Nothing happens until the peer comes.
-    Listening,
-    /// The operator took it down.
-    Down,
+fn rekey(now: Now, settings: &config::Site, tunnel: &Tunnel) -> Option<u64> {
+    let (since, _) = tunnel.up?;
+    Some(seconds_until(now, since.checked_add(settings.lifetimes.ike?)?))
+}
+
+fn child(now: Now, place: usize, settings: &config::SiteChild, tunnel: Option<&Tunnel>) -> SiteChildStatus {
+    let pair = tunnel.and_then(|tunnel| tunnel.pair(place));
+    let networks = |selectors: &[config::Selector]| selectors.iter().map(|s| s.network.to_string()).collect();
+    SiteChildStatus {
+        name: settings.name.clone(),
+        up: pair.is_some(),
+        local: pair.map_or_else(|| networks(&settings.local), |pair| pair.local.clone()),
+        remote: pair.map_or_else(|| networks(&settings.remote), |pair| pair.remote.clone()),
+        cipher: pair.map(|pair| pair.cipher.clone()).unwrap_or_default(),
+        rekey_seconds: pair.and_then(|pair| pair.rekey).map(|at| seconds_until(now, at)),
+    }
+}
+
+fn seconds_until(now: Now, at: Instant) -> u64 {
+    at.saturating_duration_since(now.instant).as_secs()
+}
+
+impl Supervisor {
+    /// The newest tunnel that is up.
+    fn tunnel(&self) -> Option<(SessionId, &Tunnel)> {
+        self.tunnels.iter().rev().find(|(_, tunnel)| tunnel.is_established()).map(|(&id, tunnel)| (id, tunnel))
+    }
+
+    fn state(&self) -> SiteState {
+        if self.is_stopped() {
+            SiteState::Stopped
+        } else if self.is_up() {
+            SiteState::Up
+        } else if self.is_busy() {
+            SiteState::Connecting
+        } else if self.last_error().is_some() && self.attempts() > 0 {
+            SiteState::Down
+        } else {
+            SiteState::Waiting
+        }
+    }
 }

@@ -22,12 +22,16 @@ pub(super) struct Tunnel {
     pub(super) precedence: u128,
     /// When it was established.
     pub(super) up: Option<(Instant, Timestamp)>,
+    /// When the peer's last packet came by the data path.
+    pub(super) heard: Option<Instant>,
     /// Its SA pairs, oldest first.
     pub(super) pairs: Vec<Pair>,
     /// When to ask for children that are missing, by their place in the configuration.
     pub(super) missing: BTreeMap<usize, Missing>,
     /// Traffic of SA pairs that are gone.
     pub(super) past: Traffic,
+    /// Both sides have to prove again who they are before long.
+    pub(super) expires: bool,
     /// The session that takes over.
     pub(super) successor: Option<SessionId>,
     /// When it gives way to its successor.
@@ -54,8 +58,6 @@ pub(super) struct Pair {
     pub(super) cipher: String,
     pub(super) local: Vec<String>,
     pub(super) remote: Vec<String>,
-    /// When it came up.
-    pub(super) since: Instant,
     /// When we replace it, at the latest.
     pub(super) rekey: Option<Instant>,
 }
@@ -78,9 +80,11 @@ impl Tunnel {
             mobike: false,
             precedence: 0,
             up: None,
+            heard: None,
             pairs: Vec::new(),
             missing: BTreeMap::new(),
             past: Traffic::default(),
+            expires: false,
             successor: None,
             leaves: None,
         }
@@ -103,6 +107,17 @@ impl Tunnel {
     /// The newest pair of a child.
     pub(super) fn pair(&self, child: usize) -> Option<&Pair> {
         self.pairs.iter().rev().find(|pair| pair.child == child)
+    }
+
+    /// The newest pair of each child.
+    pub(super) fn current(&self) -> impl Iterator<Item = EspSpi> {
+        let newer =
+            |place: usize, pair: &Pair| self.pairs.iter().skip(place + 1).any(|other| other.child == pair.child);
+        self.pairs
+            .iter()
+            .enumerate()
+            .filter(move |&(place, pair)| !newer(place, pair))
+            .map(|(_, pair)| pair.inbound_spi)
     }
 
     /// Whether it was up for at least this long.

@@ -223,7 +223,7 @@ impl World {
             Effect::Link { inbound_spi, link: None } => {
                 self.links.remove(&inbound_spi);
             }
-            Effect::Move { inbound_spi, path } => self.children.get_mut(&inbound_spi).unwrap().path = path,
+            Effect::Move { inbound_spi, path, .. } => self.children.get_mut(&inbound_spi).unwrap().path = path,
             Effect::Resolve { .. } | Effect::LocalAddress { .. } | Effect::Traps(_) => {}
         }
     }

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use super::counters::{COUNTERS, counter_definition};
 use crate::net::SiteNetwork;
 use crate::net::link::InterfaceName;
+use crate::net::policy::MARK;
 
 /// Name of our table, family inet.
 pub const TABLE: &str = "cygnet";
@@ -127,6 +128,29 @@ impl RuleSet {
         ))
     }
 
+    /// The gateway's TUN and those of sites.
+    pub fn tunnels(&self) -> impl Iterator<Item = &InterfaceName> {
+        std::iter::once(&self.tun).chain(self.sites.iter().filter_map(|site| site.device.as_ref()))
+    }
+
+    /// Whether the gateway's own packets take other routes than all others, see [`crate::net::policy`].
+    #[must_use]
+    pub fn marks_own_packets(&self) -> bool {
+        self.sites.iter().any(SiteNetwork::has_routes_around_main)
+    }
+
+    /// The tunnels as a right-hand side.
+    fn tunnel_names(&self) -> String {
+        let names: Vec<String> = self.tunnels().map(|name| format!("\"{name}\"")).collect();
+        if let [one] = &names[..] { one.clone() } else { format!("{{ {} }}", names.join(", ")) }
+    }
+
+    /// All interfaces that nothing leaves by unencrypted.
+    fn safe_names(&self) -> String {
+        let names: Vec<String> = self.tunnels().map(|name| format!("\"{name}\"")).collect();
+        format!("{{ \"lo\", {} }}", names.join(", "))
+    }
+
     fn translates(&self, pool: &IpNet) -> bool {
         let has_no_way_back = match pool {
             IpNet::V4(_) => true,
@@ -138,8 +162,13 @@ impl RuleSet {
     fn sets(&self, text: &mut Text, leases: &[IpAddr]) {
         let translated: Vec<IpNet> = self.pools.iter().filter(|p| self.translates(p)).copied().collect();
         // A site may stand for the whole internet: that much cannot be barred from other interfaces.
-        let sites: Vec<IpNet> = self.sites.iter().flat_map(|site| &site.remote).copied().collect();
-        let inside = self.pools.iter().chain(&sites).filter(|net| net.prefix_len() > 0);
+        let behind = |own: bool| {
+            let sites = self.sites.iter().filter(move |site| site.device.is_some() == own);
+            sites.flat_map(|site| &site.remote).copied()
+        };
+        let sites: Vec<IpNet> = behind(false).collect();
+        let others: Vec<IpNet> = behind(true).collect();
+        let inside = self.pools.iter().chain(&sites).chain(&others).filter(|net| net.prefix_len() > 0);
         let inside: Vec<IpNet> = inside.copied().collect();
         let (pools, sites) = (&self.pools, &sites);
         let nets = [("pools", pools), ("sites", sites), ("inside", &inside), ("translated", &translated)];
@@ -160,7 +189,9 @@ impl RuleSet {
     fn own_traffic(&self, text: &mut Text) {
         text.open("chain own_in");
         text.line("type filter hook prerouting priority raw; policy accept;");
-        OWN_IN.iter().for_each(|own| text.line(&format!("{own} notrack")));
+        // For the source check: these have their way back around the tunnels.
+        let mark = if self.marks_own_packets() { format!("meta mark set {MARK:#x} ") } else { String::new() };
+        OWN_IN.iter().for_each(|own| text.line(&format!("{own} {mark}notrack")));
         text.close();
         text.open("chain own_out");
         text.line("type filter hook output priority raw; policy accept;");
@@ -175,16 +206,25 @@ impl RuleSet {
         text.open("chain arriving");
         text.line("type filter hook prerouting priority mangle; policy accept;");
         text.line(&format!("iifname \"{tun}\" jump from_tunnel"));
-        text.line(&format!("iifname != {{ \"lo\", \"{tun}\" }} jump from_elsewhere"));
+        for (number, site) in self.sites.iter().enumerate() {
+            if let Some(device) = &site.device {
+                text.line(&format!("iifname \"{device}\" jump from_site_{number}"));
+            }
+        }
+        text.line(&format!("iifname != {} jump from_elsewhere", self.safe_names()));
         text.close();
         text.open("chain from_tunnel");
         for family in Family::BOTH {
             let ip = family.keyword();
             text.line(&format!("{ip} saddr @leases{family} return"));
+            text.line(&format!("{ip} saddr @pools{family} counter name spoofed_inside drop"));
             text.line(&format!("{ip} saddr @sites{family} return"));
         }
         text.line("counter name spoofed_inside drop");
         text.close();
+        for (number, site) in self.sites.iter().enumerate().filter(|(_, site)| site.device.is_some()) {
+            from_site(text, number, site);
+        }
         text.open("chain from_elsewhere");
         OWN_IN.iter().for_each(|own| text.line(&format!("{own} return")));
         for family in Family::BOTH {
@@ -198,7 +238,7 @@ impl RuleSet {
     }
 
     fn forwarded(&self, text: &mut Text) {
-        let tun = &self.tun;
+        let (tun, tunnels) = (&self.tun, self.tunnel_names());
         text.open("chain clamp");
         text.line("type filter hook forward priority mangle; policy accept;");
         for direction in ["iifname", "oifname"] {
@@ -206,7 +246,7 @@ impl RuleSet {
                 let size = self.mss.size(family);
                 let protocol = family.netfilter_protocol();
                 text.line(&format!(
-                    "{direction} \"{tun}\" meta nfproto {protocol} tcp flags syn / syn,rst tcp option maxseg size set {size}"
+                    "{direction} {tunnels} meta nfproto {protocol} tcp flags syn / syn,rst tcp option maxseg size set {size}"
                 ));
             }
         }
@@ -234,7 +274,10 @@ impl RuleSet {
     fn reaching_gateway(&self, text: &mut Text) {
         text.open("chain reaching_gateway");
         text.line("type filter hook input priority filter; policy accept;");
-        text.line(&format!("iifname \"{}\" jump clients_to_gateway", self.tun));
+        for family in Family::BOTH {
+            let clients = format!("{} saddr @pools{family}", family.keyword());
+            text.line(&format!("iifname \"{}\" {clients} jump clients_to_gateway", self.tun));
+        }
         if self.l2tp {
             text.line("udp dport 1701 fib daddr type local counter name clear_l2tp drop");
         }
@@ -267,7 +310,7 @@ impl RuleSet {
     /// A packet for a client or site whose route is gone would follow the default route, unencrypted.
     fn never_in_the_clear(&self, text: &mut Text) {
         for family in Family::BOTH {
-            let elsewhere = format!("oifname != {{ \"lo\", \"{}\" }}", self.tun);
+            let elsewhere = format!("oifname != {}", self.safe_names());
             let ip = family.keyword();
             text.line(&format!("{elsewhere} {ip} daddr @inside{family} counter name unrouted drop"));
         }
@@ -277,13 +320,55 @@ impl RuleSet {
         let (first, last) = (TRANSLATED_PORTS.start(), TRANSLATED_PORTS.end());
         text.open("chain translation");
         text.line("type nat hook postrouting priority srcnat; policy accept;");
+        self.sites.iter().for_each(|site| self.translation_for(site, text));
         for family in Family::BOTH {
-            let clients = format!("oifname != \"{}\" {} saddr @translated{family}", self.tun, family.keyword());
+            let clients = format!("oifname != {} {} saddr @translated{family}", self.tunnel_names(), family.keyword());
             text.line(&format!("{clients} meta l4proto {{ tcp, udp }} masquerade to :{first}-{last}"));
             text.line(&format!("{clients} masquerade"));
         }
         text.close();
     }
+
+    /// What our side sends to a site that should see one address of ours only.
+    fn translation_for(&self, site: &SiteNetwork, text: &mut Text) {
+        let (first, last) = (TRANSLATED_PORTS.start(), TRANSLATED_PORTS.end());
+        let device = site.device.as_ref().unwrap_or(&self.tun);
+        for family in Family::BOTH {
+            let address = site.nat.iter().find(|address| family.has(**address));
+            let (Some(address), Some(remote)) = (address, remote_of(site, family)) else { continue };
+            let ip = family.keyword();
+            let packets = format!("oifname \"{device}\" {ip} saddr != {address} {ip} daddr {remote}");
+            let ports = match family {
+                Family::V4 => format!("{address}:{first}-{last}"),
+                Family::V6 => format!("[{address}]:{first}-{last}"),
+            };
+            text.line(&format!("{packets} meta l4proto {{ tcp, udp }} snat {ip} to {ports}"));
+            text.line(&format!("{packets} snat {ip} to {address}"));
+        }
+    }
+}
+
+/// Who may send from a site's own device: the site, and nobody else whom we know.
+fn from_site(text: &mut Text, number: usize, site: &SiteNetwork) {
+    text.open(&format!("chain from_site_{number}"));
+    for family in Family::BOTH {
+        let ip = family.keyword();
+        text.line(&format!("{ip} saddr @pools{family} counter name spoofed_inside drop"));
+        if let Some(remote) = remote_of(site, family) {
+            text.line(&format!("{ip} saddr {remote} return"));
+        }
+        text.line(&format!("{ip} saddr @inside{family} counter name spoofed_inside drop"));
+    }
+    text.close();
+}
+
+/// A site's networks as a right-hand side; `None` without any.
+fn remote_of(site: &SiteNetwork, family: Family) -> Option<String> {
+    let nets: BTreeSet<IpNet> = site.remote.iter().filter(|net| family.has(net.addr())).map(IpNet::trunc).collect();
+    // The sets of nft do not take overlapping elements, and ranges say all that those inside of them say.
+    let all = IpNet::aggregate(&nets.into_iter().collect());
+    let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+    (!all.is_empty()).then(|| format!("{{ {} }}", all.join(", ")))
 }
 
 impl MssClamp {

@@ -24,7 +24,9 @@ pub enum TlsFailure {
         alert: String,
     },
     /// The client says that the time of our certificate is over.
-    #[error("the client takes our certificate for expired or revoked; renew the certificate, or correct the device's clock")]
+    #[error(
+        "the client takes our certificate for expired or revoked; renew the certificate, or correct the device's clock"
+    )]
     OwnExpired,
     /// Nothing in common.
     #[error(

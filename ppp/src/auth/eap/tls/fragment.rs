@@ -213,7 +213,8 @@ mod tests {
 
     #[test]
     fn a_length_that_is_wrong_ends_it() {
-        for second in [&[0, b'd'][..], &[0, b'd', b'e', b'f'], &[0x40, b'd', b'e', b'f'], &[0x80, 0, 0, 0, 6, b'd', b'e', b'f']]
+        for second in
+            [&[0, b'd'][..], &[0, b'd', b'e', b'f'], &[0x40, b'd', b'e', b'f'], &[0x80, 0, 0, 0, 6, b'd', b'e', b'f']]
         {
             let mut reassembly = Reassembly::default();
             assert_eq!(take(&mut reassembly, FIRST), Ok(None));

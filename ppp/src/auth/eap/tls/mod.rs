@@ -26,9 +26,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use config::{
-    CertificateProblem, CertificateRefused, ClientCertificates, EapTls, EapTlsConfig, InvalidCredential,
-};
+pub use config::{CertificateProblem, CertificateRefused, ClientCertificates, EapTls, EapTlsConfig, InvalidCredential};
 pub use failure::TlsFailure;
 pub use fragment::Fragment;
 

@@ -11,7 +11,7 @@ use crate::gateway::Now;
 
 impl Supervisor {
     /// The pause is over.
-    fn begin(&mut self, now: Now) {
+    pub(super) fn begin(&mut self, now: Now) {
         match (&self.goal, &self.plan.peer) {
             (Goal::Tunnel, Peer::Name(_)) => {
                 self.phase = Phase::Resolving { until: now.instant + RESOLVING };
@@ -21,26 +21,25 @@ impl Supervisor {
         }
     }
 
-    fn resolve(&mut self) {
+    pub(super) fn resolve(&mut self) {
         if let Peer::Name(name) = &self.plan.peer {
             self.actions.push_back(Action::Resolve(name.clone()));
         }
     }
 
-    fn begin_round(&mut self, now: Now) {
+    pub(super) fn begin_round(&mut self, now: Now) {
         self.round = match self.goal {
-            Goal::Successor(old) if let Some(tunnel) = self.tunnels.get(&old) => {
-                let peer = tunnel.path.peer;
-                let port = if tunnel.path.local.port() == NAT_TRAVERSAL { NAT_TRAVERSAL } else { IKE };
-                Round::new(&[peer.ip()], Some(SocketAddr::new(peer.ip(), port)))
-            }
-            _ => Round::new(&self.addresses, self.best),
+            Goal::Successor(old) => match self.tunnels.get(&old).map(|tunnel| tunnel.path) {
+                Some(Path { local, peer }) => Round::new(&[peer.ip()], Some(SocketAddr::new(peer.ip(), local.port()))),
+                None => Round::default(),
+            },
+            Goal::Tunnel => Round::new(&self.addresses, self.best),
         };
         self.next_attempt(now);
     }
 
     /// Tries the next address or port of the round.
-    fn next_attempt(&mut self, now: Now) {
+    pub(super) fn next_attempt(&mut self, now: Now) {
         while let Some(target) = self.round.next() {
             match self.plan.local_address {
                 None => {
@@ -57,13 +56,13 @@ impl Supervisor {
         self.round_over(now);
     }
 
-    fn initiate(&mut self, target: SocketAddr, local: IpAddr) {
+    pub(super) fn initiate(&mut self, target: SocketAddr, local: IpAddr) {
         self.phase = Phase::Trying { target, session: None };
         self.reason = None;
         self.actions.push_back(Action::Initiate(Path { local: SocketAddr::new(local, target.port()), peer: target }));
     }
 
-    fn attempt_failed(&mut self, now: Now, target: SocketAddr, failure: Failure) {
+    pub(super) fn attempt_failed(&mut self, now: Now, target: SocketAddr, failure: Failure) {
         self.attempts = self.attempts.saturating_add(1);
         if !failure.silence {
             self.round.note_answer(target.ip());
@@ -73,7 +72,7 @@ impl Supervisor {
     }
 
     /// Every address and port was tried.
-    fn round_over(&mut self, now: Now) {
+    pub(super) fn round_over(&mut self, now: Now) {
         if !self.round.is_empty() && !self.round.was_answered() {
             let tries = self.attempts;
             self.note_error(now, format!("no answer on UDP {IKE} and {NAT_TRAVERSAL} ({tries} tries)"));

@@ -29,8 +29,8 @@ use jiff::Timestamp;
 use super::backoff::{self, Backoff};
 use super::round::Round;
 use super::tunnel::{Missing, Pair, Stage, Tunnel};
-use crate::gateway::{Now, Traffic};
 use crate::config::{Peer, Start};
+use crate::gateway::{Now, Traffic};
 
 /// A tunnel that was up for this long has proven that it works: the pauses begin anew.
 const PROVEN: Duration = Duration::from_secs(60);
@@ -46,8 +46,9 @@ const DEMAND_PAUSE: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(2);
 /// A successor that does not get all children in this time takes over as it is.
 const HANDOVER: Duration = Duration::from_secs(10);
-/// The peer gets this long to make the children of a session that it began, before we ask for them.
-const PEERS_TURN: Duration = Duration::from_secs(10);
+/// Whoever began a session gets this long to make its children, before we ask for those that are missing. (We ask for all of ours
+/// when we begin.)
+const TURN: Duration = Duration::from_secs(10);
 /// How often two tunnels with the same peer are compared.
 const COMPARE: Duration = Duration::from_secs(1);
 /// A peer that should close its surplus session and does not is given up on after this long: we close ours instead.
@@ -164,6 +165,7 @@ impl Supervisor {
     /// A site that begins at once if it may. `seed` spreads the pauses of several sites.
     pub(super) fn new(now: Now, plan: Plan, seed: u64) -> Self {
         let addresses = if let Peer::Address(address) = plan.peer { vec![address] } else { Vec::new() };
+        let asks = plan.start == Start::Passive && plan.local_address.is_none();
         let mut this = Self {
             source: plan.local_address,
             refresh: matches!(plan.peer, Peer::Name(_)).then_some(now.instant),
@@ -187,8 +189,22 @@ impl Supervisor {
             last_error: None,
             actions: VecDeque::new(),
         };
+        if let (true, Some(&address)) = (asks, this.addresses.first()) {
+            // Without `id` the address that we use towards the peer is our identity.
+            this.actions.push_back(Action::AskLocalAddress(address));
+        }
         this.settle(now);
         this
+    }
+
+    /// Addresses of the peer as far as they are known.
+    pub(super) fn addresses(&self) -> &[IpAddr] {
+        &self.addresses
+    }
+
+    /// Our address towards the peer, as far as it is known.
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        self.source
     }
 
     /// The next thing to do.
@@ -205,7 +221,7 @@ impl Supervisor {
         let refresh = self.refresh.filter(|_| self.may_refresh());
         let of_tunnels = self.tunnels.values().flat_map(|tunnel| {
             let missing = tunnel.missing.values().map(|missing| missing.due);
-            missing.filter(|_| tunnel.is_established()).chain(tunnel.leaves)
+            missing.filter(|_| tunnel.is_established()).chain(tunnel.leaves).chain(self.handover(tunnel))
         });
         phase.into_iter().chain(refresh).chain(self.compare).chain(of_tunnels).min()
     }
@@ -245,9 +261,8 @@ impl Supervisor {
         if let Phase::Waiting { until } = &mut self.phase {
             *until = (*until).min(soon);
         }
-        for tunnel in self.tunnels.values_mut().filter(|tunnel| tunnel.is_established()) {
-            tunnel.missing.values_mut().for_each(|missing| missing.due = missing.due.min(soon));
-        }
+        self.note_missing(now, true);
+        self.hasten_missing(soon);
         self.asked |= !self.is_up();
         self.settle(now);
     }
@@ -269,10 +284,8 @@ impl Supervisor {
         if let Phase::Waiting { until } = &mut self.phase {
             *until = now.instant;
         }
-        for tunnel in self.tunnels.values_mut().filter(|tunnel| tunnel.is_established()) {
-            tunnel.missing.values_mut().for_each(|missing| missing.due = now.instant);
-        }
-        self.note_missing(now);
+        self.note_missing(now, true);
+        self.hasten_missing(now.instant);
         self.ask_for_missing(now);
         self.answer_if_up();
         self.settle(now);
@@ -287,6 +300,12 @@ impl Supervisor {
         let ended = self.close_all(CloseReason::Administrative);
         self.settle(now);
         ended
+    }
+
+    /// Begins nothing any more. Sessions are ended by the engine.
+    pub(super) fn stop(&mut self, now: Now) {
+        self.stopped = true;
+        self.settle(now);
     }
 
     /// Ends every session.
@@ -409,7 +428,7 @@ impl Supervisor {
             self.reason = None;
             self.succeed(id);
         }
-        self.note_missing(now);
+        self.note_missing(now, self.plan.start == Start::Always);
         let established = self.tunnels.values().filter(|tunnel| tunnel.is_established());
         self.compare = (established.count() > 1).then_some(now.instant + COMPARE);
         self.answer_if_up();
@@ -429,7 +448,7 @@ impl Supervisor {
     pub(super) fn child_failed(&mut self, now: Now, id: SessionId, name: &str) {
         let Some(child) = self.plan.children.iter().position(|child| **child == *name) else { return };
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        let mut pauses = tunnel.missing.remove(&child).map_or_else(|| self.pauses.clone(), |missing| missing.pauses);
+        let mut pauses = tunnel.missing.remove(&child).map_or_else(|| self.pauses.fork(), |missing| missing.pauses);
         let due = now.instant + pauses.next();
         if !tunnel.carries(child) {
             tunnel.missing.insert(child, Missing { due, pauses });
@@ -448,7 +467,7 @@ impl Supervisor {
             tunnel.past += traffic;
             tunnel.pairs.retain(|pair| pair.inbound_spi != inbound_spi);
         }
-        self.note_missing(now);
+        self.note_missing(now, self.plan.start == Start::Always);
     }
 
     /// A session goes by other addresses.
@@ -460,8 +479,8 @@ impl Supervisor {
 
     /// A session ends soon unless both sides prove again who they are.
     pub(super) fn reauthentication_due(&mut self, now: Now, id: SessionId) {
-        if self.tunnels.get(&id).is_some_and(|tunnel| tunnel.is_established() && tunnel.successor.is_none()) {
-            self.replace(now, id);
+        if let Some(tunnel) = self.tunnels.get_mut(&id) {
+            tunnel.expires = true;
         }
         self.settle(now);
     }
@@ -470,9 +489,12 @@ impl Supervisor {
     pub(super) fn closed(&mut self, now: Now, id: SessionId, reason: CloseReason) {
         let was_tried = self.trying() == Some(id);
         let Some(tunnel) = self.tunnels.remove(&id) else { return };
+        for old in self.tunnels.values_mut().filter(|old| old.successor == Some(id)) {
+            (old.successor, old.leaves) = (None, None);
+        }
         if let (true, Phase::Trying { target, .. }) = (was_tried, self.phase) {
             let silence = reason == CloseReason::PeerDead;
-            let failure = self.reason.take().unwrap_or_else(|| Failure { text: reason.to_string(), silence });
+            let failure = self.reason.take().unwrap_or_else(|| Failure { text: ending(reason), silence });
             self.attempt_failed(now, target, failure);
         } else if tunnel.is_established() && !self.is_up() {
             self.lost(now, &tunnel, reason);
@@ -482,16 +504,18 @@ impl Supervisor {
 
     /// The last tunnel is gone, and not because we wanted it.
     fn lost(&mut self, now: Now, tunnel: &Tunnel, reason: CloseReason) {
-        if !matches!(reason, CloseReason::Shutdown | CloseReason::Administrative) {
-            self.note_error(now, reason.to_string());
+        if !matches!(reason, CloseReason::Shutdown | CloseReason::Administrative | CloseReason::Replaced) {
+            self.note_error(now, ending(reason));
         }
         if tunnel.lasted(now.instant, PROVEN) {
             self.pauses.reset();
         }
-        let at_once = matches!(reason, CloseReason::PeerDead | CloseReason::Expired) && tunnel.lasted(now.instant, PROVEN);
+        let at_once =
+            matches!(reason, CloseReason::PeerDead | CloseReason::Expired) && tunnel.lasted(now.instant, PROVEN);
         self.earliest = if at_once { now.instant } else { now.instant + self.pauses.next() };
         // Who ended it does not want it now; who died did.
-        self.asked = matches!(reason, CloseReason::PeerDead | CloseReason::Expired);
+        let died = matches!(reason, CloseReason::PeerDead | CloseReason::Expired);
+        self.asked = died && self.plan.start != Start::Passive;
     }
 
     /// Whether somebody wants a tunnel that we have to begin.
@@ -504,6 +528,40 @@ impl Supervisor {
         self.tunnels.values().any(Tunnel::is_established)
     }
 
+    /// Whether the operator took it down.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Whether an attempt is under way, or the peer is coming in.
+    pub(super) fn is_busy(&self) -> bool {
+        let planned = matches!(self.phase, Phase::Idle | Phase::Waiting { .. });
+        !planned || self.tunnels.values().any(|tunnel| tunnel.stage == Stage::Connecting)
+    }
+
+    /// How many attempts have failed since it was up.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// When the next attempt begins.
+    pub(super) fn retry(&self) -> Option<Instant> {
+        if let Phase::Waiting { until } = self.phase { Some(until) } else { None }
+    }
+
+    /// Where the peer is tried, or was reached last.
+    pub(super) fn target(&self) -> Option<SocketAddr> {
+        match self.phase {
+            Phase::Routing { target, .. } | Phase::Trying { target, .. } => Some(target),
+            _ => self.best,
+        }
+    }
+
+    /// What went wrong last.
+    pub(super) fn last_error(&self) -> Option<&str> {
+        self.last_error.as_ref().map(|(_, text)| text.as_str())
+    }
+
     /// Brings the phase in line with what is wanted.
     fn settle(&mut self, now: Now) {
         if let Goal::Successor(old) = self.goal
@@ -511,6 +569,7 @@ impl Supervisor {
         {
             self.goal = Goal::Tunnel;
         }
+        self.replace_expiring(now);
         let needed = match self.goal {
             Goal::Successor(_) => !self.stopped,
             Goal::Tunnel => self.is_wanted() && !self.is_up(),
@@ -531,7 +590,7 @@ impl Supervisor {
         let Some(tunnel) = self.tunnels.get_mut(&id).filter(|tunnel| tunnel.stage != Stage::Closing) else {
             return false;
         };
-        if self.phase.session() == Some(id) {
+        if matches!(self.phase, Phase::Trying { session, .. } if session == Some(id)) {
             self.phase = Phase::Idle;
         }
         tunnel.stage = Stage::Closing;
@@ -587,7 +646,7 @@ impl Supervisor {
 }
 
 /// How a session ended, for people.
-fn ending(reason: CloseReason) -> String {
+pub(super) fn ending(reason: CloseReason) -> String {
     match reason {
         CloseReason::PeerDeleted => "closed by the peer".to_owned(),
         CloseReason::PeerDead => "the peer no longer answers".to_owned(),

@@ -7,21 +7,31 @@ use cygnet_ike::{CloseReason, Path, Role, SessionId};
 
 use super::super::backoff;
 use super::super::tunnel::{Missing, Tunnel};
-use super::{Action, COMPARE, DRAIN, Goal, HANDOVER, PATIENCE, PEERS_TURN, Phase, Supervisor};
-use crate::config::Start;
+use super::{Action, DRAIN, Goal, HANDOVER, PATIENCE, Phase, Supervisor, TURN};
 use crate::gateway::Now;
 
 impl Supervisor {
     /// Begins a session in the place of another.
-    fn replace(&mut self, now: Now, old: SessionId) {
+    pub(super) fn replace(&mut self, now: Now, old: SessionId) {
         if matches!(self.phase, Phase::Idle | Phase::Waiting { .. }) {
             self.goal = Goal::Successor(old);
             self.phase = Phase::Waiting { until: now.instant };
         }
     }
 
+    /// Begins a successor of a session that ends soon.
+    pub(super) fn replace_expiring(&mut self, now: Now) {
+        let expiring = |tunnel: &Tunnel| tunnel.is_established() && tunnel.expires && tunnel.successor.is_none();
+        if self.goal == Goal::Tunnel
+            && !self.stopped
+            && let Some(id) = self.tunnels.iter().find(|(_, tunnel)| expiring(tunnel)).map(|(&id, _)| id)
+        {
+            self.replace(now, id);
+        }
+    }
+
     /// A session that was to replace another is up.
-    fn succeed(&mut self, new: SessionId) {
+    pub(super) fn succeed(&mut self, new: SessionId) {
         if let Goal::Successor(old) = std::mem::replace(&mut self.goal, Goal::Tunnel)
             && let Some(tunnel) = self.tunnels.get_mut(&old)
         {
@@ -30,7 +40,7 @@ impl Supervisor {
     }
 
     /// Ends tunnels whose successor carries what they carried.
-    fn end_replaced(&mut self, now: Now) {
+    pub(super) fn end_replaced(&mut self, now: Now) {
         let leaving = self.tunnels.iter().filter(|(_, t)| t.leaves.is_some_and(|at| at <= now.instant));
         let leaving: Vec<SessionId> = leaving.map(|(&id, _)| id).collect();
         for id in leaving {
@@ -41,12 +51,15 @@ impl Supervisor {
     /// Of two tunnels that both ends have begun at the same moment one is surplus. It is closed by whoever began it, and only
     /// once the peer was heard in the other one: one of them may be dead at the other end, be it because the peer took our
     /// INITIAL_CONTACT for the end of all before, or because it has just been restarted.
-    fn end_surplus(&mut self, now: Now, heard: impl Fn(SessionId) -> Option<Instant>) {
-        let is_surplus = |(&id, tunnel): &(&SessionId, &Tunnel)| {
+    pub(super) fn end_surplus(&mut self, now: Now, heard: impl Fn(SessionId) -> Option<Instant>) {
+        let is_surplus = |id: SessionId, tunnel: &Tunnel| {
             let candidate = tunnel.is_established() && tunnel.role == Role::Initiator && tunnel.successor.is_none();
-            candidate && self.tunnels.iter().any(|(&other, keep)| other != id && outlives(now, (other, keep), tunnel, &heard))
+            let stays =
+                |(&other, keep): (&SessionId, &Tunnel)| other != id && outlives(now, (other, keep), tunnel, &heard);
+            candidate && self.tunnels.iter().any(stays)
         };
-        let surplus: Vec<SessionId> = self.tunnels.iter().filter(is_surplus).map(|(&id, _)| id).collect();
+        let surplus: Vec<SessionId> =
+            self.tunnels.iter().filter(|(id, t)| is_surplus(**id, t)).map(|(&id, _)| id).collect();
         for id in surplus {
             self.close(id, CloseReason::Replaced);
         }
@@ -56,7 +69,7 @@ impl Supervisor {
     }
 
     /// Our address towards the peer is this one.
-    fn follow(&mut self, now: Now, address: IpAddr) {
+    pub(super) fn follow(&mut self, now: Now, address: IpAddr) {
         let left_behind = self.tunnels.iter().filter(|(_, tunnel)| {
             let same_family = tunnel.path.peer.is_ipv4() == address.is_ipv4();
             let ours = tunnel.is_established() && tunnel.role == Role::Initiator && tunnel.successor.is_none();
@@ -75,28 +88,29 @@ impl Supervisor {
     }
 
     /// Makes out what is missing in tunnels that are up.
-    fn note_missing(&mut self, now: Now) {
-        if self.stopped {
+    pub(super) fn note_missing(&mut self, now: Now, wanted: bool) {
+        if self.stopped || !wanted {
             return;
         }
-        let (children, start) = (self.plan.children.len(), self.plan.start);
-        for tunnel in self.tunnels.values_mut().filter(|t| t.is_established() && t.successor.is_none()) {
-            let turn = match tunnel.role {
-                Role::Responder if start != Start::Always && self.command.is_none() => continue,
-                Role::Responder => PEERS_TURN,
-                // The engine asks for all of them when a session begins.
-                Role::Initiator => HANDOVER,
-            };
-            let begun = tunnel.up.map_or(now.instant, |(since, _)| since) + turn;
+        let Self { tunnels, pauses, plan, .. } = self;
+        for tunnel in tunnels.values_mut().filter(|t| t.is_established() && t.successor.is_none()) {
+            let begun = tunnel.up.map_or(now.instant, |(since, _)| since) + TURN;
             let due = begun.max(now.instant + backoff::FIRST);
-            for child in (0..children).filter(|&child| !tunnel.pairs.iter().any(|pair| pair.child == child)) {
-                let pauses = || Missing { due, pauses: self.pauses.clone() };
-                tunnel.missing.entry(child).or_insert_with(pauses);
+            for child in (0..plan.children.len()).filter(|&child| !tunnel.pairs.iter().any(|pair| pair.child == child))
+            {
+                tunnel.missing.entry(child).or_insert_with(|| Missing { due, pauses: pauses.fork() });
             }
         }
     }
 
-    fn ask_for_missing(&mut self, now: Now) {
+    /// Lets nobody wait longer than this for a child.
+    pub(super) fn hasten_missing(&mut self, soon: Instant) {
+        for tunnel in self.tunnels.values_mut().filter(|tunnel| tunnel.lasted(soon, TURN)) {
+            tunnel.missing.values_mut().for_each(|missing| missing.due = missing.due.min(soon));
+        }
+    }
+
+    pub(super) fn ask_for_missing(&mut self, now: Now) {
         let Self { tunnels, actions, .. } = self;
         for (&id, tunnel) in tunnels.iter_mut().filter(|(_, tunnel)| tunnel.is_established()) {
             for (&child, missing) in tunnel.missing.iter_mut().filter(|(_, missing)| missing.due <= now.instant) {
@@ -107,18 +121,46 @@ impl Supervisor {
         self.hand_over(now);
     }
 
+    /// When a tunnel's successor takes over although it lacks children.
+    pub(super) fn handover(&self, old: &Tunnel) -> Option<Instant> {
+        let new = self.tunnels.get(&old.successor?).filter(|_| old.is_established() && old.leaves.is_none())?;
+        new.up.map(|(since, _)| since + HANDOVER)
+    }
+
     /// Lets tunnels go whose successor is ready.
     fn hand_over(&mut self, now: Now) {
         let ready = |old: &Tunnel| {
             let new = old.successor.and_then(|id| self.tunnels.get(&id));
             new.is_some_and(|new| new.is_established() && (new.covers(old) || new.lasted(now.instant, HANDOVER)))
         };
-        let ready: Vec<SessionId> =
-            self.tunnels.iter().filter(|(_, t)| t.leaves.is_none() && ready(t)).map(|(&id, _)| id).collect();
+        let ready: Vec<SessionId> = self
+            .tunnels
+            .iter()
+            .filter(|(_, t)| t.is_established() && t.leaves.is_none() && ready(t))
+            .map(|(&id, _)| id)
+            .collect();
         for id in ready {
             if let Some(tunnel) = self.tunnels.get_mut(&id) {
                 tunnel.leaves = Some(now.instant + DRAIN);
             }
         }
     }
+}
+
+/// Whether of two tunnels `keep` is the one that stays: both ends know the same precedence. If the peer should close the other
+/// one and does not, we close ours.
+fn outlives(
+    now: Now,
+    (id, keep): (SessionId, &Tunnel),
+    other: &Tunnel,
+    heard: impl Fn(SessionId) -> Option<Instant>,
+) -> bool {
+    let (Some((since, _)), Some((other_since, _))) = (keep.up, other.up) else { return false };
+    let together = since.max(other_since);
+    let waited = now.instant.saturating_duration_since(together) >= PATIENCE;
+    keep.is_established()
+        && keep.role == Role::Responder
+        && keep.covers(other)
+        && (keep.precedence > other.precedence || waited)
+        && heard(id).is_some_and(|at| at > together)
 }

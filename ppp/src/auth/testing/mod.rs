@@ -2,6 +2,10 @@
 //!
 //! It is as strict as stock clients are: MS-CHAPv2 succeeds only with the right proof of the gateway.
 
+mod eap_tls;
+
+pub use eap_tls::{TlsClient, TlsClientConfig};
+
 use super::chap::{Exchange, MsResponse, parse_outcome};
 use super::eap::{EapType, MsChapRequest, MsChapResponse, Packet};
 use super::mschapv2::{self, Challenges};

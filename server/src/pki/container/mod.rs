@@ -224,3 +224,6 @@ fn key_error(error: pkcs8::Error) -> ContainerError {
 fn unsupported_key(what: String) -> ContainerError {
     ContainerError::Unsupported { what, command: CONVERT_KEY }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! Fragments at one IKE SA: other cuts of the same message, mixed with the whole one, too much of it.
+
+use bytes::Bytes;
+
+use super::keys::{IkeKeys, Nonces, SpiPair};
+use super::sa::{IkeSa, Incoming, Role};
+use crate::crypto::secret::Secret;
+use crate::crypto::sk::SkKey;
+use crate::crypto::testing::SeededRandom;
+use crate::proposal::{IkeSuite, Policy};
+use crate::testing::epoch;
+use crate::wire::IkeSpi;
+use crate::wire::header::{Flags, Header, Version};
+use crate::wire::limits::MAX_MESSAGE;
+use crate::wire::num::{ExchangeType, NotifyType, PayloadType};
+use crate::wire::v2::{ChainBuilder, Fragment, Notify, Payload, fragment_prefix, sealed_prefix};
+
+const SPIS: SpiPair = SpiPair { initiator: IkeSpi([1; 8]), responder: IkeSpi([2; 8]) };
+
+/// The peer's side: seals what it likes.
+struct Peer {
+    key: SkKey,
+    random: SeededRandom,
+}
+
+fn suite() -> IkeSuite {
+    let policy = Policy::default();
+    let first = &policy.ike()[0];
+    IkeSuite { encr: first.encrs[0], integ: None, prf: first.prfs[0], group: first.groups[0] }
+}
+
+fn keys() -> IkeKeys {
+    let nonces = Nonces { initiator: &[3; 32], responder: &[4; 32] };
+    IkeKeys::initial(&suite(), &Secret::from_slice(&[5; 32]), &nonces, SPIS)
+}
+
+/// A responder and its peer.
+fn pair() -> (IkeSa, Peer) {
+    let sa = IkeSa::new(Role::Responder, SPIS, suite(), keys().sa, true, 0);
+    (sa, Peer { key: keys().sa.from_initiator, random: SeededRandom::new(1) })
+}
+
+fn header() -> Header {
+    Header {
+        initiator_spi: SPIS.initiator,
+        responder_spi: Some(SPIS.responder),
+        next_payload: None,
+        version: Version::V2,
+        exchange: ExchangeType::INFORMATIONAL,
+        flags: Flags { initiator: true, version: false, response: false },
+        message_id: 0,
+    }
+}
+
+/// Payloads of about so many bytes.
+fn chain(octets: usize) -> (PayloadType, Vec<u8>) {
+    let filler = vec![7; octets];
+    let mut chain = ChainBuilder::new();
+    chain.push(&Payload::Notify(Notify::new(NotifyType(40_000), &filler)));
+    let (first, chain) = chain.finish().expect("not too long");
+    (first.expect("a payload"), chain)
+}
+
+impl Peer {
+    fn whole(&mut self, octets: usize) -> Bytes {
+        let (first, chain) = chain(octets);
+        let mut message = sealed_prefix(&header(), Some(first), self.key.sealed_len(chain.len())).expect("short");
+        self.key.seal(&mut message, &chain, &mut self.random);
+        message.into()
+    }
+
+    /// The message in `total` fragments.
+    fn cut(&mut self, octets: usize, total: u16) -> Vec<Bytes> {
+        let (first, chain) = chain(octets);
+        let size = chain.len().div_ceil(usize::from(total));
+        let seal = |(number, part): (u16, &[u8])| {
+            let fragment = Fragment::new(number, total).expect("in range");
+            let length = self.key.sealed_len(part.len());
+            let mut message = fragment_prefix(&header(), Some(first), fragment, length).expect("short");
+            self.key.seal(&mut message, part, &mut self.random);
+            Bytes::from(message)
+        };
+        (1..=total).zip(chain.chunks(size)).map(seal).collect()
+    }
+}
+
+/// Hands a message in; the length of the payloads if a request got complete.
+fn feed(sa: &mut IkeSa, message: &[u8]) -> Option<usize> {
+    let header = Header::parse(message).expect("a header");
+    match sa.receive(epoch(), &header, message, true) {
+        Incoming::Request(request) => Some(request.chain.len()),
+        Incoming::Fragment | Incoming::Unexpected => None,
+        _ => panic!("neither forged nor answered before"),
+    }
+}
+
+#[test]
+fn a_finer_cut_begins_anew_and_a_coarser_one_is_dropped() {
+    let (mut sa, mut peer) = pair();
+    let (coarse, fine) = (peer.cut(3000, 3), peer.cut(3000, 5));
+    for fragment in [&coarse[0], &coarse[1], &fine[4], &fine[0], &coarse[2], &fine[1], &fine[2]] {
+        assert_eq!(feed(&mut sa, fragment), None);
+    }
+    assert_eq!(feed(&mut sa, &fine[3]), Some(chain(3000).1.len()));
+}
+
+#[test]
+fn the_whole_message_is_taken_whatever_fragments_of_it_are_there() {
+    let (mut sa, mut peer) = pair();
+    let (fragments, whole) = (peer.cut(3000, 3), peer.whole(3000));
+    assert_eq!(feed(&mut sa, &fragments[0]), None);
+    assert_eq!(feed(&mut sa, &fragments[2]), None);
+    assert_eq!(feed(&mut sa, &whole), Some(chain(3000).1.len()));
+    assert_eq!(feed(&mut sa, &fragments[1]), None, "what comes later is a copy");
+    assert_eq!(sa.timeout(), None, "nothing is kept");
+}
+
+#[test]
+fn fragments_after_the_whole_message_are_copies() {
+    let (mut sa, mut peer) = pair();
+    let (fragments, whole) = (peer.cut(3000, 3), peer.whole(3000));
+    assert!(feed(&mut sa, &whole).is_some());
+    assert!(!sa.answer(ChainBuilder::new(), &mut peer.random).is_empty());
+    assert!(fragments.iter().all(|fragment| feed(&mut sa, fragment).is_none()));
+    assert_eq!(sa.timeout(), None);
+}
+
+#[test]
+fn no_more_is_kept_than_the_longest_message() {
+    let (mut sa, mut peer) = pair();
+    // Each fragment is valid for itself; together they are longer than any message.
+    let (_, part) = chain(MAX_MESSAGE / 16);
+    for number in 1..=32 {
+        let fragment = Fragment::new(number, 32).expect("in range");
+        let length = peer.key.sealed_len(part.len());
+        let mut message =
+            fragment_prefix(&header(), Some(PayloadType::NOTIFY), fragment, length).expect("short enough");
+        peer.key.seal(&mut message, &part, &mut peer.random);
+        assert_eq!(feed(&mut sa, &message), None);
+    }
+}

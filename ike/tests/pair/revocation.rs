@@ -1,0 +1,93 @@
+//! Clients whose certificates were revoked, and what happens without a list.
+
+use std::sync::Arc;
+
+use cygnet_ike::RefusalReason;
+use cygnet_ike::cert::{CertError, RevocationList, RevocationPolicy};
+use cygnet_ike::testing::{End, LinkQuality, Pair};
+use cygnet_ike::wire::num::NotifyType;
+use rcgen::{CertificateParams, CrlDistributionPoint};
+
+use crate::pki::{Pki, params};
+use crate::setup::*;
+
+fn laptop(serial: u64, uris: &[&str]) -> CertificateParams {
+    let mut params = params("laptop", &["laptop.example"]);
+    params.serial_number = Some(serial.into());
+    if !uris.is_empty() {
+        params.crl_distribution_points =
+            vec![CrlDistributionPoint { uris: uris.iter().map(ToString::to_string).collect() }];
+    }
+    params
+}
+
+fn list(der: &[u8]) -> RevocationList {
+    RevocationList::from_der(der).expect("a list")
+}
+
+fn outcome(
+    pki: &Pki,
+    laptop: &CertificateParams,
+    policy: RevocationPolicy,
+    lists: Vec<RevocationList>,
+) -> Result<(), CertError> {
+    let mut server = pki.server();
+    // Only the issuer of the laptop's certificate is trusted, so no other list is needed.
+    let authorities = cygnet_ike::Authorities::new(std::slice::from_ref(&pki.intermediate)).expect("an authority");
+    server.client_authorities = Some(Arc::new(authorities.with_revocation(policy, lists)));
+    let pair = login(server, pki.client(pki.certificate(laptop)));
+    if pair.clients[0].is_up() {
+        return Ok(());
+    }
+    assert_eq!(pair.clients[0].end(), Some(&End::Refused(NotifyType::AUTHENTICATION_FAILED)));
+    let [RefusalReason::Certificate(error)] = refusals(&pair)[..] else { panic!("{:?}", pair.seen) };
+    Err(error.clone())
+}
+
+#[test]
+fn a_revoked_certificate_is_refused_whatever_the_policy() {
+    let pki = Pki::new();
+    for policy in [RevocationPolicy::Strict, RevocationPolicy::IfUri, RevocationPolicy::Relaxed] {
+        let lists = || vec![list(&pki.revocation_list(&[7, 9]))];
+        let refused = outcome(&pki, &laptop(9, &[]), policy, lists());
+        let Err(error @ CertError::Revoked { .. }) = refused else { panic!("{policy:?}: {refused:?}") };
+        assert_eq!(error.to_string(), "the certificate of CN=laptop was revoked at 2026-12-24T00:00:00Z");
+        assert_eq!(outcome(&pki, &laptop(8, &[]), policy, lists()), Ok(()));
+    }
+}
+
+#[test]
+fn without_a_list_the_policy_decides() {
+    let pki = Pki::new();
+    let uri = "http://pki.example/laptops.crl";
+    for (policy, uris, accepted) in [
+        (RevocationPolicy::Strict, &[][..], false),
+        (RevocationPolicy::Strict, &[uri], false),
+        (RevocationPolicy::IfUri, &[], true),
+        (RevocationPolicy::IfUri, &[uri], false),
+        (RevocationPolicy::Relaxed, &[], true),
+        (RevocationPolicy::Relaxed, &[uri], true),
+    ] {
+        let result = outcome(&pki, &laptop(8, uris), policy, Vec::new());
+        let uris = uris.iter().map(ToString::to_string).collect();
+        let missing = CertError::CrlMissing { subject: "CN=laptop".into(), issuer: "CN=intermediate".into(), uris };
+        assert_eq!(result, if accepted { Ok(()) } else { Err(missing) }, "{policy:?}");
+    }
+}
+
+#[test]
+fn a_list_that_comes_later_lets_the_next_login_in() {
+    let pki = Pki::new();
+    let mut server = pki.server();
+    let authorities = cygnet_ike::Authorities::new(std::slice::from_ref(&pki.intermediate)).expect("an authority");
+    let authorities = Arc::new(authorities.with_revocation(RevocationPolicy::Strict, Vec::new()));
+    server.client_authorities = Some(authorities.clone());
+    let mut pair = Pair::new(server, LinkQuality::PERFECT, 1);
+    let first = pair.connect(pki.client(pki.certificate(&laptop(8, &[]))), 2);
+    pair.settle(LIMIT);
+    assert!(!pair.clients[first].is_up());
+    authorities.set_revocation(RevocationPolicy::Strict, vec![list(&pki.revocation_list(&[]))]);
+    let second = pair.connect(pki.client(pki.certificate(&laptop(8, &[]))), 3);
+    pair.settle(LIMIT);
+    assert_up(&pair, second);
+}

@@ -1,0 +1,55 @@
+//! Lists of revoked certificates: those that the daemon has go to the authorities of clients and sites, and where others can
+//! be had comes back.
+
+use std::sync::Arc;
+
+use cygnet_ike::PeerAuth;
+use cygnet_ike::cert::{RevocationList, RevocationPolicy};
+use cygnet_ike::credential::Authorities;
+
+use super::Gateway;
+use crate::config::CrlPolicy;
+use crate::pki::crl::Lists;
+
+impl Gateway {
+    /// These lists, DER, count from now on, for logins that have not shown their certificate yet.
+    pub fn set_revocation_lists(&mut self, lists: Lists) {
+        self.revocation_lists = lists;
+        self.apply_revocation();
+    }
+
+    /// Where verified certificates say that lists can be had. Each is told again with each login.
+    pub fn take_list_addresses(&self) -> Vec<String> {
+        self.authorities().flat_map(|(authorities, _)| authorities.take_list_addresses()).collect()
+    }
+
+    /// After the lists, or the configuration, have changed.
+    pub(super) fn apply_revocation(&self) {
+        for (authorities, policy) in self.authorities() {
+            // Each keeps lists of its own, parsed. One that cannot be read was told when it was taken in.
+            let read = |der: &Vec<u8>| RevocationList::from_der(der).ok();
+            let lists = self.revocation_lists.iter().filter_map(read).collect();
+            authorities.set_revocation(ike_policy(policy), lists);
+        }
+    }
+
+    /// All authorities that let somebody in, and how much is asked of their certificates.
+    fn authorities(&self) -> impl Iterator<Item = (Arc<Authorities>, CrlPolicy)> {
+        let clients = self.settings.remote.as_ref().map(|remote| remote.crl.policy);
+        let clients = self.client_authorities.clone().zip(clients);
+        let sites = self.sites.engines().into_iter().filter_map(|site| {
+            let PeerAuth::Certificate(authorities) = &site.peer_auth else { return None };
+            let settings = self.settings.sites.iter().find(|settings| *settings.name == *site.name)?;
+            Some((Arc::clone(authorities), settings.crl.policy))
+        });
+        clients.into_iter().chain(sites.collect::<Vec<_>>())
+    }
+}
+
+fn ike_policy(policy: CrlPolicy) -> RevocationPolicy {
+    match policy {
+        CrlPolicy::Strict => RevocationPolicy::Strict,
+        CrlPolicy::IfUri => RevocationPolicy::IfUri,
+        CrlPolicy::Relaxed => RevocationPolicy::Relaxed,
+    }
+}
