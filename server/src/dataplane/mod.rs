@@ -35,8 +35,12 @@ pub trait DataPlane {
     fn install(&mut self, pair: SaPair, replaces: Option<EspSpi>) -> Result<(), InstallError>;
 
     /// Takes a pair out of use in both directions; unknown ones are ignored. What is being worked on may still pass: some
-    /// milliseconds of packets.
+    /// milliseconds of packets. If another pair carries the same packets of the same peer, this one receives for some seconds
+    /// more, for what was sent before the peer knew.
     fn remove(&mut self, inbound_spi: EspSpi);
+
+    /// Does what is due. To be called about once a second.
+    fn handle_timeout(&mut self);
 
     /// Sends a pair's packets elsewhere from now on, in UDP or directly in IP; unknown ones are ignored.
     fn move_peer(&mut self, inbound_spi: EspSpi, path: Path, udp_encap: bool);

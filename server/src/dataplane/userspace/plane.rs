@@ -20,10 +20,11 @@ use super::l2tp_sender;
 use super::meter::Meter;
 use super::outbox::Outbox;
 use super::path_mtu::{self, Listener};
-use super::registry::Registry;
+use super::registry::{Registry, Removed};
 use super::rx::{Command, Receiving};
 use super::sockets::{self, Kind, Sockets};
 use super::table::{self, Lane, Route};
+use super::transport::Hosts;
 use super::tun::{self, Queue};
 use super::tx::Transmitter;
 use super::{Control, DataPlaneConfig, EVENT_QUEUE, EndWatch, EventSender, Features, Offload, StartError, Started};
@@ -35,6 +36,10 @@ use crate::io::clock::Clock;
 
 /// Commands that wait for a worker. The control plane waits when there are more: a worker looks after each batch.
 const COMMAND_QUEUE: usize = 1024;
+
+/// How long an SA receives after its removal if another one has its packets: they may have been sealed before the peer knew, and
+/// overtaken on the way (RFC 7296 section 2.8).
+const RETIREMENT: Duration = Duration::from_secs(5);
 
 /// The workers, seen from the control plane.
 pub struct UserspaceDataPlane {
@@ -50,6 +55,8 @@ pub struct UserspaceDataPlane {
     event_arrived: Arc<Notify>,
     /// Sends what waited for a pair, and says what the control plane itself notices.
     dispatcher: Dispatcher,
+    /// Inbound SAs that were removed and still receive, with their ends.
+    retiring: Vec<(Duration, Spi)>,
     devices: Vec<Device>,
     last_device: DeviceId,
     offload: Offload,
@@ -144,6 +151,7 @@ impl UserspaceDataPlane {
             events,
             event_arrived,
             dispatcher,
+            retiring: Vec::new(),
             devices: Vec::new(),
             last_device: DeviceId::SHARED,
             offload,
@@ -274,6 +282,14 @@ impl UserspaceDataPlane {
         Ok(())
     }
 
+    /// An inbound SA ends.
+    fn forget(&self, spi: Spi) {
+        if let Some(worker) = self.worker_of(spi) {
+            // A worker that has ended has no SA left to remove.
+            let _ = worker.send(Command::Remove(spi));
+        }
+    }
+
     fn tell_workers(&self, id: DeviceId, queue: Option<&Queue>) {
         for worker in &self.workers {
             // A worker that has ended writes nothing.
@@ -299,17 +315,19 @@ impl Worker {
 impl DataPlane for UserspaceDataPlane {
     fn install(&mut self, pair: SaPair, replaces: Option<EspSpi>) -> Result<(), InstallError> {
         let spi = pair.inbound.spi;
-        let worker =
-            self.worker_of(spi).ok_or(InstallError::NoWorker { spi: EspSpi(spi.0), workers: self.workers.len() })?;
+        if self.worker_of(spi).is_none() {
+            return Err(InstallError::NoWorker { spi: EspSpi(spi.0), workers: self.workers.len() });
+        }
         let socket = self.socket_for(pair.udp_encap, pair.path).ok_or(InstallError::NoSocket)?;
         let (device, lane) = self.device_of(&pair.device)?;
         let replaces = replaces.map(|old| Spi(old.0));
         let header = replaces.and_then(|old| self.registry.look(old, |route| route.link.clone())).flatten();
         let link = header.as_ref().map(|header| Arc::new(header.link.clone()));
+        let hosts = Hosts { local: pair.path.local.ip(), peer: pair.path.peer.ip() };
         let (selectors, meter) = (Arc::new(pair.selectors), Arc::new(Meter::new(pair.limits)));
         let inbound = Inbound {
             sa: InboundSa::new(pair.inbound)?,
-            inner: Inner::new(pair.inner, &selectors, link),
+            inner: Inner::new(pair.inner, &selectors, link, hosts),
             meter: meter.clone(),
             peer: pair.udp_encap.then_some(pair.path.peer),
             silent: true,
@@ -330,6 +348,8 @@ impl DataPlane for UserspaceDataPlane {
         if !self.registry.install(route, replaces) {
             return Err(InstallError::SpiInUse(EspSpi(spi.0)));
         }
+        self.retiring.retain(|(_, other)| *other != spi);
+        let Some(worker) = self.worker_of(spi) else { return Err(InstallError::Stopped) };
         worker.send(Command::Install(spi, Box::new(inbound))).inspect_err(|_| {
             self.registry.remove(spi);
         })?;
@@ -339,12 +359,20 @@ impl DataPlane for UserspaceDataPlane {
 
     fn remove(&mut self, inbound_spi: EspSpi) {
         let spi = Spi(inbound_spi.0);
-        if self.registry.remove(spi)
-            && let Some(worker) = self.worker_of(spi)
-        {
-            // A worker that has ended has no SA left to remove.
-            let _ = worker.send(Command::Remove(spi));
+        match self.registry.remove(spi) {
+            Removed::Unknown => {}
+            Removed::Succeeded => self.retiring.push((self.clock.elapsed() + RETIREMENT, spi)),
+            Removed::Last => self.forget(spi),
         }
+    }
+
+    fn handle_timeout(&mut self) {
+        if self.retiring.is_empty() {
+            return;
+        }
+        let now = self.clock.elapsed();
+        let due: Vec<_> = self.retiring.extract_if(.., |(until, _)| *until <= now).collect();
+        due.into_iter().for_each(|(_, spi)| self.forget(spi));
     }
 
     fn move_peer(&mut self, inbound_spi: EspSpi, path: Path, udp_encap: bool) {

@@ -36,6 +36,17 @@ struct Entry {
     waits_for: Option<Spi>,
 }
 
+/// What was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removed {
+    /// Nothing: there is no such pair.
+    Unknown,
+    /// A pair whose packets another one of the same peer carries: some may still be on their way by it.
+    Succeeded,
+    /// The last pair for its packets.
+    Last,
+}
+
 impl Registry {
     /// Adds a pair. Returns whether it is new; if not, nothing has changed.
     pub(super) fn install(&self, route: Route, replaces: Option<Spi>) -> bool {
@@ -73,10 +84,14 @@ impl Registry {
         }
     }
 
-    /// Removes a pair. What waits for it sends from now on, unless it waits for yet another one. Returns whether it was there.
-    pub(super) fn remove(&self, spi: Spi) -> bool {
+    /// Removes a pair. What waits for it sends from now on, unless it waits for yet another one.
+    pub(super) fn remove(&self, spi: Spi) -> Removed {
         let mut pairs = self.lock();
-        let Some(gone) = pairs.remove(&spi) else { return false };
+        let Some(gone) = pairs.remove(&spi) else { return Removed::Unknown };
+        let succeeds = |entry: &Entry| {
+            entry.waits_for == Some(spi) || entry.family == gone.family || entry.route.carries_the_same(&gone.route)
+        };
+        let removed = if pairs.values().any(succeeds) { Removed::Succeeded } else { Removed::Last };
         for heir in pairs.values_mut().filter(|entry| entry.waits_for == Some(spi)) {
             heir.waits_for = gone.waits_for;
             if gone.sends {
@@ -84,10 +99,18 @@ impl Registry {
                 self.routes.insert(&heir.route);
             }
         }
+        let of_family = |entry: &&mut Entry| entry.family == gone.family;
+        if gone.sends && !pairs.values_mut().filter(of_family).any(|entry| entry.sends) {
+            // It was replaced before, and what replaced it did not last.
+            if let Some(before) = pairs.values_mut().filter(of_family).find(|entry| entry.waits_for.is_none()) {
+                before.sends = true;
+                self.routes.insert(&before.route);
+            }
+        }
         if gone.sends {
             self.routes.remove(&gone.route);
         }
-        true
+        removed
     }
 
     /// Replaces the route of a pair by what `change` makes of it.
@@ -191,12 +214,20 @@ mod tests {
     }
 
     #[test]
+    fn the_old_pair_sends_again_if_the_new_one_does_not_last() {
+        let registry = registry(&[(1, None), (2, Some(1))]);
+        registry.heard(Spi(2));
+        assert_eq!(registry.remove(Spi(2)), Removed::Succeeded);
+        assert_eq!(sender(&registry), Ok(1));
+    }
+
+    #[test]
     fn the_old_pair_sends_until_it_is_removed() {
         let registry = registry(&[(1, None), (2, Some(1))]);
-        assert!(registry.remove(Spi(1)));
+        assert_eq!(registry.remove(Spi(1)), Removed::Succeeded);
         assert_eq!(sender(&registry), Ok(2));
-        assert!(!registry.remove(Spi(1)));
-        assert!(registry.remove(Spi(2)));
+        assert_eq!(registry.remove(Spi(1)), Removed::Unknown);
+        assert_eq!(registry.remove(Spi(2)), Removed::Last);
         assert_eq!(sender(&registry), Err(DropReason::NoSa));
     }
 
@@ -234,8 +265,12 @@ mod tests {
     fn independent_pairs_for_one_destination_fall_back_to_each_other() {
         let registry = registry(&[(1, None), (2, None)]);
         assert_eq!(sender(&registry), Ok(2));
-        registry.remove(Spi(2));
+        assert_eq!(registry.remove(Spi(2)), Removed::Succeeded);
         assert_eq!(sender(&registry), Ok(1));
+        assert!(install(&registry, 3, None));
+        let elsewhere = "203.0.113.9:4500".parse().unwrap();
+        registry.reroute(Spi(3), |route| Some(route.towards(elsewhere, "192.0.2.1".parse().unwrap(), 0, true)));
+        assert_eq!(registry.remove(Spi(3)), Removed::Last, "another peer's pair succeeds nobody");
     }
 
     #[test]
