@@ -111,7 +111,7 @@ fn push_additional(address: IpAddr, chain: &mut ChainBuilder) {
     match address {
         IpAddr::V4(ip) => chain.push(&Payload::Notify(Notify::new(NotifyType::ADDITIONAL_IP4_ADDRESS, &ip.octets()))),
         IpAddr::V6(ip) => chain.push(&Payload::Notify(Notify::new(NotifyType::ADDITIONAL_IP6_ADDRESS, &ip.octets()))),
-    }
+    };
 }
 
 /// The contents of NO_NATS_ALLOWED, section 4.2.6.
