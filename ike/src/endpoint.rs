@@ -281,7 +281,7 @@ impl Endpoint {
     }
 
     /// Makes one more Child SA of the session's site, the one at this place of [`Site::children`]. It ends with
-    /// [`Event::ChildUp`] or [`Event::ChildFailed`]. The site is the one that the session was begun with.
+    /// [`Event::ChildUp`] or [`Event::ChildFailed`], and does nothing if the tunnel is there. The site is the one that the session was begun with.
     pub fn create_child(&mut self, now: Instant, session: SessionId, child: usize) {
         self.with_session(now, session, |session, ctx| session.create_child(ctx, child));
     }
@@ -348,6 +348,13 @@ impl Endpoint {
         debug_assert!(half_open + sessions <= all);
         let (half_open, sessions) = (half_open + self.v1.half_open() as u64, sessions + self.v1.len() as u64);
         Counters { half_open, sessions, ..self.shared.counters }
+    }
+
+    /// How many SPIs of IKE SAs and of Child SAs are in use, IKEv1 not counted.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn spis_in_use(&self) -> (usize, usize) {
+        (self.shared.ike_spis.len(), self.shared.esp_spis.len())
     }
 
     /// A digest of everything that a stranger's datagram must leave as it is.

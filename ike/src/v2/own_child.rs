@@ -39,6 +39,9 @@ const MAX_GROUPS: u8 = 3;
 /// A new tunnel that the peer cannot make at the moment is asked for so many times.
 const MAX_ATTEMPTS: u8 = 5;
 
+/// Unknown SPIs that are remembered while a request is on its way.
+const MAX_DELETED: usize = 8;
+
 /// A tunnel of a site that is to be made.
 pub(super) struct Wanted {
     /// Its place in the site's list.
@@ -60,6 +63,10 @@ pub(super) struct ChildRequest {
     pair: Option<KeyPair>,
     groups_tried: u8,
     rival: Option<Rival>,
+    /// SPIs that the peer has deleted and we don't know: its answer may have been overtaken.
+    deleted: Vec<EspSpi>,
+    /// What [`Child::asked_with`] says of the one that is replaced.
+    asked_with: Option<Vec<u8>>,
 }
 
 /// What a request is for.
@@ -122,6 +129,10 @@ impl Established {
         let Some(at) = self.wanted.iter().position(|wanted| wanted.not_before <= ctx.now) else { return false };
         let Some(Wanted { child, attempts, .. }) = self.wanted.remove(at) else { return false };
         let Some(wish) = session.site().and_then(|site| site.children.get(child)) else { return false };
+        if self.in_use(&wish.name).is_some() {
+            // The peer was faster.
+            return self.begin_wanted_child(session, ctx);
+        }
         let policy = session.policy(ctx.config);
         let inbound = ctx.new_esp_spi(session.id);
         let Allowed { tsi: remote_ts, tsr: local_ts } = Allowed::between(wish, session.path());
@@ -137,6 +148,8 @@ impl Established {
             pair: None,
             groups_tried: 0,
             rival: None,
+            deleted: Vec::new(),
+            asked_with: None,
         };
         debug!(session = %session.id, child = &*wish.name, "asking for a Child SA");
         let guess = self.guess(&request.offer, child_guess(policy));
@@ -169,6 +182,8 @@ impl Established {
             pair: None,
             groups_tried: 0,
             rival: None,
+            deleted: Vec::new(),
+            asked_with: old.asked_with.clone(),
         };
         let guess = self.guess(&request.offer, guess);
         self.ask(ctx, request, guess);
@@ -204,14 +219,30 @@ impl Established {
 
     /// The peer has rekeyed a Child SA that we are rekeying, too, or made the same tunnel.
     pub(super) fn note_child_rival(&mut self, old: Option<EspSpi>, child: &Child, nonces: [&[u8]; 2]) {
-        let Some(Rekeying::Child(request)) = &mut self.rekeying else { return };
-        let is_same = match request.goal {
-            Goal::Replace(ours) => old == Some(ours),
-            Goal::Add(..) => old.is_none() && request.name == child.name,
-        };
-        if is_same {
-            request.rival = Some(Rival { lowest_nonce: lowest(nonces), inbound: child.inbound });
+        let lowest_nonce = lowest(nonces);
+        if let Some(Rekeying::Child(request)) = &mut self.rekeying {
+            let is_same = match request.goal {
+                Goal::Replace(ours) => old == Some(ours),
+                Goal::Add(..) => old.is_none() && request.name == child.name,
+            };
+            if is_same {
+                request.rival = Some(Rival { lowest_nonce, inbound: child.inbound });
+                return;
+            }
         }
+        // The peer asked before it had our request, and we have the answer to that already.
+        let is_same = |ours: &Child| ours.is_in_use() && ours.name == child.name;
+        let ours = self.children.iter().find(|ours| old.is_none() && is_same(ours));
+        let loses = |ours: &&Child| ours.asked_with.as_ref().is_some_and(|asked_with| *asked_with < lowest_nonce);
+        if let Some(redundant) = ours.filter(loses).map(|ours| ours.inbound) {
+            self.delete_child(redundant);
+        }
+    }
+
+    /// The Child SA that is in use for a tunnel.
+    pub(super) fn in_use(&self, name: &str) -> Option<EspSpi> {
+        let is_it = |child: &&Child| child.is_in_use() && child.name.as_deref() == Some(name);
+        self.children.iter().find(is_it).map(|child| child.inbound)
     }
 
     pub(super) fn child_answer(
@@ -275,6 +306,7 @@ impl Established {
             exchange: KeyExchangeOf::Own(group),
             name: request.name.clone(),
             mode: request.mode,
+            asked_with: None,
             local_ts: tsi,
             remote_ts: tsr,
             replaced_until: None,
@@ -292,21 +324,35 @@ impl Established {
         session: &Session,
         ctx: &mut Context<'_>,
         request: ChildRequest,
-        child: Child,
+        mut child: Child,
         keys: ChildKeys,
         peer_nonce: &[u8],
     ) {
         let own = lowest([&request.nonce, peer_nonce]);
-        let winner = request.rival.filter(|rival| own < rival.lowest_nonce).map(|rival| rival.inbound);
+        let winner = request.rival.as_ref().filter(|rival| own < rival.lowest_nonce).map(|rival| rival.inbound);
         child::bring_up(session, ctx, &child, keys, winner);
         let redundant = match (winner, request.goal) {
             (Some(_), _) => Some(child.inbound),
             (None, Goal::Replace(old)) => Some(old),
             (None, Goal::Add(..)) => None,
         };
+        child.asked_with = if matches!(request.goal, Goal::Add(..)) { Some(own) } else { request.asked_with };
+        let is_deleted = request.deleted.contains(&child.outbound);
         self.children.push(child);
         if let Some(redundant) = redundant {
             self.delete_child(redundant);
+        }
+        if is_deleted && let Some(at) = self.children.len().checked_sub(1) {
+            self.take_down(session.id, ctx, at);
+        }
+    }
+
+    /// The peer has deleted a Child SA that we don't know. It may be the one that we have asked for.
+    pub(super) fn note_deleted(&mut self, outbound: EspSpi) {
+        if let Some(Rekeying::Child(request)) = &mut self.rekeying
+            && request.deleted.len() < MAX_DELETED
+        {
+            request.deleted.push(outbound);
         }
     }
 

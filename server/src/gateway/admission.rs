@@ -164,7 +164,9 @@ impl Gateway {
         if self.is_of_site(id) {
             return self.site_child_down(now, id, inbound_spi);
         }
-        self.owners.remove(&inbound_spi);
+        if self.owners.remove(&inbound_spi).is_none() {
+            return; // its session was replaced, see `replace`
+        }
         if let Some(session) = self.sessions.get_mut(&id) {
             session.past += self.meter.traffic(inbound_spi);
             session.children.retain(|child| child.inbound_spi != inbound_spi);

@@ -10,7 +10,7 @@ use crate::identity::Identity;
 use crate::proposal::ChildKeyExchange;
 use crate::v2::keys;
 use crate::wire::EspSpi;
-use crate::wire::num::{AuthMethod, CertEncoding, CpType, ExchangeType, NotifyType};
+use crate::wire::num::{AuthMethod, CertEncoding, CpAttr, CpType, ExchangeType, NotifyType};
 use crate::wire::v2::{
     Authentication, Certificate, CertificateRequest, ChainBuilder, Configuration, CpAttribute, Eap, Identification,
     Notify, Payload, Payloads, VendorId,
@@ -82,7 +82,12 @@ impl Client {
 
     pub(super) fn push_attributes(&self, chain: &mut ChainBuilder) {
         if !self.config.attributes.is_empty() {
-            let attributes = self.config.attributes.iter().map(|kind| CpAttribute::new(*kind, &[][..])).collect();
+            let wanted = self.config.wanted.map(|address| address.octets().to_vec()).unwrap_or_default();
+            let of = |kind: &CpAttr| match *kind {
+                CpAttr::INTERNAL_IP4_ADDRESS => CpAttribute::new(*kind, wanted.clone()),
+                _ => CpAttribute::new(*kind, &[][..]),
+            };
+            let attributes = self.config.attributes.iter().map(of).collect();
             chain.push(&Payload::Configuration(Configuration { kind: CpType::REQUEST, attributes }));
         }
     }

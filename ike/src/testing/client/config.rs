@@ -1,5 +1,6 @@
 //! What a client is told in advance.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::cert::TrustAnchors;
@@ -88,6 +89,8 @@ pub struct ClientConfig {
     pub authorities: Option<TrustAnchors>,
     /// What to ask for.
     pub attributes: Vec<CpAttr>,
+    /// The IPv4 address to ask for, as a client does that has had it before.
+    pub wanted: Option<Ipv4Addr>,
     /// TSi and TSr.
     pub selectors: (Vec<TrafficSelector>, Vec<TrafficSelector>),
     /// Send INITIAL_CONTACT.
@@ -132,6 +135,7 @@ impl ClientConfig {
             pfs: false,
             authorities: None,
             attributes: vec![CpAttr::INTERNAL_IP4_ADDRESS, CpAttr::INTERNAL_IP4_DNS],
+            wanted: None,
             selectors: (any.clone(), any),
             initial_contact: false,
             hashes: Some(vec![HashAlgId::SHA2_256, HashAlgId::SHA2_384, HashAlgId::SHA2_512]),

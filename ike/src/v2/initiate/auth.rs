@@ -167,6 +167,7 @@ impl First {
             exchange: KeyExchangeOf::IkeAuth,
             name: Some(self.name.clone()),
             mode: self.mode,
+            asked_with: None,
             local_ts: tsi.clone(),
             remote_ts: tsr.clone(),
             replaced_until: None,

@@ -131,7 +131,7 @@ fn files_that_hold_something_else_are_named() {
         assert!(report.contains(part), "{part}\n{report}");
     }
     let report = machine().report(&remote("key = \"gw.key\"\n"));
-    assert!(report.contains("`remote.key` without `remote.cert`"), "{report}");
+    assert!(report.contains("`remote.key` without `cert`"), "{report}");
 }
 
 #[test]
@@ -154,14 +154,15 @@ fn several_certificates_are_named_with_their_keys_in_the_same_order() {
 #[test]
 fn a_password_opens_keys_and_containers() {
     let files = concat!(env!("CARGO_MANIFEST_DIR"), "/src/pki/container/testdata");
-    let machine = machine();
+    let mut machine = machine();
+    machine.surroundings.now = "2026-12-01T00:00:00Z".parse().unwrap();
     for name in ["modern.p12", "leaf.pem", "scrypt.pem"] {
         std::fs::copy(format!("{files}/{name}"), machine.path(name)).unwrap();
         std::fs::set_permissions(machine.path(name), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
     for keys in ["cert = \"modern.p12\"\n", "cert = \"leaf.pem\"\nkey = \"scrypt.pem\"\n"] {
         let report = machine.report(&remote(&format!("{keys}key_password = \"swordfish\"\n")));
-        assert!(!report.contains("key") && !report.contains("cannot be read"), "{keys}\n{report}");
+        assert_eq!(report, "", "{keys}");
         let wrong = machine.report(&remote(&format!("{keys}key_password = \"marlin\"\n")));
         assert!(wrong.contains("the password is wrong") && !wrong.contains("marlin"), "{wrong}");
         let without = machine.report(&remote(keys));

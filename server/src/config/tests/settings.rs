@@ -41,7 +41,7 @@ fn sessions_and_proofs_have_their_keys() {
     let machine = machine();
     let settings = machine.settings(&remote(""));
     let defaults = settings.remote.unwrap();
-    let hours = |n| Some(Duration::from_secs(n * 3600));
+    let hours = |n: u64| Some(Duration::from_secs(n * 3600));
     assert_eq!(defaults.lifetimes, Lifetimes { child: hours(8), ike: hours(24), bytes: None, packets: None });
     assert_eq!((defaults.unique, defaults.mobike, defaults.reauthentication), (Unique::Keep, true, None));
     assert!(defaults.eap.is_empty() && !defaults.eap_only && defaults.ppks.is_empty() && !defaults.ppk_required);

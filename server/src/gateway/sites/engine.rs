@@ -129,3 +129,66 @@ fn timing(settings: &config::Site) -> Timing {
 fn full_len(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Surroundings;
+    use crate::gateway::tests::write;
+
+    const HEAD: &str = "[site.berlin]\npsk = \"a key that is long enough for anybody\"\n";
+    const NETWORKS: &str = "local = [\"10.1.0.0/16\"]\nremote = [\"10.2.0.0/16\"]\n";
+
+    fn load(text: &str) -> crate::config::Site {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cygnet.toml");
+        write(&path, text);
+        let surroundings = Surroundings::of_this_machine(jiff::Timestamp::now());
+        let mut settings = crate::config::load(&path, &surroundings).unwrap_or_else(|error| panic!("{error}"));
+        settings.sites.remove(0)
+    }
+
+    fn of(text: &str, source: Option<&str>, addresses: &[&str]) -> Site {
+        let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        site(&load(text), source.map(|text| text.parse().unwrap()), &addresses).unwrap()
+    }
+
+    #[test]
+    fn without_an_id_we_are_the_address_that_we_send_from() {
+        let text = format!("{HEAD}peer = \"198.51.100.7\"\n{NETWORKS}");
+        let addresses = ["198.51.100.7", "2001:db8::7"];
+        let known = of(&text, Some("192.0.2.1"), &addresses);
+        assert_eq!((known.identity.to_string(), known.peer_identity), ("192.0.2.1".to_owned(), None));
+        let may = |address: &str| known.peer_addresses.iter().any(|p| p.to_string().starts_with(address));
+        assert!(addresses.iter().all(|address| may(address)) && known.peer_addresses.len() == 2);
+        assert_eq!(of(&text, None, &[]).identity, Identity::Fqdn("berlin".into()));
+        let named = format!("{text}id = \"gw.example.org\"\npeer_id = \"198.51.100.9\"\nlocal_address = \"192.0.2.9\"\n");
+        let named = of(&named, Some("192.0.2.1"), &[]);
+        assert_eq!(named.identity, Identity::Fqdn("gw.example.org".into()));
+        assert_eq!(named.peer_identity.map(|id| id.to_string()).as_deref(), Some("198.51.100.9"));
+    }
+
+    #[test]
+    fn limits_of_the_file_are_where_a_rekey_begins() {
+        let limits = "child_lifetime = \"2h\"\nike_lifetime = \"8h\"\nrekey_bytes = 1600000\nliveness = \"10s\"\n";
+        let site = of(&format!("{HEAD}peer = \"198.51.100.7\"\n{NETWORKS}{limits}"), None, &[]);
+        let (child, ike) = (site.timing.child_lifetime.unwrap(), site.timing.ike_lifetime.unwrap());
+        let hours = |n: u64| Duration::from_secs(n * 3600);
+        assert_eq!((child.soft, child.hard), (hours(2), hours(2) + hours(2) / 8));
+        assert_eq!((ike.soft, ike.bytes, child.packets), (hours(8), None, None));
+        assert_eq!(child.bytes, Some(1_800_000));
+        assert_eq!(site.timing.liveness, Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn selectors_keep_protocol_and_ports() {
+        let networks = "local = [\"10.1.0.0/16 tcp/443\", \"10.1.0.9/32\"]\nremote = [\"10.2.0.0/16\"]\n";
+        let site = of(&format!("{HEAD}peer = \"198.51.100.7\"\n{networks}"), None, &[]);
+        let [child] = site.children.as_slice() else { panic!("one child") };
+        let first = child.local[0];
+        assert_eq!((first.protocol, first.start_port, first.end_port), (6, 443, 443));
+        assert_eq!(child.local[1], TrafficSelector::host("10.1.0.9".parse().unwrap()));
+        assert_eq!(child.remote[0], TrafficSelector::prefix("10.2.0.0".parse().unwrap(), 16));
+        assert_eq!((&*child.name, child.mode), ("berlin", ChildMode::Tunnel));
+    }
+}

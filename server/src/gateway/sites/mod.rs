@@ -348,6 +348,9 @@ impl Gateway {
 
     /// Lets the supervisors speak.
     pub(super) fn drive_sites(&mut self, now: Now) {
+        if self.sites.stirred.is_empty() {
+            return;
+        }
         while let Some(name) = self.sites.stirred.pop_first() {
             self.drive_site(now, &name);
         }

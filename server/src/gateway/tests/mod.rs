@@ -3,6 +3,7 @@
 mod eap_tls;
 mod l2tp;
 mod sites;
+mod uniqueness;
 mod world;
 mod xauth;
 
@@ -129,7 +130,11 @@ impl Site {
     }
 
     fn connect(&mut self, config: ClientConfig, from: &str) -> Client {
-        let path = Path { local: format!("{from}:500").parse().unwrap(), peer: "192.0.2.1:500".parse().unwrap() };
+        self.connect_from(config, from, 500)
+    }
+
+    fn connect_from(&mut self, config: ClientConfig, from: &str, port: u16) -> Client {
+        let path = Path { local: format!("{from}:{port}").parse().unwrap(), peer: "192.0.2.1:500".parse().unwrap() };
         self.clients += 1;
         let mut client = Client::new(config, path, self.clients);
         client.start(self.now.instant, self.now.unix());
@@ -175,7 +180,7 @@ fn settings(folder: &tempfile::TempDir, remote: &str) -> Arc<Settings> {
 }
 
 /// As the gateway demands of files with secrets.
-fn write(path: &std::path::Path, text: &str) {
+pub(super) fn write(path: &std::path::Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
