@@ -83,7 +83,10 @@ impl Bench {
 
     /// The newest attempt succeeds, with all children.
     fn succeed(&mut self) -> SessionId {
-        let id = self.newest();
+        self.succeed_with(self.newest())
+    }
+
+    fn succeed_with(&mut self, id: SessionId) -> SessionId {
         let path = self.supervisor.tunnels[&id].path;
         self.establish(id, path, Role::Initiator, 0);
         for child in 0..self.supervisor.plan.children.len() {
