@@ -1,4 +1,4 @@
-//! Sans-IO IKEv2 (RFC 7296) and IKEv1 (RFC 2409): the responder of a VPN gateway for remote clients.
+//! Sans-IO IKEv2 (RFC 7296) in both roles, for remote clients and for sites, and IKEv1 (RFC 2409) as the responder of clients.
 //!
 //! An [`Endpoint`] holds all IKE SAs of one shard. It opens no socket, reads no clock, starts no thread, and takes its
 //! randomness from outside: datagrams and answers go in, messages and events come out.
@@ -68,7 +68,7 @@
 //! IKEv1 is off unless [`Config::ikev1`] is set. Its clients come for L2TP (transport mode, [`ChildMode::L2tp`]), or log in
 //! by XAUTH and get a tunnel like those of IKEv2.
 //!
-//! Does not: the initiator's role, MOBIKE (RFC 4555), post-quantum key exchange (RFC 9370), ESP itself.
+//! Does not: begin IKEv1, post-quantum key exchange (RFC 9370), ESP itself.
 
 #![forbid(unsafe_code)]
 

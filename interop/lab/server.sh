@@ -11,7 +11,7 @@
 #                 srv_ready     it can be connected to
 #                 srv_idle      it knows of no client
 #                 srv_initiate, srv_rekey_child, srv_rekey_ike   towards the peer of a site
-#                 srv_explain WHO   prints why WHO could not connect, or
+#                 srv_explain WHO   prints why WHO could not connect, the last EXPLAIN_LAST reasons, or
 #                 srv_explains  returns 1 if it cannot
 
 server_load() {

@@ -169,7 +169,7 @@ trial_pss() {
 # The client vanishes: the gateway notices (SRV_LIVENESS) and forgets it.
 trial_vanish() {
   charon_end "$1" KILL
-  check "the gateway notices" until_ok 60 srv_idle
+  check "the gateway notices" until_ok 100 srv_idle
   client_configure "$1"
   check "connect again" client_initiate "$1"
   check "ping after that" ping_ok "$1" "$LAN_HOST" 3

@@ -47,7 +47,7 @@ pki_revoke revoked public/ca.crl || die "list of revoked certificates"
 
 server_start
 step "no list to be had"
-refused good "without a list" "http://$WEB_HOST/ca.crl" 'crl'
+refused good "without a list" 'no revocation list' 'crl_files'
 
 server_restart
 step "by HTTP"

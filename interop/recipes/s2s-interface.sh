@@ -31,8 +31,10 @@ step "opened by the peer"
 tunnel_up peer
 ns srv ip route add "$FAR_NET" dev tunber
 site_pings
+# Without any route its packets would go to the internet.
+ns srv ip route add unreachable "$FAR_NET2"
 check "another network of the peer is not reached" ping_fails lan "$FAR_HOST2"
-ns srv ip route add "$FAR_NET2" dev tunber
+ns srv ip route replace "$FAR_NET2" dev tunber
 check "until a route leads there" ping_ok lan "$FAR_HOST2" 5
 ns srv ip route del "$FAR_NET"
 ns srv ip route del "$FAR_NET2"

@@ -78,7 +78,7 @@ sys.exit(not any(s["user"] == user and s["from"].startswith(address + ":") and s
 srv_sessions() { cygnet status --json | python3 -c 'import json, sys; print(len(json.load(sys.stdin)["sessions"]))'; }
 
 srv_explains() { true; }
-srv_explain()  { cygnet explain "$1" --limit 1; }
+srv_explain()  { cygnet explain "$1" --limit "${EXPLAIN_LAST:-1}"; }
 
 # cygnet_secrets NODE: files with secrets are readable for nobody else.
 cygnet_secrets() {

@@ -220,7 +220,8 @@ fn explain(
     let expected = named.find_map(|site| Some((site, site.peer_identity.clone()?)));
     match expected {
         Some((site, expected)) if expected != *caller.idi => {
-            (Invalid::authentication(RefusalReason::PeerIdentity { expected }), Some(site.clone()))
+            let found = caller.idi.clone();
+            (Invalid::authentication(RefusalReason::PeerIdentity { expected, found }), Some(site.clone()))
         }
         _ => (failure, site),
     }

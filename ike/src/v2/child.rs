@@ -1,5 +1,6 @@
 //! Making Child SAs: choice of the suite, traffic selectors, keys (RFC 7296 sections 1.2, 1.3, 2.9 and 2.17).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -42,7 +43,7 @@ pub(crate) struct Child {
     pub(crate) local_ts: Vec<TrafficSelector>,
     /// Traffic on the client's side.
     pub(crate) remote_ts: Vec<TrafficSelector>,
-    /// The lowest nonce of the exchange by which we made it as a new tunnel.
+    /// The lowest nonce of the exchange by which we made it as a new tunnel, or what it has replaced.
     pub(crate) asked_with: Option<Vec<u8>>,
     /// Set when another took its place: the client will delete it, or we do at that time.
     pub(crate) replaced_until: Option<Instant>,
@@ -62,6 +63,12 @@ pub(crate) enum KeyExchangeOf {
 }
 
 impl Child {
+    /// Whether `address` is on the peer's side of a tunnel.
+    pub(crate) fn reaches(&self, address: IpAddr) -> bool {
+        let host = TrafficSelector::host(address);
+        self.info().mode == ChildMode::Tunnel && self.remote_ts.iter().any(|part| part.intersection(&host).is_some())
+    }
+
     /// Whether neither side has replaced or deleted it.
     pub(crate) fn is_in_use(&self) -> bool {
         self.replaced_until.is_none() && !self.is_leaving

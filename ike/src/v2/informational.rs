@@ -21,6 +21,7 @@ impl Established {
         request: &Message,
         on_replaced: Option<IkeSpi>,
     ) -> State {
+        let on_replaced = self.settle_rival(session, ctx, on_replaced);
         let read = match Informational::read(request.first, &request.chain) {
             Ok(read) => read,
             Err(invalid) => {
@@ -76,7 +77,10 @@ impl Established {
         for delete in deletes {
             let Delete::ChildSas { protocol: ProtocolId::ESP, spis: deleted } = delete else { continue };
             for spi in deleted {
-                let Some(at) = self.children.iter().position(|child| child.outbound == *spi) else { continue };
+                let Some(at) = self.children.iter().position(|child| child.outbound == *spi) else {
+                    self.note_deleted(*spi);
+                    continue;
+                };
                 let is_leaving = self.children.get(at).is_some_and(|child| child.is_leaving);
                 let inbound = self.take_down(session.id, ctx, at);
                 spis.extend((!is_leaving).then_some(inbound));

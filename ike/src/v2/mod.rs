@@ -1,10 +1,12 @@
-//! The responder of IKEv2, RFC 7296: one [`Session`] for each client, from its IKE_SA_INIT on.
+//! IKEv2, RFC 7296: one [`Session`] for each client and for each IKE SA with a site, from its IKE_SA_INIT on.
 //!
 //! ```text
 //! IKE_SA_INIT        IKE_AUTH                 grant()               DELETE
 //!     |                 |                        |                    |
 //!     v                 v                        v                    v
 //!  HalfOpen ----> Authenticating (EAP ...) ----> Established ----> Closing ----> Over
+//!                                                 ^
+//!  Initiating (what we begin, `initiate`) --------+
 //! ```
 //!
 //! Each state is a struct of its own; a step takes the state and gives back the next one. A message that is not authentic,

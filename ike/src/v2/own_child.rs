@@ -39,6 +39,9 @@ const MAX_GROUPS: u8 = 3;
 /// A new tunnel that the peer cannot make at the moment is asked for so many times.
 const MAX_ATTEMPTS: u8 = 5;
 
+/// Unknown SPIs that are remembered while a request is on its way.
+const MAX_DELETED: usize = 8;
+
 /// A tunnel of a site that is to be made.
 pub(super) struct Wanted {
     /// Its place in the site's list.
@@ -60,6 +63,10 @@ pub(super) struct ChildRequest {
     pair: Option<KeyPair>,
     groups_tried: u8,
     rival: Option<Rival>,
+    /// SPIs that the peer has deleted and we don't know: its answer may have been overtaken.
+    deleted: Vec<EspSpi>,
+    /// What [`Child::asked_with`] says of the one that is replaced.
+    asked_with: Option<Vec<u8>>,
 }
 
 /// What a request is for.
@@ -141,6 +148,8 @@ impl Established {
             pair: None,
             groups_tried: 0,
             rival: None,
+            deleted: Vec::new(),
+            asked_with: None,
         };
         debug!(session = %session.id, child = &*wish.name, "asking for a Child SA");
         let guess = self.guess(&request.offer, child_guess(policy));
@@ -173,6 +182,8 @@ impl Established {
             pair: None,
             groups_tried: 0,
             rival: None,
+            deleted: Vec::new(),
+            asked_with: old.asked_with.clone(),
         };
         let guess = self.guess(&request.offer, guess);
         self.ask(ctx, request, guess);
@@ -325,10 +336,23 @@ impl Established {
             (None, Goal::Replace(old)) => Some(old),
             (None, Goal::Add(..)) => None,
         };
-        child.asked_with = matches!(request.goal, Goal::Add(..)).then_some(own);
+        child.asked_with = if matches!(request.goal, Goal::Add(..)) { Some(own) } else { request.asked_with };
+        let is_deleted = request.deleted.contains(&child.outbound);
         self.children.push(child);
         if let Some(redundant) = redundant {
             self.delete_child(redundant);
+        }
+        if is_deleted && let Some(at) = self.children.len().checked_sub(1) {
+            self.take_down(session.id, ctx, at);
+        }
+    }
+
+    /// The peer has deleted a Child SA that we don't know. It may be the one that we have asked for.
+    pub(super) fn note_deleted(&mut self, outbound: EspSpi) {
+        if let Some(Rekeying::Child(request)) = &mut self.rekeying
+            && request.deleted.len() < MAX_DELETED
+        {
+            request.deleted.push(outbound);
         }
     }
 

@@ -211,6 +211,22 @@ impl Established {
         true
     }
 
+    /// Both sides rekey the IKE SA, and a request comes on the client's new one before its answer to us arrives: it knows already
+    /// that this is the one that is left. Gives back the SPI of the message's IKE SA if that is another one.
+    pub(super) fn settle_rival(
+        &mut self,
+        session: &Session,
+        ctx: &mut Context<'_>,
+        other: Option<IkeSpi>,
+    ) -> Option<IkeSpi> {
+        let spi = other?;
+        let Some(Rekeying::Ike(rekey)) = &mut self.rekeying else { return Some(spi) };
+        let Some((_, rival)) = rekey.rival.take_if(|(_, rival)| rival.own_spi() == spi) else { return Some(spi) };
+        self.rekeying = None;
+        self.switch_to(session, ctx, rival, Who::Client);
+        None
+    }
+
     /// Keeps an IKE SA that is not used any more until `deleter` has deleted it.
     fn leave(&mut self, session: &Session, ctx: &mut Context<'_>, mut sa: IkeSa, deleter: Who) {
         sa.forget_own_requests();

@@ -201,10 +201,7 @@ pub(crate) fn verify(
     match auth {
         PeerAuth::Psk(psk) => verify_psk(proof, role, claim, Some(psk)).map(|()| AuthenticatedBy::Psk),
         PeerAuth::Certificate(authorities) => {
-            let purpose = match role {
-                Role::Initiator => cert::Role::Site,
-                Role::Responder => cert::Role::Server,
-            };
+            let purpose = cert::Role::Site;
             verify_certificate(ctx, proof, (role, purpose), claim, authorities).map(|()| AuthenticatedBy::Certificate)
         }
         PeerAuth::RawKey(key) => verify_raw_key(ctx, proof, role, claim, key).map(|()| AuthenticatedBy::RawKey),

@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use tracing::debug;
 
 use crate::child_sa::ChildMode;
+use crate::config::Timing;
 use crate::event::Path;
 use crate::nat::NatStatus;
 use crate::refusal::RefusalReason;
@@ -25,6 +26,9 @@ use super::{Context, Session};
 
 /// Length of our COOKIE2 in bytes.
 const COOKIE_LEN: usize = 16;
+
+/// How often a request is sent to an address that the peer did not use so far.
+const TRANSMISSIONS_ELSEWHERE: u32 = 2;
 
 /// What is to be asked about the path, and what was.
 #[derive(Default)]
@@ -91,8 +95,13 @@ impl Established {
 
     /// What is on its way goes along the new path, too.
     fn resend(&mut self, session: &Session, ctx: &mut Context<'_>) {
+        let timing = session.timing(ctx.config);
+        self.resend_with(session, ctx, &timing);
+    }
+
+    fn resend_with(&mut self, session: &Session, ctx: &mut Context<'_>, timing: &Timing) {
         for sa in std::iter::once(&mut self.sa).chain(self.replaced.iter_mut().map(|replaced| &mut replaced.sa)) {
-            let messages = sa.resend(ctx.now, &session.timing(ctx.config));
+            let messages = sa.resend(ctx.now, timing);
             ctx.shared.counters.retransmissions_sent += u64::from(!messages.is_empty());
             ctx.send(session.path, messages);
         }
@@ -187,8 +196,9 @@ impl Established {
         let before = std::mem::replace(&mut self.relocation.seen, seen);
         if purpose == Purpose::UpdateAddresses {
             session.move_to(ctx, session.path, NatStatus::of(&answer.nat, spis, session.path));
-        } else if before.is_some_and(|(spi, hash)| spi == own && hash != told) {
-            debug!(session = %session.id, "the peer sees us at another address than before");
+        } else if before.is_none_or(|(spi, hash)| spi != own || hash != told) {
+            // Without a view to compare with, one exchange too many does no harm.
+            debug!(session = %session.id, "the peer may see us at another address than before");
             self.relocation.update_wanted = true;
         }
     }
@@ -201,10 +211,15 @@ impl Established {
         self.relocation.tried.push(session.path.peer.ip());
         let Path { local, peer } = session.path;
         let is_new = |ip: &&IpAddr| ip.is_ipv4() == local.is_ipv4() && !self.relocation.tried.contains(ip);
-        let Some(next) = session.mobility.additional().iter().find(is_new).copied() else { return false };
+        // What is behind the peer is reached through the tunnel, which is broken, too.
+        let is_outside = |ip: &&IpAddr| !self.children.iter().any(|child| child.reaches(**ip));
+        let additional = session.mobility.additional().iter();
+        let Some(next) = additional.filter(is_new).find(is_outside).copied() else { return false };
         debug!(session = %session.id, from = %peer, peer = %next, "the path is broken: another address of the peer");
         session.path.peer = SocketAddr::new(next, peer.port());
-        self.resend(session, ctx);
+        // The peer has been silent for the whole time that it may be: now each address gets a short look.
+        let timing = Timing { transmissions: TRANSMISSIONS_ELSEWHERE, ..session.timing(ctx.config) };
+        self.resend_with(session, ctx, &timing);
         true
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Waits until the peer has agreed; if it does not, its reason is the error.
+/// Begins; whether the peer agrees is told by `cygnet status` and, if it does not, by `cygnet explain`.
 pub(super) fn run(args: &Args, global: &Global, console: &mut Console) -> anyhow::Result<Outcome> {
     let done = block_on(global.client().rekey(&args.who, args.ike))??;
     if args.json {
@@ -38,6 +38,6 @@ fn sentence(who: &str, done: &Rekeyed) -> String {
         [counted(done.ike_sas, "IKE SA"), counted(done.child_sas, "child SA")].into_iter().flatten().collect();
     match parts.is_empty() {
         true => format!("{who} has nothing to renew"),
-        false => format!("{who} has new keys: {}", parts.join(", ")),
+        false => format!("{who} is getting new keys: {}", parts.join(", ")),
     }
 }

@@ -90,10 +90,10 @@ impl Client {
         self.request(Method::POST, &format!("/v1/sites/down?site={}", percent_encode(site))).await
     }
 
-    /// Renews the keys of a site, user, identity or address, and waits until the peer has agreed.
+    /// Begins to renew the keys of a site, user, identity or address.
     ///
     /// # Errors
-    /// See [`ClientError`]; `Refused` with the reason if the peer does not want to.
+    /// See [`ClientError`].
     pub async fn rekey(&self, who: &str, ike: bool) -> Result<Rekeyed, ClientError> {
         self.request(Method::POST, &format!("/v1/rekey?who={}&ike={ike}", percent_encode(who))).await
     }

@@ -49,7 +49,7 @@ pub enum ControlCommand {
         /// Gets the answer.
         reply: oneshot::Sender<Result<SiteStatus, Failure>>,
     },
-    /// Renew keys; answered once they are renewed or the peer has refused.
+    /// Renew keys; answered once the requests are on their way.
     Rekey {
         /// A site, or see [`Session::is_about`].
         who: String,
@@ -314,12 +314,12 @@ pub struct RekeyRequest {
     pub ike: bool,
 }
 
-/// What a rekey did.
+/// What a rekey has begun.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rekeyed {
-    /// IKE SAs with new keys.
+    /// IKE SAs that get new keys.
     pub ike_sas: u64,
-    /// Child SAs with new keys.
+    /// Child SAs that get new keys.
     pub child_sas: u64,
 }
 

@@ -192,6 +192,7 @@ impl EventLoop {
                 }
                 Wake::Stop => return Ok(()),
             }
+            self.plane.tidy();
             self.perform();
             self.answer_climbing();
         }

@@ -34,9 +34,13 @@ pub trait DataPlane {
     /// If the pair cannot be used or its SPI is taken. Nothing has changed then.
     fn install(&mut self, pair: SaPair, replaces: Option<EspSpi>) -> Result<(), InstallError>;
 
-    /// Takes a pair out of use in both directions; unknown ones are ignored. What is being worked on may still pass: some
-    /// milliseconds of packets.
+    /// Takes a pair out of use; unknown ones are ignored. It does not send any more, but for what is being worked on: some
+    /// milliseconds of packets. It does not receive any more either, unless it was replaced: then it receives for some seconds
+    /// longer what was under way (RFC 7296 section 2.8), until [`DataPlane::tidy`] is called after that.
     fn remove(&mut self, inbound_spi: EspSpi);
+
+    /// Ends what [`DataPlane::remove`] has left for a while. To be called every second or so.
+    fn tidy(&mut self);
 
     /// Sends a pair's packets elsewhere from now on, in UDP or directly in IP; unknown ones are ignored.
     fn move_peer(&mut self, inbound_spi: EspSpi, path: Path, udp_encap: bool);

@@ -8,7 +8,7 @@ mod site;
 
 pub use memory::Memory;
 pub use render::render;
-pub use site::{Story, of_site};
+pub use site::{Story, of_site, sentence_about_peer};
 
 use std::net::SocketAddr;
 

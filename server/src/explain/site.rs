@@ -4,6 +4,7 @@
 //! asked for or expected, since that is what has to be compared with its configuration.
 
 use cygnet_ike::cert::CertError;
+use cygnet_ike::identity::Identity;
 use cygnet_ike::proposal::Policy;
 use cygnet_ike::wire::num::NotifyType;
 use cygnet_ike::{Refusal, RefusalReason};
@@ -33,9 +34,15 @@ pub fn of_site(site: &Site, policy: &Policy, refusal: &Refusal) -> Story {
     }
 }
 
-/// The engine's sentence, about the peer instead of a client; what the two sides offer are details.
+/// The engine's sentence about another gateway instead of a client.
+#[must_use]
+pub fn sentence_about_peer(reason: &RefusalReason) -> String {
+    about_peer(&reason.to_string())
+}
+
+/// The sentence; what the two sides offer are details.
 fn headline(reason: &RefusalReason) -> (String, Vec<String>) {
-    let text = about_peer(&reason.to_string());
+    let text = sentence_about_peer(reason);
     let lists = matches!(reason, RefusalReason::IkeProposal(_) | RefusalReason::ChildProposal(_));
     match text.split_once(": ").filter(|_| lists) {
         Some((headline, details)) => (headline.to_owned(), details.split("; ").map(str::to_owned).collect()),
@@ -153,6 +160,10 @@ fn fix(site: &Site, reason: &RefusalReason) -> Option<String> {
         }
         RefusalReason::NoSignatureScheme { .. } => {
             "use a certificate with another kind of key for this peer".to_owned()
+        }
+        RefusalReason::OtherPeer { found: Identity::DerAsn1Dn(_), .. } => {
+            "let the peer call itself by a name in the subjectAltName of its certificate, and set peer_id to that"
+                .to_owned()
         }
         RefusalReason::Certificate(error) => return certificate_fix(name, error),
         RefusalReason::NoAnswer | RefusalReason::TimedOut { waiting_for: "IKE_SA_INIT" } => no_answer(site),

@@ -34,11 +34,11 @@ fn up_and_down_wait_and_say_how_it_ended() {
 }
 
 #[test]
-fn rekey_says_what_has_new_keys() {
+fn rekey_says_what_gets_new_keys() {
     let site = Site::configured();
     let daemon = Daemon::start(&site);
-    assert_eq!(site.run(&["rekey", "berlin"]).ok().out, "berlin has new keys: 2 child SAs\n");
-    assert_eq!(site.run(&["rekey", "berlin", "--ike"]).ok().out, "berlin has new keys: 1 IKE SA\n");
+    assert_eq!(site.run(&["rekey", "berlin"]).ok().out, "berlin is getting new keys: 2 child SAs\n");
+    assert_eq!(site.run(&["rekey", "berlin", "--ike"]).ok().out, "berlin is getting new keys: 1 IKE SA\n");
     assert_eq!(site.run(&["rekey", "berlin", "--json"]).ok().json()["child_sas"], 2);
     assert_eq!(site.run(&["rekey", "lyon"]).code, Some(1));
     drop(daemon);
@@ -103,8 +103,11 @@ fn the_other_end_for_others_mirrors_ours() {
         "    right=203.0.113.1",
         "    rightid=203.0.113.1",
         "    leftsubnet=10.2.0.0/16",
-        "    rightsubnets={10.1.0.0/16,10.3.0.1}",
-        "    rightprotoport=6/443",
+        "conn cygnet-berlin-1\n",
+        "    rightsubnet=10.1.0.0/16",
+        "conn cygnet-berlin-2\n",
+        "    leftprotoport=6/%any",
+        "    rightprotoport=6/443\n    rightsubnet=10.3.0.1/32",
         "    auto=ondemand",
         "198.51.100.7 203.0.113.1 : PSK \"0123456789-0123456789\"",
     ] {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::other_end::{OtherEnd, Proof, network, ports, quoted_key, span};
+use super::other_end::{OtherEnd, Proof, by_limit, network, ports, protocol, quoted_key, span};
 use crate::config::{Selector, SiteChild};
 
 /// Both files, one after the other.
@@ -20,8 +20,8 @@ fn write_all(out: &mut String, end: &OtherEnd<'_>) -> std::fmt::Result {
         "# Other end of the site {}: /etc/ipsec.d/cygnet.conf; \"left\" is there, \"right\" is here.",
         site.name
     )?;
-    for child in &site.children {
-        connection(out, end, child)?;
+    for child in site.children.iter().flat_map(by_limit) {
+        connection(out, end, &child)?;
     }
     if let Some(psk) = end.psk {
         let own = end.own_id.map_or_else(|| end.own_address.clone().unwrap_or_else(|| "%any".to_owned()), identity);
@@ -50,8 +50,8 @@ fn connection(out: &mut String, end: &OtherEnd<'_>, child: &SiteChild) -> std::f
     if end.is_transport() {
         line("type", "transport")?;
     }
-    subnets(out, "left", &child.remote, end.is_transport())?;
-    subnets(out, "right", &child.local, end.is_transport())?;
+    subnets(out, "left", &child.remote, protocol(child), end.is_transport())?;
+    subnets(out, "right", &child.local, protocol(child), end.is_transport())?;
     let mut line = |key: &str, value: &str| writeln!(out, "    {key}={value}");
     if let [_, ..] = end.esp() {
         line("esp", &end.esp().join(","))?;
@@ -71,18 +71,18 @@ fn connection(out: &mut String, end: &OtherEnd<'_>, child: &SiteChild) -> std::f
     line("auto", if end.begins { "start" } else { "ondemand" })
 }
 
-/// libreswan knows one protocol per side and no lists of it.
-fn subnets(out: &mut String, side: &str, list: &[Selector], transport: bool) -> std::fmt::Result {
-    if let Some(limited) = list.iter().find(|s| s.protocol != 0) {
-        let ports = ports(limited).unwrap_or_else(|| "%any".to_owned());
-        writeln!(out, "    {side}protoport={}/{ports}", limited.protocol)?;
+/// One side of a connection; `protocol` is that of the connection, which the two sides have in common.
+fn subnets(out: &mut String, side: &str, list: &[Selector], protocol: u8, transport: bool) -> std::fmt::Result {
+    if protocol != 0 {
+        let ports = list.first().and_then(ports).unwrap_or_else(|| "%any".to_owned());
+        writeln!(out, "    {side}protoport={protocol}/{ports}")?;
     }
     match list {
         [] => Ok(()),
         _ if transport => Ok(()),
         [one] => writeln!(out, "    {side}subnet={}", one.network),
         several => {
-            let nets: Vec<String> = several.iter().map(|s| network(s)).collect();
+            let nets: Vec<String> = several.iter().map(network).collect();
             writeln!(out, "    {side}subnets={{{}}}", nets.join(","))
         }
     }

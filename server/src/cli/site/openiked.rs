@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::other_end::{OtherEnd, Proof, network, ports};
+use super::other_end::{OtherEnd, Proof, by_limit, network, ports, protocol};
 use crate::config::{Selector, SiteChild};
 
 /// The file.
@@ -21,8 +21,8 @@ fn write_all(out: &mut String, end: &OtherEnd<'_>) -> std::fmt::Result {
             "# Its certificate: /etc/iked/certs, its key: /etc/iked/private/local.key, our authority: /etc/iked/ca."
         )?;
     }
-    for child in &end.site.children {
-        policy(out, end, child)?;
+    for child in end.site.children.iter().flat_map(by_limit) {
+        policy(out, end, &child)?;
     }
     Ok(())
 }
@@ -30,9 +30,8 @@ fn write_all(out: &mut String, end: &OtherEnd<'_>) -> std::fmt::Result {
 fn policy(out: &mut String, end: &OtherEnd<'_>, child: &SiteChild) -> std::fmt::Result {
     let mode = if end.is_transport() { " transport" } else { "" };
     writeln!(out, "ikev2 \"cygnet-{}\" active{mode} esp \\", child.name)?;
-    let limited = child.local.iter().chain(&child.remote).find(|s| s.protocol != 0);
-    if let Some(limited) = limited {
-        writeln!(out, "        proto {} \\", limited.protocol)?;
+    if protocol(child) != 0 {
+        writeln!(out, "        proto {} \\", protocol(child))?;
     }
     for theirs in &child.remote {
         let same_family = |ours: &&Selector| ours.network.addr().is_ipv4() == theirs.network.addr().is_ipv4();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::config::{LocalAuth, Peer, PeerAuth, Policy, Selector, Site, SiteMode, Start};
+use crate::config::{LocalAuth, Peer, PeerAuth, Policy, Selector, Site, SiteChild, SiteMode, Start};
 
 /// What the other end has to be told.
 pub(super) struct OtherEnd<'a> {
@@ -147,4 +147,76 @@ pub(super) fn ports(selector: &Selector) -> Option<String> {
 pub(super) fn network(selector: &Selector) -> String {
     let net = selector.network;
     if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+}
+
+/// The pairs of networks of a child that share their limits, for programs that know one protocol per connection; each with a
+/// name of its own.
+pub(super) fn by_limit(child: &SiteChild) -> Vec<SiteChild> {
+    let (locals, remotes) = (same_limit(&child.local), same_limit(&child.remote));
+    let pairs = locals.iter().flat_map(|local| remotes.iter().map(move |remote| (local, remote)));
+    let fitting: Vec<_> = pairs.filter(|(local, remote)| may_meet(local, remote)).collect();
+    let several = fitting.len() > 1;
+    let named = |(n, (local, remote)): (usize, (&Vec<Selector>, &Vec<Selector>))| SiteChild {
+        name: if several { format!("{}-{}", child.name, n + 1) } else { child.name.clone() },
+        local: local.clone(),
+        remote: remote.clone(),
+    };
+    fitting.into_iter().enumerate().map(named).collect()
+}
+
+/// Selectors with equal limits together, in the order in which they are first met; one empty group for none.
+fn same_limit(list: &[Selector]) -> Vec<Vec<Selector>> {
+    let mut groups: Vec<Vec<Selector>> = Vec::new();
+    for selector in list {
+        match groups.iter_mut().find(|group| group.first().is_some_and(|first| limit(first) == limit(selector))) {
+            Some(group) => group.push(*selector),
+            None => groups.push(vec![*selector]),
+        }
+    }
+    if groups.is_empty() { vec![Vec::new()] } else { groups }
+}
+
+fn limit(selector: &Selector) -> (u8, u16, u16) {
+    (selector.protocol, selector.first_port, selector.last_port)
+}
+
+/// Whether some packet can belong to both.
+fn may_meet(local: &[Selector], remote: &[Selector]) -> bool {
+    let protocol = |group: &[Selector]| group.first().map_or(0, |first| first.protocol);
+    protocol(local) == 0 || protocol(remote) == 0 || protocol(local) == protocol(remote)
+}
+
+/// The protocol that a pair of groups of [`by_limit`] is about; zero: any.
+pub(super) fn protocol(child: &SiteChild) -> u8 {
+    child.local.iter().chain(&child.remote).map(|selector| selector.protocol).find(|&number| number != 0).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_with_different_limits_become_connections_of_their_own() {
+        let all = |net: &str| Selector::all_of(net.parse().unwrap());
+        let tcp = |net: &str, port| Selector { protocol: 6, first_port: port, last_port: port, ..all(net) };
+        let udp = |net: &str| Selector { protocol: 17, ..all(net) };
+        let child = SiteChild {
+            name: "lan".into(),
+            local: vec![all("10.1.0.0/16"), tcp("10.3.0.1/32", 443), all("10.4.0.0/16")],
+            remote: vec![all("10.2.0.0/16"), udp("10.5.0.0/16")],
+        };
+        let text = |list: &[Selector]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let found: Vec<String> = by_limit(&child)
+            .iter()
+            .map(|part| format!("{} {}: {} === {}", part.name, protocol(part), text(&part.local), text(&part.remote)))
+            .collect();
+        let expected = [
+            "lan-1 0: 10.1.0.0/16, 10.4.0.0/16 === 10.2.0.0/16",
+            "lan-2 17: 10.1.0.0/16, 10.4.0.0/16 === 10.5.0.0/16 udp",
+            "lan-3 6: 10.3.0.1 tcp/443 === 10.2.0.0/16",
+        ];
+        assert_eq!(found, expected, "TCP and UDP never meet");
+        let hosts = SiteChild { name: "hosts".into(), local: vec![], remote: vec![] };
+        assert_eq!(by_limit(&hosts), [hosts]);
+    }
 }

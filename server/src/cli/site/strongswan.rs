@@ -53,9 +53,7 @@ fn write_all(out: &mut String, end: &OtherEnd<'_>) -> std::fmt::Result {
 fn files(out: &mut String, end: &OtherEnd<'_>) -> std::fmt::Result {
     match end.own_proof {
         Proof::Psk => {}
-        Proof::Certificate => {
-            writeln!(out, "# Its certificate: x509/other-end.pem, its key: private/ (or ecdsa/, rsa/).")?
-        }
+        Proof::Certificate => writeln!(out, "# Its certificate: x509/other-end.pem, its key: private/.")?,
         Proof::RawKey => writeln!(out, "# Its public key: pubkey/other-end.pem, its private key: private/.")?,
     }
     match end.our_proof {

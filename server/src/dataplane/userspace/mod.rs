@@ -23,6 +23,7 @@ mod ike_sender;
 mod inbound;
 mod l2tp_payload;
 mod l2tp_sender;
+mod leaving;
 mod link_header;
 mod meter;
 mod outbox;

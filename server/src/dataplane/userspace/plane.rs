@@ -17,6 +17,7 @@ use super::dispatch::Dispatcher;
 use super::ike_sender::IkeSender;
 use super::inbound::{Inbound, Inner};
 use super::l2tp_sender;
+use super::leaving::Leaving;
 use super::meter::Meter;
 use super::outbox::Outbox;
 use super::path_mtu::{self, Listener};
@@ -52,6 +53,7 @@ pub struct UserspaceDataPlane {
     dispatcher: Dispatcher,
     devices: Vec<Device>,
     last_device: DeviceId,
+    leaving: Leaving,
     offload: Offload,
     clock: Clock,
 }
@@ -146,6 +148,7 @@ impl UserspaceDataPlane {
             dispatcher,
             devices: Vec::new(),
             last_device: DeviceId::SHARED,
+            leaving: Leaving::default(),
             offload,
             clock: config.clock,
         };
@@ -251,6 +254,15 @@ impl UserspaceDataPlane {
     }
 
     /// The worker that an inbound SPI names.
+    fn stop_receiving(&self, pairs: &[Spi]) {
+        for &spi in pairs {
+            if let Some(worker) = self.worker_of(spi) {
+                // A worker that has ended has no SA left to remove.
+                let _ = worker.send(Command::Remove(spi));
+            }
+        }
+    }
+
     fn worker_of(&self, spi: Spi) -> Option<&Worker> {
         let [first, ..] = spi.0.to_be_bytes();
         self.workers.get(usize::from(first).checked_sub(1)?)
@@ -339,12 +351,14 @@ impl DataPlane for UserspaceDataPlane {
 
     fn remove(&mut self, inbound_spi: EspSpi) {
         let spi = Spi(inbound_spi.0);
-        if self.registry.remove(spi)
-            && let Some(worker) = self.worker_of(spi)
-        {
-            // A worker that has ended has no SA left to remove.
-            let _ = worker.send(Command::Remove(spi));
-        }
+        let Some(kin) = self.registry.remove(spi) else { return };
+        let gone = self.leaving.removed(self.clock.now(), &self.registry, spi, kin);
+        self.stop_receiving(&gone);
+    }
+
+    fn tidy(&mut self) {
+        let gone = self.leaving.due(self.clock.now(), &self.registry);
+        self.stop_receiving(&gone);
     }
 
     fn move_peer(&mut self, inbound_spi: EspSpi, path: Path, udp_encap: bool) {

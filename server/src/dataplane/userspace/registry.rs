@@ -36,6 +36,12 @@ struct Entry {
     waits_for: Option<Spi>,
 }
 
+/// By which the successors of a pair that is gone are known.
+pub(super) struct Kin {
+    family: u64,
+    route: Arc<Route>,
+}
+
 impl Registry {
     /// Adds a pair. Returns whether it is new; if not, nothing has changed.
     pub(super) fn install(&self, route: Route, replaces: Option<Spi>) -> bool {
@@ -73,10 +79,11 @@ impl Registry {
         }
     }
 
-    /// Removes a pair. What waits for it sends from now on, unless it waits for yet another one. Returns whether it was there.
-    pub(super) fn remove(&self, spi: Spi) -> bool {
+    /// Removes a pair. What waits for it sends from now on, unless it waits for yet another one. Returns how to know its successors,
+    /// if it was there.
+    pub(super) fn remove(&self, spi: Spi) -> Option<Kin> {
         let mut pairs = self.lock();
-        let Some(gone) = pairs.remove(&spi) else { return false };
+        let gone = pairs.remove(&spi)?;
         for heir in pairs.values_mut().filter(|entry| entry.waits_for == Some(spi)) {
             heir.waits_for = gone.waits_for;
             if gone.sends {
@@ -87,7 +94,24 @@ impl Registry {
         if gone.sends {
             self.routes.remove(&gone.route);
         }
-        true
+        Some(Kin { family: gone.family, route: gone.route })
+    }
+
+    /// Whether a pair is left that carries the same traffic: of the same family, or between the same networks.
+    pub(super) fn has_kin(&self, kin: &Kin) -> bool {
+        let carries_ip = kin.route.inner != InnerPath::L2tp;
+        let is_same_lane = |other: &Route| match (&kin.route.lane, &other.lane) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        let carries_the_same = |other: &Route| {
+            carries_ip
+                && other.inner == kin.route.inner
+                && is_same_lane(other)
+                && other.selectors == kin.route.selectors
+        };
+        self.lock().values().any(|entry| entry.family == kin.family || carries_the_same(&entry.route))
     }
 
     /// Replaces the route of a pair by what `change` makes of it.
@@ -151,7 +175,7 @@ impl Registry {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::link_header;
     use super::super::table::tests::{outbound, range, route};
     use super::super::testing::Segment;
@@ -160,12 +184,17 @@ mod tests {
     use cygnet_esp::selector::SelectorSet;
 
     /// A registry of pairs for the one destination of the test packets.
-    fn registry(installs: &[(u32, Option<u32>)]) -> Registry {
+    pub(in super::super) fn registry(installs: &[(u32, Option<u32>)]) -> Registry {
         let registry = Registry::default();
         for (spi, replaces) in installs {
             assert!(install(&registry, *spi, *replaces));
         }
         registry
+    }
+
+    /// Removes a pair that is there.
+    pub(in super::super) fn remove(registry: &Registry, spi: u32) -> Kin {
+        registry.remove(Spi(spi)).expect("the pair is there")
     }
 
     fn install(registry: &Registry, spi: u32, replaces: Option<u32>) -> bool {
@@ -193,10 +222,10 @@ mod tests {
     #[test]
     fn the_old_pair_sends_until_it_is_removed() {
         let registry = registry(&[(1, None), (2, Some(1))]);
-        assert!(registry.remove(Spi(1)));
+        assert!(registry.remove(Spi(1)).is_some());
         assert_eq!(sender(&registry), Ok(2));
-        assert!(!registry.remove(Spi(1)));
-        assert!(registry.remove(Spi(2)));
+        assert!(registry.remove(Spi(1)).is_none());
+        assert!(registry.remove(Spi(2)).is_some());
         assert_eq!(sender(&registry), Err(DropReason::NoSa));
     }
 
