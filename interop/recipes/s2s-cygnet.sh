@@ -23,7 +23,7 @@ rekeyed() {
   site_pings_end "$what" 0
 }
 opened_by_traffic() {
-  ns "$1" ping -n -c 6 -i 0.5 -W 2 -p "$MARK" "$2" >"$OUT/$1/trigger.log" 2>&1
+  ns "$1" ping -n -c 6 -i 0.5 -W 15 -p "$MARK" "$2" >"$OUT/$1/trigger.log" 2>&1
   check "the first packet from $1 opened the tunnel and was not lost" grep -q 'icmp_seq=1 ' "$OUT/$1/trigger.log"
   check "both ends say that it is up" cygnet_both_up
 }
