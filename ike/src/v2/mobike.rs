@@ -108,10 +108,11 @@ impl<'a> Mobike<'a> {
 
 /// Appends another address of ours, section 4.2.2.
 fn push_additional(address: IpAddr, chain: &mut ChainBuilder) {
-    match address {
-        IpAddr::V4(ip) => chain.push(&Payload::Notify(Notify::new(NotifyType::ADDITIONAL_IP4_ADDRESS, &ip.octets()))),
-        IpAddr::V6(ip) => chain.push(&Payload::Notify(Notify::new(NotifyType::ADDITIONAL_IP6_ADDRESS, &ip.octets()))),
-    }
+    let (kind, octets) = match address {
+        IpAddr::V4(ip) => (NotifyType::ADDITIONAL_IP4_ADDRESS, ip.octets().to_vec()),
+        IpAddr::V6(ip) => (NotifyType::ADDITIONAL_IP6_ADDRESS, ip.octets().to_vec()),
+    };
+    chain.push(&Payload::Notify(Notify::new(kind, &octets)));
 }
 
 /// The contents of NO_NATS_ALLOWED, section 4.2.6.
@@ -312,6 +313,7 @@ impl Session {
 
     /// Whether the silence of a peer that may be between two networks is no reason yet to give it up (section 3.11).
     pub(super) fn waits_for_initiator(&self, now: Instant) -> bool {
-        self.mobility.agreed && !self.mobility.began && now < self.last_heard + PATIENCE
+        let may_be_away = self.mobility.agreed && !self.mobility.began && self.site.is_none();
+        may_be_away && now < self.last_heard + PATIENCE
     }
 }

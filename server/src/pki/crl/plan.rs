@@ -14,7 +14,7 @@ const SOONEST: Duration = Duration::from_secs(5 * 60);
 /// Nor later, however long it is valid, so that a revocation is noticed within a day.
 const LATEST: Duration = Duration::from_secs(86_400);
 /// Pause after the first failure; it doubles with each further one up to [`LONGEST_PAUSE`].
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// Nor is it waited longer than that if a login has wanted the list.
@@ -61,6 +61,13 @@ impl Plan {
         }
         self.places.insert(uri.to_owned(), Place { due: now, failed: now, failures: 0 });
         true
+    }
+
+    /// The list is needed again.
+    pub(super) fn hurry(&mut self, uri: &str, now: UnixTime) {
+        if let Some(place) = self.places.get_mut(uri) {
+            place.due = now;
+        }
     }
 
     /// Whether an address was taken in.
@@ -165,18 +172,28 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_is_needed_again_is_due_at_once() {
+        let mut plan = plan();
+        plan.fetched(URI, Validity { this_update: NOW, next_update: None }, NOW);
+        assert!(plan.due(NOW).is_empty());
+        plan.hurry(URI, NOW);
+        assert_eq!(plan.due(NOW), [URI]);
+    }
+
+    #[test]
     fn failures_make_it_slower_up_to_an_hour() {
         let mut plan = plan();
         let pause = |plan: &mut Plan| {
             plan.failed(URI, NOW);
-            plan.next().unwrap().0.as_secs() - NOW.0.as_secs()
+            (plan.next().unwrap().0 - NOW.0).as_millis()
         };
-        let pauses: Vec<u64> = (0..14).map(|_| pause(&mut plan)).collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600]);
+        let pauses: Vec<u128> = (0..15).map(|_| pause(&mut plan)).collect();
+        assert_eq!(pauses[..4], [500, 1000, 2000, 4000]);
+        assert_eq!(pauses[11..], [1_024_000, 2_048_000, 3_600_000, 3_600_000]);
         assert!(plan.due(after(3599)).is_empty());
         assert_eq!(plan.due(after(3600)), [URI]);
         plan.fetched(URI, Validity { this_update: NOW, next_update: None }, NOW);
-        assert_eq!(pause(&mut plan), 1);
+        assert_eq!(pause(&mut plan), 500);
     }
 
     #[test]

@@ -226,6 +226,8 @@ impl State {
         for (uri, der) in kept {
             if self.acceptable(&uri, &der).is_ok() {
                 self.fetched.insert(uri, der);
+            } else {
+                self.plan.hurry(&uri, now);
             }
         }
     }
@@ -342,5 +344,5 @@ fn validity(list: &RevocationList) -> Validity {
 }
 
 fn wall(clock: Clock) -> UnixTime {
-    UnixTime::from_secs(u64::try_from(clock.wall().as_second()).unwrap_or(0))
+    UnixTime(Duration::from_millis(u64::try_from(clock.wall().as_millisecond()).unwrap_or(0)))
 }
