@@ -28,7 +28,7 @@ opened_by_traffic() {
   check "both ends say that it is up" cygnet_both_up
 }
 # Packets of the site go through a device of its own.
-own_device() { ns "$1" ip route show "$2" | grep -vq 'dev cygnet0'; }
+own_device() { [[ $(ns "$1" ip route show "$2") == *' dev peer '* ]]; }
 
 step "topology"
 topology
