@@ -4,7 +4,7 @@
 # AUTH=psk|cert|rawkey   MODE=tunnel|interface: interface gives each site a device of its own
 . "$(dirname "$0")/../lab/lab.sh"
 
-: "${MODE:=tunnel}" ; : "${TIME_LIMIT:=240}"
+: "${MODE:=tunnel}" ; : "${TIME_LIMIT:=240}" ; : "${IPERF_SECONDS:=1}"
 ROLE=site SRV_START=demand PEER_START=demand SRV_LIVENESS=3s
 lab_main
 need iperf3 tcpdump tshark nft python3 pki
@@ -28,7 +28,7 @@ opened_by_traffic() {
   check "both ends say that it is up" cygnet_both_up
 }
 # Packets of the site go through a device of its own.
-own_device() { ns "$1" ip route show "$2" | grep -vq 'dev cygnet0'; }
+own_device() { [[ $(ns "$1" ip route show "$2") == *' dev peer '* ]]; }
 
 step "topology"
 topology
