@@ -297,7 +297,15 @@ impl Session {
     }
 
     fn announce_move(&self, ctx: &mut Context<'_>) {
-        if matches!(self.state, State::HalfOpen(_) | State::Authenticating(_) | State::Closing(_)) {
+        let has_children = !matches!(
+            self.state,
+            State::HalfOpen(_)
+                | State::Authenticating(_)
+                | State::Initiating(_)
+                | State::Proving(_)
+                | State::Closing(_)
+        );
+        if !has_children {
             return;
         }
         let udp_encap = child::uses_udp(self, ctx);
