@@ -13,6 +13,9 @@
 //! After each call that takes a [`Now`] the daemon drains [`Gateway::poll_effect`] and asks [`Gateway::poll_timeout`]
 //! anew. Time, randomness and traffic meters come from outside, so that a whole client session is a unit test.
 //!
+//! Tunnels to other gateways have a supervisor each, see `sites/`; what several sessions of one client mean for each other is in
+//! `uniqueness.rs`.
+//!
 //! Does not: touch sockets, routes, rules or SAs. It says what should happen to them.
 
 mod accounts;

@@ -516,6 +516,7 @@ impl Supervisor {
         // Who ended it does not want it now; who died did.
         let died = matches!(reason, CloseReason::PeerDead | CloseReason::Expired);
         self.asked = died && self.plan.start != Start::Passive;
+        self.answer(Err(ending(reason)));
     }
 
     /// Whether somebody wants a tunnel that we have to begin.
