@@ -162,7 +162,8 @@ mod tests {
         let may = |address: &str| known.peer_addresses.iter().any(|p| p.to_string().starts_with(address));
         assert!(addresses.iter().all(|address| may(address)) && known.peer_addresses.len() == 2);
         assert_eq!(of(&text, None, &[]).identity, Identity::Fqdn("berlin".into()));
-        let named = format!("{text}id = \"gw.example.org\"\npeer_id = \"198.51.100.9\"\nlocal_address = \"192.0.2.9\"\n");
+        let named =
+            format!("{text}id = \"gw.example.org\"\npeer_id = \"198.51.100.9\"\nlocal_address = \"192.0.2.9\"\n");
         let named = of(&named, Some("192.0.2.1"), &[]);
         assert_eq!(named.identity, Identity::Fqdn("gw.example.org".into()));
         assert_eq!(named.peer_identity.map(|id| id.to_string()).as_deref(), Some("198.51.100.9"));
