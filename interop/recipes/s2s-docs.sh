@@ -5,7 +5,7 @@
 # PEER=strongswan|libreswan
 . "$(dirname "$0")/../lab/lab.sh"
 
-: "${PEER:=strongswan}" ; : "${TIME_LIMIT:=240}"
+: "${PEER:=strongswan}"
 ROLE=site STACK=guest AUTH=psk
 lab_main
 need linux.uml swanctl openssl tcpdump tshark nft python3

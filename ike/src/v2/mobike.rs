@@ -313,6 +313,7 @@ impl Session {
 
     /// Whether the silence of a peer that may be between two networks is no reason yet to give it up (section 3.11).
     pub(super) fn waits_for_initiator(&self, now: Instant) -> bool {
-        self.mobility.agreed && !self.mobility.began && now < self.last_heard + PATIENCE
+        let may_be_away = self.mobility.agreed && !self.mobility.began && self.site.is_none();
+        may_be_away && now < self.last_heard + PATIENCE
     }
 }

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::console::Console;
 use super::{Global, Outcome, block_on, wall_clock};
-use crate::control::model::{ExplainFilter, Status};
+use crate::control::model::{ExplainFilter, SiteState, SiteStatus, Status};
 use crate::explain::render;
 
 #[derive(clap::Args)]
@@ -26,8 +26,10 @@ pub(super) fn run(args: &Args, global: &Global, console: &mut Console) -> anyhow
     if args.json {
         console.json(&entries)?;
     } else if entries.is_empty() {
-        console.line(nothing_known(args.who.as_deref()))?;
-        if let Some(text) = block_on(global.client().status())?.ok().and_then(|status| clear_l2tp(&status)) {
+        let status = block_on(global.client().status())?.ok();
+        let site = args.who.as_ref().and_then(|who| status.as_ref()?.sites.iter().find(|site| site.is_about(who)));
+        console.line(site.map_or_else(|| nothing_known(args.who.as_deref()), quiet_site))?;
+        if let Some(text) = status.as_ref().filter(|_| site.is_none()).and_then(clear_l2tp) {
             console.line(text)?;
         }
     } else {
@@ -45,6 +47,21 @@ fn clear_l2tp(status: &Status) -> Option<String> {
              choose \"L2TP/IPsec with pre-shared key\" in its settings"
         )
     })
+}
+
+/// Nothing was refused and no session has ended: what else is known about a site.
+fn quiet_site(site: &SiteStatus) -> String {
+    let name = &site.name;
+    match (site.state, &site.last_error) {
+        (SiteState::Up, _) => format!("{name} is up, and nothing has gone wrong since the gateway started"),
+        (SiteState::Stopped, _) => format!("{name} was closed by `cygnet down`; `cygnet up {name}` opens it again"),
+        (_, Some(error)) => format!("{name} is not up: {error}"),
+        (SiteState::Connecting, None) => format!("{name} is just being called; ask again in a moment"),
+        (SiteState::Waiting | SiteState::Down, None) => format!(
+            "{name} is not up, and nothing was tried yet: it waits for a packet that wants to go there, or for the peer\n\
+             `cygnet up {name}` tries now; if the peer says that it tried, its packets did not arrive: check UDP 500 and 4500"
+        ),
+    }
 }
 
 fn nothing_known(who: Option<&str>) -> String {

@@ -53,6 +53,7 @@ fn headline(reason: &RefusalReason) -> (String, Vec<String>) {
 /// Names may hold the word, so only what the engine says is replaced.
 fn about_peer(text: &str) -> String {
     let words = [
+        ("the client did not go on with the answer", "the peer did not send the answer"),
         ("between client and gateway", "between the two gateways"),
         ("the client", "the peer"),
         ("this client", "this peer"),
@@ -83,6 +84,7 @@ fn our_side(site: &Site, policy: &Policy, refusal: &Refusal) -> Vec<String> {
         }
         RefusalReason::ChildRefused { notify: NotifyType::TS_UNACCEPTABLE } => networks(site),
         RefusalReason::PeerRefused { notify: NotifyType::AUTHENTICATION_FAILED, .. }
+        | RefusalReason::Distrusted
         | RefusalReason::WrongPsk
         | RefusalReason::PeerIdentity { .. }
         | RefusalReason::OtherPeer { .. }
@@ -125,10 +127,12 @@ fn fix(site: &Site, reason: &RefusalReason) -> Option<String> {
         RefusalReason::WrongPsk | RefusalReason::NoPsk => {
             format!("enter the same key on both sides; here it is psk of [site.{name}]")
         }
-        RefusalReason::PeerRefused { notify: NotifyType::AUTHENTICATION_FAILED, .. } => format!(
-            "compare key and identities with the peer's configuration (`cygnet site export {name}` prints how it should \
+        RefusalReason::PeerRefused { notify: NotifyType::AUTHENTICATION_FAILED, .. } | RefusalReason::Distrusted => {
+            format!(
+                "compare key and identities with the peer's configuration (`cygnet site export {name}` prints how it should \
              look); the peer's log has the reason"
-        ),
+            )
+        }
         RefusalReason::PeerRefused { notify: NotifyType::NO_PROPOSAL_CHOSEN, .. } => {
             format!("set ike of [site.{name}] to what the peer accepts, or allow one of these there")
         }
@@ -161,6 +165,27 @@ fn fix(site: &Site, reason: &RefusalReason) -> Option<String> {
         RefusalReason::NoSignatureScheme { .. } => {
             "use a certificate with another kind of key for this peer".to_owned()
         }
+        RefusalReason::RekeyRefused { notify: NotifyType::NO_PROPOSAL_CHOSEN | NotifyType::INVALID_KE_PAYLOAD } => {
+            format!(
+                "the two sides differ about perfect forward secrecy: write the same group into esp of [site.{name}] and there, \
+             or none"
+            )
+        }
+        RefusalReason::RekeyRefused { notify: NotifyType::TS_UNACCEPTABLE } => {
+            "the networks were changed on one side since the tunnel came up: make them mirror images again".to_owned()
+        }
+        RefusalReason::PathCheck => format!(
+            "packets come from a new address of the peer, but ours do not arrive there: check the router or firewall in front \
+             of it, or write mobike = false in [site.{name}] so that a new tunnel is made instead"
+        ),
+        RefusalReason::AddressesRefused { .. } => {
+            format!("allow the peer to follow our addresses, or write mobike = false in [site.{name}]")
+        }
+        RefusalReason::Mode => {
+            format!("write the same mode in [site.{name}] and there; behind NAT only tunnel mode works")
+        }
+        RefusalReason::NothingToOffer => format!("correct policy, ike and esp of [site.{name}]"),
+        RefusalReason::NotOffered => "update the peer: it answers with what nobody has offered".to_owned(),
         RefusalReason::OtherPeer { found: Identity::DerAsn1Dn(_), .. } => {
             "let the peer call itself by a name in the subjectAltName of its certificate, and set peer_id to that"
                 .to_owned()
@@ -317,6 +342,9 @@ mod tests {
 
     #[test]
     fn silence_names_both_ends() {
+        let later = story(RefusalReason::TimedOut { waiting_for: "the answer to IKE_AUTH" });
+        assert_eq!(later.headline, "the peer did not send the answer to IKE_AUTH");
+        assert!(later.fix.unwrap().contains("UDP port 4500"));
         let silence = story(RefusalReason::NoAnswer);
         assert_eq!(silence.details, ["we called from 203.0.113.1:500 to 198.51.100.7:500"]);
         assert!(silence.fix.unwrap().starts_with("is 198.51.100.7 right, and does IKE run there?"));
@@ -344,8 +372,13 @@ mod tests {
             RefusalReason::NoServerCertificate,
             RefusalReason::Mode,
             RefusalReason::NotOffered,
+            RefusalReason::NothingToOffer,
+            RefusalReason::Distrusted,
             RefusalReason::TooManyChildren,
             RefusalReason::PathCheck,
+            RefusalReason::AddressesRefused { notify: NotifyType::UNACCEPTABLE_ADDRESSES },
+            RefusalReason::RekeyRefused { notify: NotifyType::NO_PROPOSAL_CHOSEN },
+            RefusalReason::RekeyRefused { notify: NotifyType::TEMPORARY_FAILURE },
             RefusalReason::TimedOut { waiting_for: "the answer to IKE_AUTH" },
         ];
         for reason in reasons {

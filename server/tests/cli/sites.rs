@@ -60,6 +60,15 @@ fn status_shows_sites_below_clients() {
 }
 
 #[test]
+fn explain_knows_a_site_that_has_no_trouble() {
+    let site = Site::configured();
+    let daemon = Daemon::start(&site);
+    let text = site.run(&["explain", "berlin"]).ok().out;
+    assert_eq!(text, "berlin is up, and nothing has gone wrong since the gateway started\n");
+    drop(daemon);
+}
+
+#[test]
 fn check_names_the_sites() {
     let site = configured("");
     let run = site.run(&["check"]).ok();
@@ -109,7 +118,7 @@ fn the_other_end_for_others_mirrors_ours() {
         "    leftprotoport=6/%any",
         "    rightprotoport=6/443\n    rightsubnet=10.3.0.1/32",
         "    auto=ondemand",
-        "198.51.100.7 203.0.113.1 : PSK \"0123456789-0123456789\"",
+        "# 198.51.100.7 203.0.113.1 : PSK \"0123456789-0123456789\"",
     ] {
         assert!(text.contains(line), "{line:?} is missing in\n{text}");
     }

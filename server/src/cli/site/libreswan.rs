@@ -1,11 +1,11 @@
-//! `ipsec.conf` and `ipsec.secrets` for libreswan 4 and later. "left" is the other end, "right" is we.
+//! `ipsec.conf` for libreswan 4 and later, with the line for `ipsec.secrets` as a comment. "left" is the other end, "right" is we.
 
 use std::fmt::Write;
 
 use super::other_end::{OtherEnd, Proof, by_limit, network, ports, protocol, quoted_key, span};
 use crate::config::{Selector, SiteChild};
 
-/// Both files, one after the other.
+/// The file.
 pub(super) fn render(end: &OtherEnd<'_>) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
@@ -26,7 +26,8 @@ fn write_all(out: &mut String, end: &OtherEnd<'_>) -> std::fmt::Result {
     if let Some(psk) = end.psk {
         let own = end.own_id.map_or_else(|| end.own_address.clone().unwrap_or_else(|| "%any".to_owned()), identity);
         let ours = end.our_id.map_or_else(|| end.our_address.clone(), identity);
-        writeln!(out, "\n# /etc/ipsec.d/cygnet.secrets, mode 0600\n{own} {ours} : PSK {}", quoted_key(psk))?;
+        writeln!(out, "\n# Into /etc/ipsec.d/cygnet.secrets (mode 0600), without the mark at the beginning:")?;
+        writeln!(out, "# {own} {ours} : PSK {}", quoted_key(psk))?;
     }
     Ok(())
 }
@@ -74,8 +75,9 @@ fn connection(out: &mut String, end: &OtherEnd<'_>, child: &SiteChild) -> std::f
 /// One side of a connection; `protocol` is that of the connection, which the two sides have in common.
 fn subnets(out: &mut String, side: &str, list: &[Selector], protocol: u8, transport: bool) -> std::fmt::Result {
     if protocol != 0 {
-        let ports = list.first().and_then(ports).unwrap_or_else(|| "%any".to_owned());
-        writeln!(out, "    {side}protoport={protocol}/{ports}")?;
+        // It knows single ports, no ranges and no ICMP types; our side narrows what it asks for to what was configured.
+        let single = list.first().and_then(ports).filter(|port| protocol != 1 && protocol != 58 && !port.contains('-'));
+        writeln!(out, "    {side}protoport={protocol}/{}", single.as_deref().unwrap_or("%any"))?;
     }
     match list {
         [] => Ok(()),

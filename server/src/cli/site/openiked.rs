@@ -75,9 +75,12 @@ fn key(psk: &[u8]) -> String {
     }
 }
 
+/// iked knows single ports, no ranges and no ICMP types; our side narrows what it asks for to what was configured.
 fn place(selector: &Selector) -> String {
     match ports(selector) {
-        Some(port) if selector.protocol != 0 => format!("{} port {port}", network(selector)),
+        Some(port) if selector.protocol != 1 && selector.protocol != 58 && !port.contains('-') => {
+            format!("{} port {port}", network(selector))
+        }
         _ => network(selector),
     }
 }
