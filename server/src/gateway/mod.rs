@@ -226,12 +226,12 @@ impl Gateway {
 
     /// The data plane saw an authentic packet of this SA from another address: RFC 7296 section 2.23.
     pub fn peer_moved(&mut self, now: Now, inbound_spi: EspSpi, path: Path) {
-        if let Some(&session) = self.owners.get(&inbound_spi) {
-            if self.follows(session) {
-                self.ike.peer_moved(now.instant, session, path);
-                self.moved(session, path, None);
-                self.settle(now);
-            }
+        if let Some(&session) = self.owners.get(&inbound_spi)
+            && self.follows(session)
+        {
+            self.ike.peer_moved(now.instant, session, path);
+            self.moved(session, path, None);
+            self.settle(now);
         }
     }
 

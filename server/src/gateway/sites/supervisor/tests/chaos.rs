@@ -58,8 +58,10 @@ fn happen(bench: &mut Bench, seed: u64, dice: &mut Dice) {
                 spi.into_iter().for_each(|spi| bench.supervisor.child_down(bench.now, id, spi, Traffic::default()));
             }
         }
-        8 | 9 if bench.supervisor.trying().is_some() => {
-            bench.supervisor.trying().map(|id| bench.succeed_with(id));
+        8 | 9 => {
+            if let Some(id) = bench.supervisor.trying() {
+                bench.succeed_with(id);
+            }
         }
         10 if bench.supervisor.trying().is_some() => {
             let id = bench.supervisor.trying().unwrap();

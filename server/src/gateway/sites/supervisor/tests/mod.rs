@@ -521,7 +521,10 @@ fn the_operator_is_told_what_became_of_it() {
     bench.supervisor.up(bench.now, None).unwrap();
     bench.pass(0.0);
     bench.establish(bench.newest(), path(OURS, PEER, 500), Role::Initiator, 0);
-    assert_eq!(bench.close(bench.newest(), CloseReason::PeerDead), [Action::Answer(Err(ending(CloseReason::PeerDead)))]);
+    assert_eq!(
+        bench.close(bench.newest(), CloseReason::PeerDead),
+        [Action::Answer(Err(ending(CloseReason::PeerDead)))]
+    );
 }
 
 #[test]
