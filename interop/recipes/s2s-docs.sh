@@ -90,5 +90,5 @@ site_start
 step "the end"
 check "cygnet down" cygnet down berlin
 check "the peer knows" until_ok 10 not tunnel_is_up
-wire_check esp 20 --restarted
+wire_check esp 10 --restarted
 finish
