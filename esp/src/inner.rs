@@ -79,6 +79,24 @@ pub fn next_layer(packet: &[u8]) -> Result<NextLayer<'_>, DropReason> {
     found.ok_or(DropReason::Inner)
 }
 
+/// The same of a packet whose end is missing, as an ICMP error quotes it; IPv6 extension headers are not followed.
+pub fn next_layer_of_beginning(packet: &[u8]) -> Result<NextLayer<'_>, DropReason> {
+    let found = match version_of(packet) {
+        Some(4) => ipv4_header_len(packet).and_then(|len| {
+            let fragment_offset = u16::from_be_bytes(octets(packet, 6)?) & 0x1fff;
+            let [protocol] = octets(packet, 9)?;
+            let header = packet.get(len..)?;
+            Some(NextLayer { protocol, header: (fragment_offset == 0).then_some(header) })
+        }),
+        Some(6) => octets(packet, 6).and_then(|[protocol]| {
+            let header = packet.get(IPV6_HEADER_LEN..)?;
+            Some(NextLayer { protocol, header: Some(header) })
+        }),
+        _ => None,
+    };
+    found.ok_or(DropReason::Inner)
+}
+
 fn ipv4_len(packet: &[u8]) -> Option<usize> {
     let total_len = usize::from(u16::from_be_bytes(octets(packet, 2)?));
     let header_len = ipv4_header_len(packet)?;
@@ -191,6 +209,21 @@ pub(crate) mod tests {
         let mut packet = ipv6(17, &PORTS);
         packet.extend([0; 100]);
         assert_eq!(tunnel_payload(IPV6, &packet), Ok(48));
+    }
+
+    #[test]
+    fn reads_the_beginning_of_a_packet() {
+        for whole in [ipv4(17, 0, &PORTS), ipv6(17, &PORTS)] {
+            let beginning = &whole[..whole.len() - 4];
+            assert_eq!(next_layer(beginning), Err(DropReason::Inner));
+            let layer = next_layer_of_beginning(beginning).unwrap();
+            assert_eq!((layer.protocol, layer.header), (17, Some(&PORTS[..4])));
+            let header_len = whole.len() - PORTS.len();
+            for len in 0..header_len {
+                assert_eq!(next_layer_of_beginning(&whole[..len]), Err(DropReason::Inner), "{len} octets");
+            }
+        }
+        assert_eq!(next_layer_of_beginning(&ipv4(17, 9, &PORTS)).unwrap().header, None);
     }
 
     #[test]

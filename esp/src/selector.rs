@@ -4,7 +4,9 @@
 //! "covers" compares address, protocol and port. A packet that shows no port, as a fragment that is not the first, fits only
 //! selectors for any port or for opaque ones.
 //!
-//! Does not: keep state about fragments (RFC 4301 section 7.3), look into ICMP errors (section 6.2).
+//! An ICMP error passes where the packet that it is about would, RFC 4301 section 6.2, if its own addresses are covered, too.
+//!
+//! Does not: keep state about fragments (RFC 4301 section 7.3).
 
 #![deny(
     clippy::unwrap_used,
@@ -110,6 +112,29 @@ impl Flow {
         Ok(Self { source, destination, protocol: layer.protocol, source_port, destination_port })
     }
 
+    /// As [`Flow::of`], of a payload that has no IP header of its own (transport mode). It is no fragment.
+    pub fn of_payload(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u8]) -> Self {
+        let (source_port, destination_port) = ports(protocol, payload);
+        Self { source, destination, protocol, source_port, destination_port }
+    }
+
+    /// The packet that an ICMP error is about; `None` if `packet` is none.
+    fn of_error(packet: &[u8]) -> Option<Self> {
+        const QUOTED: usize = 8;
+        let layer = inner::next_layer(packet).ok()?;
+        let message = layer.header?;
+        let kind = *message.first()?;
+        let is_error = match layer.protocol {
+            ICMP => matches!(kind, 3 | 4 | 5 | 11 | 12),
+            ICMPV6 => kind < 128,
+            _ => false,
+        };
+        let quoted = message.get(QUOTED..).filter(|_| is_error)?;
+        let (source, destination) = inner::addresses(quoted).ok()?;
+        let layer = inner::next_layer_of_beginning(quoted).ok()?;
+        Some(Self::of_payload(source, destination, layer.protocol, layer.header.unwrap_or_default()))
+    }
+
     /// The way back.
     fn reversed(self) -> Self {
         Self {
@@ -122,12 +147,13 @@ impl Flow {
     }
 }
 
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
 fn ports(protocol: u8, header: &[u8]) -> (Option<u16>, Option<u16>) {
-    const ICMP: u8 = 1;
     const TCP: u8 = 6;
     const UDP: u8 = 17;
     const DCCP: u8 = 33;
-    const ICMPV6: u8 = 58;
     const SCTP: u8 = 132;
     const UDP_LITE: u8 = 136;
     match (protocol, header) {
@@ -177,7 +203,13 @@ impl SelectorSet {
             let (source, destination) = inner::addresses(packet)?;
             return permit(self.cover_addresses(destination, source));
         }
-        permit(self.cover(&Flow::of(packet)?.reversed()))
+        let flow = Flow::of(packet)?.reversed();
+        permit(self.cover(&flow) || self.cover_error(&flow, packet, |about| about))
+    }
+
+    /// As [`SelectorSet::check_inbound`], of a flow that was read already.
+    pub fn check_inbound_flow(&self, flow: &Flow) -> Result<(), DropReason> {
+        permit(self.cover(&flow.reversed()))
     }
 
     /// Whether a packet to the peer may pass, RFC 4301 section 5.1. Errors as with [`SelectorSet::check_inbound`].
@@ -186,7 +218,8 @@ impl SelectorSet {
             let (source, destination) = inner::addresses(packet)?;
             return permit(self.cover_addresses(source, destination));
         }
-        permit(self.cover(&Flow::of(packet)?))
+        let flow = Flow::of(packet)?;
+        permit(self.cover(&flow) || self.cover_error(&flow, packet, Flow::reversed))
     }
 
     /// Whether the selectors cover a flow towards the peer.
@@ -194,6 +227,12 @@ impl SelectorSet {
         let Flow { source, destination, protocol, source_port, destination_port } = *outbound;
         self.remote.iter().any(|s| s.covers(destination, protocol, destination_port))
             && self.local.iter().any(|s| s.covers(source, protocol, source_port))
+    }
+
+    /// Whether a packet is an ICMP error about one that the selectors cover. `outbound` makes the latter one towards the peer.
+    fn cover_error(&self, flow: &Flow, packet: &[u8], outbound: impl FnOnce(Flow) -> Flow) -> bool {
+        self.cover_addresses(flow.source, flow.destination)
+            && Flow::of_error(packet).is_some_and(|about| self.cover(&outbound(about)))
     }
 
     fn cover_addresses(&self, local: IpAddr, remote: IpAddr) -> bool {
@@ -312,11 +351,59 @@ mod tests {
     }
 
     #[test]
+    fn lets_an_icmp_error_follow_the_packet_that_it_is_about() {
+        let reverse = |mut packet: Vec<u8>| {
+            let (source, destination) = (packet[12..16].to_vec(), packet[16..20].to_vec());
+            packet[12..16].copy_from_slice(&destination);
+            packet[16..20].copy_from_slice(&source);
+            packet
+        };
+        let dns = Selector { protocol: 17, ports: Ports::Range(53, 53), ..range("198.51.100.2", "198.51.100.2") };
+        let client = Selector { protocol: 17, ..peer() };
+        // The peer's query to our server, and our complaint about it; cut off as routers do.
+        let query = ipv4(17, 0, &DNS_QUERY);
+        let complaint = |about: &[u8]| [&[3, 3, 0, 0, 0, 0, 0, 0], &about[..28]].concat();
+        let ours = reverse(ipv4(1, 0, &complaint(&query)));
+        let set = SelectorSet::new([dns], [client]);
+        assert_eq!(set.check_inbound(&query), Ok(()));
+        assert_eq!(set.check_outbound(&ours), Ok(()));
+        // The same from the other end, about our answer to the query.
+        let answer = reverse(ipv4(17, 0, &[0, 53, 0x30, 0x39, 0, 8, 0, 0]));
+        assert_eq!(set.check_outbound(&answer), Ok(()));
+        assert_eq!(set.check_inbound(&ipv4(1, 0, &complaint(&answer))), Ok(()));
+
+        let other = ipv4(17, 0, &[0x30, 0x39, 0, 54, 0, 8, 0, 0]);
+        assert_eq!(set.check_outbound(&reverse(ipv4(1, 0, &complaint(&other)))), Err(DropReason::Selector));
+        let mut echo = complaint(&answer);
+        echo[0] = 8;
+        assert_eq!(set.check_inbound(&ipv4(1, 0, &echo)), Err(DropReason::Selector), "no error");
+        let mut spoofed = ipv4(1, 0, &complaint(&answer));
+        spoofed[15] = 77;
+        assert_eq!(set.check_inbound(&spoofed), Err(DropReason::Selector), "from somebody else");
+        for len in 0..8 + 24 {
+            let cut = &complaint(&answer)[..len];
+            assert_eq!(set.check_inbound(&ipv4(1, 0, cut)), Err(DropReason::Selector), "{len} octets");
+        }
+    }
+
+    #[test]
     fn reads_the_ranges_of_ike() {
         assert_eq!(Ports::from_ts(0, 65535), Ports::Any);
         assert_eq!(Ports::from_ts(65535, 0), Ports::Opaque);
         assert_eq!(Ports::from_ts(0, 0), Ports::Range(0, 0));
         assert_eq!(Ports::from_ts(1701, 1701), Ports::Range(1701, 1701));
+    }
+
+    #[test]
+    fn reads_a_flow_without_ip_header() {
+        let whole = Flow::of(&ipv4(17, 0, &DNS_QUERY)).unwrap();
+        let flow = Flow::of_payload(whole.source, whole.destination, 17, &DNS_QUERY);
+        assert_eq!(flow, whole);
+        let dns = Selector { protocol: 17, ports: Ports::Range(53, 53), ..range("198.51.100.2", "198.51.100.2") };
+        let set = SelectorSet::new([dns], [peer()]);
+        assert_eq!(set.check_inbound_flow(&flow), Ok(()));
+        let other_port = Flow { destination_port: Some(54), ..flow };
+        assert_eq!(set.check_inbound_flow(&other_port), Err(DropReason::Selector));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Does not: read files; the server makes these values.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,9 @@ pub struct Config {
     pub childless: bool,
     /// Whether clients may move by MOBIKE (RFC 4555).
     pub mobike: bool,
+    /// Where else we can be reached; told to peers that may move, so that they can change to another of our addresses, of
+    /// another family, say (RFC 4555 section 3.4).
+    pub addresses: Vec<IpAddr>,
     /// Whether clients may have Child SAs in transport mode.
     pub transport_mode: bool,
     /// Clients have to log in again after this long (RFC 4478); `None`: never.
@@ -80,6 +84,7 @@ impl Config {
             sites: Vec::new(),
             childless: true,
             mobike: true,
+            addresses: Vec::new(),
             transport_mode: false,
             reauthentication: None,
             rsa_sha1: true,

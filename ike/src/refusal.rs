@@ -97,6 +97,8 @@ pub enum RefusalReason {
     PeerIdentity {
         /// What that site calls itself.
         expected: Identity,
+        /// What the peer calls itself.
+        found: Identity,
     },
     /// The EAP method has not proven to the client who we are, and our certificate was to stay away (RFC 5998).
     EapNotMutual,
@@ -407,7 +409,9 @@ impl fmt::Display for RefusalReason {
             Self::WrongPsk => write!(f, "the client has another pre-shared key"),
             Self::PpkRequired => write!(f, "the peer uses no postquantum preshared key, which is required"),
             Self::PpkUnknown => write!(f, "the peer uses a postquantum preshared key that is not known here"),
-            Self::PeerIdentity { expected } => write!(f, "the peer at this address should call itself {expected}"),
+            Self::PeerIdentity { expected, found } => {
+                write!(f, "the peer at this address should call itself {expected}; it calls itself {found}")
+            }
             Self::EapNotMutual => {
                 write!(
                     f,

@@ -127,7 +127,7 @@ tunnel_up() {
   sas gw2 >"$OUT/gw2/sas.txt"
   info "$(grep -E '^  (AES|CHACHA)|^  net:' "$OUT/gw2/sas.txt" | tr -s ' ' | tr '\n' ';')"
 }
-trigger_ping() { ns lan ping -n -c 8 -i 0.5 -W 2 -p "$MARK" "$FAR_HOST" >"$OUT/lan/trigger.log" 2>&1; }
+trigger_ping() { ns lan ping -n -c 8 -i 0.5 -W 15 -p "$MARK" "$FAR_HOST" >"$OUT/lan/trigger.log" 2>&1; }
 first_ping_answered() { cat "$OUT/lan/trigger.log"; grep -q 'icmp_seq=1 ' "$OUT/lan/trigger.log"; }
 
 # Both directions, each begun by the host that sends first.

@@ -4,7 +4,7 @@
 # AUTH=psk|cert|rawkey   MODE=tunnel|interface: interface gives each site a device of its own
 . "$(dirname "$0")/../lab/lab.sh"
 
-: "${MODE:=tunnel}" ; : "${TIME_LIMIT:=240}"
+: "${MODE:=tunnel}" ; : "${TIME_LIMIT:=240}" ; : "${IPERF_SECONDS:=1}"
 ROLE=site SRV_START=demand PEER_START=demand SRV_LIVENESS=3s
 lab_main
 need iperf3 tcpdump tshark nft python3 pki
@@ -23,12 +23,12 @@ rekeyed() {
   site_pings_end "$what" 0
 }
 opened_by_traffic() {
-  ns "$1" ping -n -c 6 -i 0.5 -W 2 -p "$MARK" "$2" >"$OUT/$1/trigger.log" 2>&1
+  ns "$1" ping -n -c 6 -i 0.5 -W 15 -p "$MARK" "$2" >"$OUT/$1/trigger.log" 2>&1
   check "the first packet from $1 opened the tunnel and was not lost" grep -q 'icmp_seq=1 ' "$OUT/$1/trigger.log"
   check "both ends say that it is up" cygnet_both_up
 }
 # Packets of the site go through a device of its own.
-own_device() { ns "$1" ip route show "$2" | grep -vq 'dev cygnet0'; }
+own_device() { [[ $(ns "$1" ip route show "$2") == *' dev peer '* ]]; }
 
 step "topology"
 topology

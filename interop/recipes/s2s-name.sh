@@ -36,7 +36,7 @@ peer_crash
 peer_at "${CLIENT_ADDR%.*}.77"
 names "${CLIENT_ADDR%.*}.77"
 peer_start
-check "the server opens the tunnel there" until_ok 60 ike_sa_at gw2 "${CLIENT_ADDR%.*}.77"
+check "the server opens the tunnel there" until_ok 100 ike_sa_at gw2 "${CLIENT_ADDR%.*}.77"
 site_pings
 step "the end"
 server_stop

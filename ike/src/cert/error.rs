@@ -103,7 +103,7 @@ pub enum CertError {
         since: Option<UnixTime>,
     },
     /// There is no list that would tell whether the certificate was revoked.
-    #[error("there is no revocation list of {issuer} for the certificate of {subject}")]
+    #[error("there is no revocation list of {issuer} for the certificate of {subject}{}", places_text(uris))]
     CrlMissing {
         /// Whose certificate.
         subject: String,
@@ -114,7 +114,8 @@ pub enum CertError {
     },
     /// The list that would tell whether the certificate was revoked is out of date.
     #[error(
-        "the revocation list of {issuer} for the certificate of {subject} should have been replaced at {next_update}"
+        "the revocation list of {issuer} for the certificate of {subject} should have been replaced at {next_update}{}",
+        places_text(uris)
     )]
     CrlExpired {
         /// Whose certificate.
@@ -171,6 +172,11 @@ fn wanted(role: Role) -> &'static str {
 
 fn since_text(since: Option<UnixTime>) -> String {
     since.map(|since| format!(" at {since}")).unwrap_or_default()
+}
+
+/// Where a list should be.
+fn places_text(uris: &[String]) -> String {
+    if uris.is_empty() { String::new() } else { format!(", which should be at {}", uris.join(", ")) }
 }
 
 /// What was being verified, to tell more than the library does.

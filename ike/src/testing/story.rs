@@ -3,6 +3,7 @@
 //! Whatever the clients, the network and strangers do, the server does not panic, strangers change nothing, and nothing is
 //! left of anybody in the end.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::Config;
@@ -67,6 +68,8 @@ fn client(options: u8) -> ClientConfig {
     config.pfs = options & 2 != 0;
     config.initial_contact = options & 4 != 0;
     config.fragmentation = options & 8 == 0;
+    config.mobike = options & 32 != 0;
+    config.childless = options & 64 != 0;
     if options & 16 != 0 {
         config.login = Login::Eap(Box::new(super::ToyEapPeer { name: "a".into(), password: "b".into() }));
     }
@@ -105,9 +108,20 @@ fn step(pair: &mut Pair, script: &mut Script<'_>) {
                 _ => None,
             }
         }
+        _ if argument & 2 != 0 => roam(pair, client_index, script),
         _ => pair.is_silent = argument & 1 != 0,
     }
     pair.exchange();
+}
+
+/// A client moves to one of a few addresses.
+fn roam(pair: &mut Pair, client: usize, script: &mut Script<'_>) {
+    let (now, host) = (pair.now, 100 + script.byte() % 4);
+    if let Some(client) = pair.clients.get_mut(client).filter(|client| client.is_up()) {
+        let Path { local, peer } = client.path();
+        let local = SocketAddr::new(Ipv4Addr::new(198, 51, 100, host).into(), local.port());
+        client.roam(now, Path { local, peer });
+    }
 }
 
 /// A stranger changes a protected message on its way, and sends it from elsewhere.

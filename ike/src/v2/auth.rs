@@ -131,9 +131,10 @@ impl Attempt<'_> {
                     session.site = connection.site().cloned();
                     return Ok(proven);
                 }
+                // Of those that say equally much the first is of the best candidate.
                 Err(invalid) => {
-                    // The first tells most, unless it is that there is no key.
-                    if failure.as_ref().is_none_or(|(known, _)| is_missing(known)) {
+                    let known = failure.as_ref().map(|(known, _)| weight(known));
+                    if known.is_none_or(|known| weight(&invalid) > known) {
                         failure = Some((invalid, connection.site().cloned()));
                     }
                 }
@@ -153,40 +154,81 @@ impl Attempt<'_> {
         proof: &mut Proof,
         connection: &Connection,
     ) -> Result<(OwnProof, AuthenticatedBy), Invalid> {
-        allows(ctx.config, connection, sa)?;
-        let (key, data) = ppk::decide(ctx.config, connection, proof, &self.request.ppk, self.auth.data)?;
+        let ppk = &self.request.ppk;
+        let (key, data) = match ppk::decide(ctx.config, connection, proof, ppk, self.auth.data) {
+            Ok(decided) => decided,
+            Err(refused) => {
+                // The wrong caller is told from the right one without its postquantum key, where that is possible.
+                proof.unmix();
+                if let Some(data) = ppk.auth_without(self.auth.data) {
+                    self.verify(session, ctx, proof, connection, data)?;
+                }
+                return Err(refused);
+            }
+        };
         match key {
             Some(key) => proof.mix(key),
             None => proof.unmix(),
         }
-        let auth = Authentication { data, ..self.auth };
-        let certificates = &self.request.certificates;
-        let claim = Claim { identity: self.idi, id_body: self.idi_body, certificates, auth };
-        let proven = match connection {
-            Connection::Remote => self.remote(session, ctx, proof, &claim)?,
-            Connection::Site(site) => {
-                let by = proof::verify(ctx, proof, Role::Initiator, &claim, &site.peer_auth)?;
-                (proof::prove(ctx, proof, Role::Responder, site.identity.clone(), &site.local_auth)?, by)
-            }
-        };
+        let by = self.verify(session, ctx, proof, connection, data)?;
+        allows(ctx.config, connection, sa)?;
+        let own = self.prove(session, ctx, proof, connection)?;
         if let Some(key) = key {
             sa.mix(key);
             session.ppk = true;
         }
-        Ok(proven)
+        Ok((own, by))
     }
 
-    fn remote(
+    /// Verifies the AUTH payload, with `data` in it.
+    fn verify(
+        &self,
+        session: &Session,
+        ctx: &Context<'_>,
+        proof: &Proof,
+        connection: &Connection,
+        data: &[u8],
+    ) -> Result<AuthenticatedBy, Invalid> {
+        let auth = Authentication { data, ..self.auth };
+        let certificates = &self.request.certificates;
+        let claim = Claim { identity: self.idi, id_body: self.idi_body, certificates, auth };
+        match connection {
+            Connection::Site(site) => proof::verify(ctx, proof, Role::Initiator, &claim, &site.peer_auth),
+            Connection::Remote if auth.method == AuthMethod::SHARED_KEY => {
+                let psk = ctx.config.psks.find(self.idi, session.path.peer.ip());
+                proof::verify_psk(proof, Role::Initiator, &claim, psk).map(|()| AuthenticatedBy::Psk)
+            }
+            Connection::Remote => {
+                proof::require_signature(&claim)?;
+                let authorities = ctx.config.client_authorities.as_deref();
+                let none = || Invalid::authentication(RefusalReason::CertificatesUnavailable);
+                let (authorities, roles) = (authorities.ok_or_else(none)?, (Role::Initiator, cert::Role::Client));
+                proof::verify_certificate(ctx, proof, roles, &claim, authorities).map(|()| AuthenticatedBy::Certificate)
+            }
+        }
+    }
+
+    /// Proves who we are.
+    fn prove(
         &self,
         session: &Session,
         ctx: &mut Context<'_>,
         proof: &Proof,
-        claim: &Claim<'_>,
-    ) -> Result<(OwnProof, AuthenticatedBy), Invalid> {
-        if claim.auth.method == AuthMethod::SHARED_KEY {
-            return Ok((psk(session, ctx, proof, self.request, claim)?, AuthenticatedBy::Psk));
+        connection: &Connection,
+    ) -> Result<OwnProof, Invalid> {
+        match connection {
+            Connection::Site(site) => {
+                proof::prove(ctx, proof, Role::Responder, site.identity.clone(), &site.local_auth)
+            }
+            Connection::Remote if self.auth.method == AuthMethod::SHARED_KEY => {
+                let psk = ctx.config.psks.find(self.idi, session.path.peer.ip());
+                let psk = psk.ok_or_else(|| Invalid::authentication(RefusalReason::NoPsk))?;
+                // Who has the key may call us what it likes: devices take the address or name that was typed in.
+                let identity = own_certificate::requested(self.request).unwrap_or_else(|| ctx.config.identity.clone());
+                Ok(proof::prove_by_psk(proof, Role::Responder, identity, psk))
+            }
+            Connection::Remote => sign(ctx, proof, self.request),
         }
-        Ok((certificate(ctx, proof, self.request, claim)?, AuthenticatedBy::Certificate))
     }
 
     fn method(&self) -> Method {
@@ -200,10 +242,16 @@ impl Attempt<'_> {
     }
 }
 
-/// Whether the failure is that nothing is configured which could succeed.
-fn is_missing(failure: &Invalid) -> bool {
-    use RefusalReason::{CertificatesUnavailable, NoPsk};
-    matches!(*failure.reason, NoPsk | CertificatesUnavailable)
+/// How much a failure says: least that nothing is configured which could succeed, most what is wrong with the right caller.
+fn weight(failure: &Invalid) -> u8 {
+    use RefusalReason::{
+        AuthMethod, Certificate, CertificatesUnavailable, NoPsk, OtherRawKey, PpkUnknown, Signature, WrongPsk,
+    };
+    match *failure.reason {
+        NoPsk | CertificatesUnavailable => 0,
+        WrongPsk | AuthMethod(_) | OtherRawKey | Certificate(_) | Signature(_) | PpkUnknown => 1,
+        _ => 2,
+    }
 }
 
 /// A caller from a site's address with another name than the site's has most likely that name wrong.
@@ -213,14 +261,15 @@ fn explain(
     failure: Invalid,
     site: Option<Arc<Site>>,
 ) -> (Invalid, Option<Arc<Site>>) {
-    if !is_missing(&failure) || site.is_some() {
+    if weight(&failure) > 0 || site.is_some() {
         return (failure, site);
     }
     let mut named = connection::sites_at(config, caller.address);
     let expected = named.find_map(|site| Some((site, site.peer_identity.clone()?)));
     match expected {
         Some((site, expected)) if expected != *caller.idi => {
-            (Invalid::authentication(RefusalReason::PeerIdentity { expected }), Some(site.clone()))
+            let found = caller.idi.clone();
+            (Invalid::authentication(RefusalReason::PeerIdentity { expected, found }), Some(site.clone()))
         }
         _ => (failure, site),
     }
@@ -235,34 +284,6 @@ fn allows(config: &Config, connection: &Connection, sa: &IkeSa) -> Result<(), In
     let allowed = policy.ike().iter().map(ToString::to_string).collect();
     let mismatch = Mismatch { offered: vec![sa.suite.to_string()], allowed, would_help: None };
     Err(Invalid::authentication(RefusalReason::IkeProposal(mismatch)))
-}
-
-fn psk(
-    session: &Session,
-    ctx: &Context<'_>,
-    proof: &Proof,
-    request: &AuthRequest<'_>,
-    claim: &Claim<'_>,
-) -> Result<OwnProof, Invalid> {
-    let psk = ctx.config.psks.find(claim.identity, session.path.peer.ip());
-    proof::verify_psk(proof, Role::Initiator, claim, psk)?;
-    let psk = psk.ok_or_else(|| Invalid::authentication(RefusalReason::NoPsk))?;
-    // Who has the key may call us what it likes: devices take the address or name that was typed in.
-    let identity = own_certificate::requested(request).unwrap_or_else(|| ctx.config.identity.clone());
-    Ok(proof::prove_by_psk(proof, Role::Responder, identity, psk))
-}
-
-fn certificate(
-    ctx: &mut Context<'_>,
-    proof: &Proof,
-    request: &AuthRequest<'_>,
-    claim: &Claim<'_>,
-) -> Result<OwnProof, Invalid> {
-    proof::require_signature(claim)?;
-    let authorities = ctx.config.client_authorities.as_deref();
-    let authorities = authorities.ok_or_else(|| Invalid::authentication(RefusalReason::CertificatesUnavailable))?;
-    proof::verify_certificate(ctx, proof, (Role::Initiator, cert::Role::Client), claim, authorities)?;
-    sign(ctx, proof, request)
 }
 
 fn eap(ctx: &mut Context<'_>, proof: &Proof, request: &AuthRequest<'_>) -> Result<OwnProof, Invalid> {

@@ -43,7 +43,7 @@ pub(crate) struct Child {
     pub(crate) local_ts: Vec<TrafficSelector>,
     /// Traffic on the client's side.
     pub(crate) remote_ts: Vec<TrafficSelector>,
-    /// The lowest nonce of the exchange by which we made it as a new tunnel.
+    /// The lowest nonce of the exchange by which we made it as a new tunnel, or what it has replaced.
     pub(crate) asked_with: Option<Vec<u8>>,
     /// Set when another took its place: the client will delete it, or we do at that time.
     pub(crate) replaced_until: Option<Instant>,

@@ -117,9 +117,12 @@ pub(crate) fn requested_authorities(config: &Config, address: IpAddr) -> Vec<u8>
     let mut hashes: Vec<[u8; KEY_HASH_LEN]> = Vec::new();
     for authorities in all {
         let (of_one, _) = authorities.key_hashes().as_chunks();
-        hashes.extend(of_one.iter().filter(|hash| !hashes.contains(hash)).copied().collect::<Vec<_>>());
+        for hash in of_one {
+            if !hashes.contains(hash) && hashes.len() < MAX_REQUESTED {
+                hashes.push(*hash);
+            }
+        }
     }
-    hashes.truncate(MAX_REQUESTED);
     hashes.concat()
 }
 

@@ -183,10 +183,11 @@ impl Established {
         }
         let mut chain = ChainBuilder::new();
         match self.try_child(session, ctx, wish, nonce, ke, old, &mut chain) {
-            Ok((child, own_nonce)) => {
+            Ok((mut child, own_nonce)) => {
                 let mut replaced = None;
                 if let Some(old) = old.and_then(|old| self.children.get_mut(old)) {
                     replaced = Some(old.inbound);
+                    child.asked_with.clone_from(&old.asked_with);
                     old.replaced_until = Some(ctx.now + session.timing(ctx.config).replaced);
                     old.life.forget_rekey();
                 }
@@ -233,6 +234,10 @@ impl Established {
     }
 
     fn unknown_child(&mut self, session: &Session, ctx: &mut Context<'_>, spi: EspSpi) {
+        if matches!(self.rekeying, Some(Rekeying::Child(_))) {
+            // It may be the one that we have asked for, and whose answer is late.
+            return session.answer_notify(ctx, &mut self.sa, NotifyType::TEMPORARY_FAILURE, &[]);
+        }
         session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, RefusalReason::UnknownChild);
         let mut chain = ChainBuilder::new();
         chain.push(&Payload::Notify(Notify::about_esp(spi, NotifyType::CHILD_SA_NOT_FOUND, &[])));

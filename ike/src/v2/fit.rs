@@ -15,6 +15,7 @@ use crate::wire::v2::{AddressRange, TrafficSelector};
 
 use super::Session;
 use super::child::{Child, Refused};
+use super::own_child::is_within;
 use super::request::ChildWish;
 
 /// The traffic of a Child SA.
@@ -26,8 +27,9 @@ pub(crate) struct Fit {
     pub(crate) mode: ChildMode,
 }
 
-/// How well a tunnel fits a wish, better is greater: it is not there yet, all of it is wanted, and how many addresses are.
-type Rank = (bool, bool, u128);
+/// How well a tunnel fits a wish, better is greater: it is exactly what is wanted, it is not there yet, all of it is wanted, and
+/// how many addresses are.
+type Rank = (bool, bool, bool, u128);
 
 /// What of a wish is allowed. `children` are those that are up; `old` is the one that is to be replaced.
 pub(crate) fn fit(
@@ -75,7 +77,8 @@ fn fit_site(
     for (child, allowed) in &candidates {
         let Some(narrowed) = allowed.narrow(&wish.tsi, &wish.tsr) else { continue };
         let whole = allowed.tsi == narrowed.tsi && allowed.tsr == narrowed.tsr;
-        let rank = (!is_up(child), whole, addresses(&narrowed.tsi).saturating_add(addresses(&narrowed.tsr)));
+        let exact = whole && is_within(&wish.tsi, &allowed.tsi) && is_within(&wish.tsr, &allowed.tsr);
+        let rank = (exact, !is_up(child), whole, addresses(&narrowed.tsi).saturating_add(addresses(&narrowed.tsr)));
         if best.as_ref().is_none_or(|(other, _)| rank > *other) {
             let mode = mode_of(session, child, wish);
             best = Some((rank, Fit { narrowed, name: Some(child.name.clone()), mode }));

@@ -76,13 +76,14 @@ pub(crate) fn handle(
         }
     };
     let nat = NatStatus::detect(payloads.iter(), header.initiator_spi, path);
-    let request = match InitRequest::read(payloads) {
+    let mut request = match InitRequest::read(payloads) {
         Ok(request) => request,
         Err(Invalid { reason, .. }) => {
             incoming.refuse(ctx, *reason);
             return None;
         }
     };
+    request.fragmentation &= connection::sites_at(ctx.config, path.peer.ip()).all(|site| site.fragmentation);
     if !incoming.passes(ctx, cookies, load, &request) {
         return None;
     }

@@ -106,6 +106,15 @@ impl<'a> Mobike<'a> {
     }
 }
 
+/// Appends another address of ours, section 4.2.2.
+fn push_additional(address: IpAddr, chain: &mut ChainBuilder) {
+    let (kind, octets) = match address {
+        IpAddr::V4(ip) => (NotifyType::ADDITIONAL_IP4_ADDRESS, ip.octets().to_vec()),
+        IpAddr::V6(ip) => (NotifyType::ADDITIONAL_IP6_ADDRESS, ip.octets().to_vec()),
+    };
+    chain.push(&Payload::Notify(Notify::new(kind, &octets)));
+}
+
 /// The contents of NO_NATS_ALLOWED, section 4.2.6.
 pub(super) fn untranslated(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
     let end = |address: SocketAddr| match address.ip().to_canonical() {
@@ -173,6 +182,9 @@ impl Session {
     pub(super) fn push_abilities(&mut self, ctx: &Context<'_>, chain: &mut ChainBuilder) {
         if self.mobility.agreed {
             chain.push(&Payload::Notify(Notify::new(NotifyType::MOBIKE_SUPPORTED, &[])));
+            let here = self.path.local.ip().to_canonical();
+            let others = ctx.config.addresses.iter().map(IpAddr::to_canonical).filter(|address| *address != here);
+            others.take(MAX_ADDITIONAL).for_each(|address| push_additional(address, chain));
         }
         self.push_auth_lifetime(ctx, chain);
     }
@@ -285,7 +297,15 @@ impl Session {
     }
 
     fn announce_move(&self, ctx: &mut Context<'_>) {
-        if matches!(self.state, State::HalfOpen(_) | State::Authenticating(_) | State::Closing(_)) {
+        let has_children = !matches!(
+            self.state,
+            State::HalfOpen(_)
+                | State::Authenticating(_)
+                | State::Initiating(_)
+                | State::Proving(_)
+                | State::Closing(_)
+        );
+        if !has_children {
             return;
         }
         let udp_encap = child::uses_udp(self, ctx);
@@ -301,6 +321,7 @@ impl Session {
 
     /// Whether the silence of a peer that may be between two networks is no reason yet to give it up (section 3.11).
     pub(super) fn waits_for_initiator(&self, now: Instant) -> bool {
-        self.mobility.agreed && !self.mobility.began && now < self.last_heard + PATIENCE
+        let may_be_away = self.mobility.agreed && !self.mobility.began && self.site.is_none();
+        may_be_away && now < self.last_heard + PATIENCE
     }
 }

@@ -65,6 +65,8 @@ pub(super) struct ChildRequest {
     rival: Option<Rival>,
     /// SPIs that the peer has deleted and we don't know: its answer may have been overtaken.
     deleted: Vec<EspSpi>,
+    /// What [`Child::asked_with`] says of the one that is replaced.
+    asked_with: Option<Vec<u8>>,
 }
 
 /// What a request is for.
@@ -147,6 +149,7 @@ impl Established {
             groups_tried: 0,
             rival: None,
             deleted: Vec::new(),
+            asked_with: None,
         };
         debug!(session = %session.id, child = &*wish.name, "asking for a Child SA");
         let guess = self.guess(&request.offer, child_guess(policy));
@@ -180,6 +183,7 @@ impl Established {
             groups_tried: 0,
             rival: None,
             deleted: Vec::new(),
+            asked_with: old.asked_with.clone(),
         };
         let guess = self.guess(&request.offer, guess);
         self.ask(ctx, request, guess);
@@ -332,7 +336,7 @@ impl Established {
             (None, Goal::Replace(old)) => Some(old),
             (None, Goal::Add(..)) => None,
         };
-        child.asked_with = matches!(request.goal, Goal::Add(..)).then_some(own);
+        child.asked_with = if matches!(request.goal, Goal::Add(..)) { Some(own) } else { request.asked_with };
         let is_deleted = request.deleted.contains(&child.outbound);
         self.children.push(child);
         if let Some(redundant) = redundant {

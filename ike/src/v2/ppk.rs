@@ -83,6 +83,11 @@ impl<'a> PpkClaim<'a> {
         Self { identity: data(NotifyType::PPK_IDENTITY), without: data(NotifyType::NO_PPK_AUTH) }
     }
 
+    /// The AUTH data that counts if no key is used, as far as the initiator has said; `auth` is what the payload has.
+    pub(crate) fn auth_without(&self, auth: &'a [u8]) -> Option<&'a [u8]> {
+        if self.identity.is_none() { Some(auth) } else { self.without }
+    }
+
     /// The responder's decision: the key to mix in, and the AUTH data that counts, of which `auth` is what the payload has.
     ///
     /// # Errors
@@ -106,5 +111,37 @@ impl<'a> PpkClaim<'a> {
             (None, Some(without)) if !required => Ok((None, without)),
             (None, _) => Err(RefusalReason::PpkUnknown),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One block of `prf+` is enough for a key as long as the output of the function.
+    #[test]
+    fn mixes_the_key_in_as_the_key_of_prf_plus() {
+        let (ppk, sk_d) = (Secret::from_slice(b"ppk"), Secret::from_slice(&[7; 32]));
+        let block = Prf::HmacSha256.mac(b"ppk", &[&[7; 32], &[1]]);
+        assert!(mix(Prf::HmacSha256, &ppk, &sk_d).ct_eq(block.expose()));
+        let long = Secret::from_slice(&[7; 64]);
+        assert_eq!(mix(Prf::HmacSha256, &ppk, &long).len(), 64);
+    }
+
+    #[test]
+    fn reads_the_notifications_that_it_writes() {
+        let ppk = SitePpk { id: b"berlin".to_vec(), secret: Secret::from_slice(b"ppk"), required: false };
+        let mut chain = ChainBuilder::new();
+        push_claim(&mut chain, &ppk, Some(b"auth without"));
+        let (first, chain) = chain.finish().expect("short");
+        let payloads = crate::wire::v2::Payloads::parse(first, &chain).expect("valid");
+        let notifies: Vec<_> = payloads
+            .iter()
+            .filter_map(|payload| if let Payload::Notify(notify) = payload { Some(*notify) } else { None })
+            .collect();
+        let claim = PpkClaim::read(&notifies);
+        assert_eq!(claim.identity, Some(&b"\x02berlin"[..]));
+        assert_eq!(claim.auth_without(b"auth"), Some(&b"auth without"[..]));
+        assert_eq!(PpkClaim::default().auth_without(b"auth"), Some(&b"auth"[..]));
     }
 }

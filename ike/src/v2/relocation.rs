@@ -196,8 +196,9 @@ impl Established {
         let before = std::mem::replace(&mut self.relocation.seen, seen);
         if purpose == Purpose::UpdateAddresses {
             session.move_to(ctx, session.path, NatStatus::of(&answer.nat, spis, session.path));
-        } else if before.is_some_and(|(spi, hash)| spi == own && hash != told) {
-            debug!(session = %session.id, "the peer sees us at another address than before");
+        } else if before.is_none_or(|(spi, hash)| spi != own || hash != told) {
+            // Without a view to compare with, one exchange too many does no harm.
+            debug!(session = %session.id, "the peer may see us at another address than before");
             self.relocation.update_wanted = true;
         }
     }

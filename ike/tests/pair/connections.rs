@@ -122,7 +122,8 @@ fn a_site_with_the_wrong_name_is_told_to_the_operator() {
     let mut config = with_sites(server(), vec![berlin]);
     config.psks = PskTable::default();
     let pair = login(config, caller("10.9.9.9", b"berlin's"));
-    assert_eq!(taken_for(&pair), Err(RefusalReason::PeerIdentity { expected: identity("berlin.example") }));
+    let (expected, found) = (identity("berlin.example"), identity("10.9.9.9"));
+    assert_eq!(taken_for(&pair), Err(RefusalReason::PeerIdentity { expected, found }));
     let explained = refusals(&pair)[0].explain();
     assert!(explained.contains("berlin.example") && explained.contains("peer_id"), "{explained}");
 }

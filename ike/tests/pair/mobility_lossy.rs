@@ -111,15 +111,15 @@ fn assert_same_path(pair: &Pair, seed: u64) {
 }
 
 #[test]
-fn a_thousand_journeys_on_a_perfect_network() {
-    for seed in 0..1000 {
+fn five_hundred_journeys_on_a_perfect_network() {
+    for seed in 0..500 {
         assert!(journey(seed, LinkQuality::PERFECT), "seed {seed}");
     }
 }
 
 #[test]
-fn two_thousand_journeys_on_a_terrible_network() {
-    let journeys = 2000;
+fn a_thousand_journeys_on_a_terrible_network() {
+    let journeys = 1000;
     let came_in = (0..journeys).filter(|seed| journey(1_000_000 + seed, LinkQuality::TERRIBLE)).count();
-    assert!(came_in >= 1980, "{came_in} of {journeys} came in");
+    assert!(came_in >= 990, "{came_in} of {journeys} came in");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cygnet_ike::testing::LinkQuality;
-use cygnet_ike::{ChildMode, Site};
+use cygnet_ike::{ChildMode, RefusalReason, Site};
 
 use super::world::{World, child, network, site};
 
@@ -127,11 +127,8 @@ fn a_tunnel_that_the_peer_does_not_have_fails_alone() {
     world.advance(Duration::from_secs(5));
     world.assert_one(2);
     assert_eq!(world.gateways[0].failed, ["voice".into()]);
-    assert_eq!(world.gateways[0].refusals.iter().map(|reason| reason.name()).collect::<Vec<_>>(), ["child_refused"]);
-    assert_eq!(
-        world.gateways[1].refusals.iter().map(|reason| reason.name()).collect::<Vec<_>>(),
-        ["traffic_selectors"]
-    );
+    assert_eq!(world.gateways[0].refusals.iter().map(RefusalReason::name).collect::<Vec<_>>(), ["child_refused"]);
+    assert_eq!(world.gateways[1].refusals.iter().map(RefusalReason::name).collect::<Vec<_>>(), ["traffic_selectors"]);
     world.assert_empty();
 }
 
@@ -213,4 +210,29 @@ fn transport_mode_is_between_the_two_addresses_and_not_through_translation() {
     world.advance(Duration::from_secs(5));
     assert!(world.gateways.iter().all(|gateway| gateway.children.is_empty()), "neither side keeps it");
     world.assert_empty();
+}
+
+#[test]
+fn a_tunnel_inside_of_another_is_not_taken_for_it() {
+    // The second tunnel is part of the first.
+    let sites = || {
+        pair(|own, site| {
+            let networks = [["10.1.0.0/16", "10.1.0.0/16"], ["10.2.0.0/16", "10.2.5.0/24"]];
+            let tunnel = |name: &str, at: usize| child(name, &[networks[own][at]], &[networks[1 - own][at]]);
+            site.children = vec![tunnel("wide", 0), tunnel("narrow", 1)];
+        })
+    };
+    for order in [[0, 1], [1, 0]] {
+        let mut world = World::with(sites(), LinkQuality::PERFECT, 1);
+        let (path, site) = (world.path(0, 500), world.gateways[0].site.clone());
+        let wall = cygnet_ike::UnixTime::from_secs(1_800_000_000);
+        world.ask(0, |endpoint, now| {
+            endpoint.initiate(now, wall, &site, path, &order);
+        });
+        world.connect();
+        world.advance(Duration::from_secs(2));
+        world.assert_one(2);
+        assert_eq!(names(&world, 1), ["narrow", "wide"]);
+        world.assert_empty();
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use cygnet_ike::CloseReason;
 use cygnet_ike::crypto::random::Random;
 use cygnet_ike::crypto::testing::SeededRandom;
 use cygnet_ike::testing::LinkQuality;
@@ -35,7 +36,7 @@ impl Act {
 
 fn connected(quality: LinkQuality, seed: u64) -> World {
     let mut world = World::new(LinkQuality::PERFECT, seed);
-    world.initiate(usize::from(seed % 2 == 0));
+    world.initiate(usize::from(seed.is_multiple_of(2)));
     world.connect();
     world.network.quality = quality;
     world
@@ -107,7 +108,7 @@ fn every_pair_of_acts_over_a_link_that_reorders_and_loses() {
 
 #[test]
 fn many_acts_of_both_sides_in_any_order_come_to_rest() {
-    for seed in 0..600 {
+    for seed in 0..1000 {
         let quality = match seed % 3 {
             0 => LinkQuality::PERFECT,
             1 => LinkQuality { jitter: Duration::from_millis(100), duplicates: 20, ..LinkQuality::PERFECT },
@@ -157,5 +158,28 @@ fn the_same_new_tunnel_from_both_sides_at_once_is_made_once() {
         world.advance(Duration::from_secs(5));
         world.assert_one(2);
         assert_calm(world, &format!("{shift} ms apart"));
+    }
+}
+
+#[test]
+fn both_sides_end_the_session_at_once() {
+    for seed in 0..200 {
+        let quality = if seed % 2 == 0 { LinkQuality::PERFECT } else { LinkQuality::TERRIBLE };
+        let mut world = connected(quality, seed);
+        let act = ALL[usize::try_from(seed / 2 % 4).expect("small")];
+        act.run(&mut world, usize::from(seed % 8 < 4));
+        world.advance(Duration::from_millis(seed % 23));
+        for side in 0..2 {
+            let session = world.gateways[side].session();
+            world.ask(side, |endpoint, now| endpoint.close(now, session, CloseReason::Administrative));
+            world.advance(Duration::from_millis(seed % 11));
+            let Some(_) = world.gateways[1 - side].sessions().pop() else { break };
+        }
+        world.advance(Duration::from_secs(100));
+        for gateway in &world.gateways {
+            assert_eq!((gateway.closed.len(), gateway.endpoint.spis_in_use()), (1, (0, 0)), "seed {seed}");
+            assert!(gateway.children.is_empty(), "seed {seed}");
+        }
+        world.assert_empty();
     }
 }

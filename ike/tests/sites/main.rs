@@ -4,6 +4,7 @@ mod authentication;
 mod children;
 mod collisions;
 mod establish;
+mod mobility;
 mod network;
 mod rekey;
 mod strangers;

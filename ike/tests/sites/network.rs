@@ -28,27 +28,43 @@ pub(crate) struct Network {
     sequence: u64,
     /// The first gateway is behind address translation.
     pub(crate) translates: bool,
+    /// Where the first gateway seems to be then.
+    pub(crate) outside: IpAddr,
+    /// Addresses where nobody is, or nobody can be reached.
+    pub(crate) dead: Vec<IpAddr>,
     /// Nothing gets through.
     pub(crate) is_cut: bool,
 }
 
-/// Where the first gateway seems to be if its address is translated.
+/// Where the first gateway seems to be at first if its address is translated.
 pub(crate) const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
 
 impl Network {
     pub(crate) fn new(quality: LinkQuality, seed: u64) -> Self {
         let random = SeededRandom::new(seed);
-        Self { quality, random, on_the_way: BTreeMap::new(), sequence: 0, translates: false, is_cut: false }
+        Self {
+            quality,
+            random,
+            on_the_way: BTreeMap::new(),
+            sequence: 0,
+            translates: false,
+            outside: OUTSIDE,
+            dead: Vec::new(),
+            is_cut: false,
+        }
     }
 
     /// The gateway `from` sends an IKE message.
     pub(crate) fn send_ike(&mut self, now: Instant, from: usize, path: Path, payload: Bytes) {
+        if [path.local, path.peer].iter().any(|end| self.dead.contains(&end.ip())) {
+            return;
+        }
         let path = match (from, self.translates) {
             (0, true) => {
                 let port = 20_000 + path.local.port();
-                Path { local: path.peer, peer: SocketAddr::new(OUTSIDE, port) }
+                Path { local: path.peer, peer: SocketAddr::new(self.outside, port) }
             }
-            (1, true) if path.peer.ip() == OUTSIDE => {
+            (1, true) if path.peer.ip() == self.outside => {
                 let local = SocketAddr::new(super::world::ADDRESSES[0], path.peer.port() - 20_000);
                 Path { local, peer: path.local }
             }

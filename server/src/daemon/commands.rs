@@ -93,9 +93,9 @@ impl EventLoop {
 
     async fn apply_new_settings(&mut self) -> anyhow::Result<Reloaded> {
         let settings = Arc::new(config::load(&self.settings.path, &Surroundings::of_this_machine(self.clock.wall()))?);
-        let rules = host::rules(&settings).await?;
-        let reloaded = self.gateway.reload(self.now(), Arc::clone(&settings))?;
+        let rules = host::rules(&settings, &self.transports).await?;
         self.plane.set_devices(&host::devices(&settings))?;
+        let reloaded = self.gateway.reload(self.now(), Arc::clone(&settings))?;
         self.host.replace_rules(rules).await?;
         self.crl.reconfigure(Wanted::of(&settings));
         self.settings = settings;
@@ -108,7 +108,7 @@ impl EventLoop {
     }
 
     pub(super) async fn tell_static_routes(&self) {
-        let Ok(rules) = host::rules(&self.settings).await else { return };
+        let Ok(rules) = host::rules(&self.settings, &self.transports).await else { return };
         match host::static_route_hints(&rules).await {
             Ok(hints) => hints.iter().for_each(|hint| tracing::info!("{hint}")),
             Err(error) => tracing::warn!("{error}"),

@@ -5,9 +5,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use cygnet_ike::{ChildMode, ChildSa, EspSpi, SessionId, Transmit};
+use cygnet_ike::{ChildMode, ChildSa, EspSpi, Path, SessionId, Transmit};
 
 use super::event_loop::{Admission, EventLoop, Resolved};
+use super::host::{self, Hosts};
 use super::lookup;
 use crate::config::SiteMode;
 use crate::dataplane::{DataPlane, Device, SaPair};
@@ -83,6 +84,9 @@ impl EventLoop {
     fn install(&mut self, session: SessionId, child: &ChildSa, replaces: Option<EspSpi>, site: Option<Arc<str>>) {
         let cuts = child.mode == ChildMode::L2tp
             && self.settings.remote.as_ref().is_some_and(|remote| remote.legacy.sha256_96);
+        if let Some(site) = site.as_deref().filter(|_| child.mode == ChildMode::Transport) {
+            self.lead_to_host(site, child.path);
+        }
         let device = site.filter(|site| self.has_device(site)).map_or(Device::Shared, Device::Site);
         let pair = SaPair::from_child(child, self.replay_window());
         let pair = if cuts { pair.map(SaPair::with_truncated_sha256) } else { pair };
@@ -92,6 +96,24 @@ impl EventLoop {
             return;
         }
         self.look_at_path(child.inbound_spi);
+    }
+
+    /// In transport mode the traffic is that of the peer itself, wherever it is.
+    fn lead_to_host(&mut self, site: &str, path: Path) {
+        let hosts = Hosts { local: Some(path.local.ip()), peer: path.peer.ip() };
+        if self.transports.insert(site.to_owned(), hosts) == Some(hosts) {
+            return;
+        }
+        let (host, settings, transports) = (self.host.clone(), self.settings.clone(), self.transports.clone());
+        tokio::spawn(async move {
+            let done = match host::rules(&settings, &transports).await {
+                Ok(rules) => host.replace_rules(rules).await.map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = done {
+                tracing::error!("cannot lead packets into a tunnel in transport mode: {error}");
+            }
+        });
     }
 
     fn has_device(&self, site: &str) -> bool {

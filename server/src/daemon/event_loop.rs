@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::commands::Climbing;
-use super::host;
+use super::host::{self, Transports};
 use super::paths::PathLimits;
 use crate::config::Settings;
 use crate::control::{ControlCommand, api};
@@ -58,6 +58,7 @@ pub(super) struct EventLoop {
     /// Largest packet that the TUN takes, octets.
     pub(super) tunnel_mtu: u16,
     pub(super) paths: PathLimits,
+    pub(super) transports: Transports,
     admissions: mpsc::Receiver<Admission>,
     pub(super) admitted: mpsc::Sender<Admission>,
     lookups: mpsc::Receiver<Resolved>,
@@ -123,7 +124,7 @@ impl EventLoop {
         )?;
         let socket = &settings.daemon.control_socket;
         let listener = api::bind(socket).with_context(|| format!("cannot open {}", socket.display()))?;
-        let wanted = host::settings(&settings).await?;
+        let wanted = host::settings(&settings, &Transports::new()).await?;
         let mtu = wanted.tun.mtu;
         let tunnel_mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
         gateway.set_tunnel_mtu(tunnel_mtu);
@@ -153,6 +154,7 @@ impl EventLoop {
             watch,
             tunnel_mtu,
             paths: PathLimits::default(),
+            transports: Transports::new(),
             admissions,
             admitted,
             lookups,
@@ -285,7 +287,7 @@ impl EventLoop {
     /// uses may be another one.
     async fn take_new_network(&mut self) {
         self.gateway.addresses_changed(self.now());
-        match host::rules(&self.settings).await {
+        match host::rules(&self.settings, &self.transports).await {
             Ok(rules) => {
                 if let Err(error) = self.host.replace_rules(rules).await {
                     tracing::error!("cannot follow the new addresses of this machine: {error}");

@@ -1,10 +1,11 @@
 //! What the settings mean for the host's network.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::mtu;
+use super::{lookup, mtu};
 use crate::config::{self, Peer, Settings, Site, SiteMode};
 use crate::dataplane::SiteDevice;
 use crate::net::forwarding::Families;
@@ -13,8 +14,19 @@ use crate::net::nft::{GatewayServices, MssClamp, Nat, RuleSet};
 use crate::net::{HostSettings, NetError, SiteNetwork};
 use crate::pool;
 
+/// The two ends of a tunnel in transport mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hosts {
+    /// `None`: not known yet.
+    pub(super) local: Option<IpAddr>,
+    pub(super) peer: IpAddr,
+}
+
+/// Those of sites that have had a tunnel, by the site's name.
+pub(super) type Transports = BTreeMap<String, Hosts>;
+
 /// Addresses, forwarding and rules for these settings.
-pub(super) async fn settings(settings: &Settings) -> Result<HostSettings, NetError> {
+pub(super) async fn settings(settings: &Settings, transports: &Transports) -> Result<HostSettings, NetError> {
     let pools = pools(settings);
     let behind_sites = settings.sites.iter().flat_map(Site::remote_networks);
     let inside: Vec<IpNet> = pools.iter().copied().chain(behind_sites).collect();
@@ -27,20 +39,25 @@ pub(super) async fn settings(settings: &Settings) -> Result<HostSettings, NetErr
             v4: inside.iter().any(|net| net.addr().is_ipv4()),
             v6: inside.iter().any(|net| net.addr().is_ipv6()),
         },
-        rules: rules(settings).await?,
+        rules: rules(settings, transports).await?,
     })
 }
 
 /// The packet filter, and the routes of sites, for these settings and the machine's present addresses.
-pub(super) async fn rules(settings: &Settings) -> Result<RuleSet, NetError> {
+pub(super) async fn rules(settings: &Settings, transports: &Transports) -> Result<RuleSet, NetError> {
     let remote = settings.remote.as_ref();
     let translates = remote.is_none_or(|remote| remote.nat == config::Nat::Masquerade);
     let interfaces = if settings.sites.is_empty() { Vec::new() } else { Netlink::open()?.interfaces().await? };
-    let sites = settings.sites.iter().filter(|site| site.mode != SiteMode::Transport);
+    let sites = settings.sites.iter().filter_map(|site| match &site.mode {
+        SiteMode::Transport => {
+            Some(Ok(host_network(site, *transports.get(&site.name).or(known_hosts(site).as_ref())?)))
+        }
+        SiteMode::Tunnel | SiteMode::Interface { .. } => Some(site_network(site, &interfaces)),
+    });
     Ok(RuleSet {
         tun: InterfaceName::new(&settings.daemon.interface)?,
         pools: pools(settings),
-        sites: sites.map(|site| site_network(site, &interfaces)).collect::<Result<_, _>>()?,
+        sites: sites.collect::<Result<_, _>>()?,
         nat: if translates { Nat::Masquerade } else { Nat::None },
         client_to_client: remote.is_some_and(|remote| remote.client_to_client),
         inbound: !translates,
@@ -89,8 +106,26 @@ fn site_network(site: &Site, interfaces: &[Interface]) -> Result<SiteNetwork, Ne
         nat: site.nat.clone(),
         mtu: site.mtu,
         source: own_addresses(site, interfaces),
+        transport: false,
         peer,
     })
+}
+
+/// A site in transport mode: all that goes to the peer itself.
+fn host_network(site: &Site, hosts: Hosts) -> SiteNetwork {
+    SiteNetwork {
+        routes: true,
+        source: hosts.local.into_iter().collect(),
+        transport: true,
+        ..SiteNetwork::new(&site.name, Some(hosts.peer), [IpNet::from(hosts.peer)])
+    }
+}
+
+/// The two ends, if they are known before there is a tunnel.
+fn known_hosts(site: &Site) -> Option<Hosts> {
+    let Peer::Address(peer) = site.peer else { return None };
+    let local = site.local_address.or_else(|| lookup::local_address(peer, &[]).ok());
+    Some(Hosts { local, peer })
 }
 
 /// The machine's addresses in the networks of our side: what the gateway itself should send from. At most one of each family.

@@ -2,6 +2,8 @@
 //!
 //! Does not: choose anything. A Child SA says all but the width of the replay window.
 
+use std::net::IpAddr;
+
 use cygnet_esp::secret::Secret;
 use cygnet_esp::selector::{Ports, Selector, SelectorSet};
 use cygnet_esp::{AesBits, InboundConfig, Integ, OutboundConfig, SaKeys, Spi, Suite, Transform};
@@ -22,7 +24,7 @@ pub struct SaPair {
     pub outbound: OutboundConfig,
     /// What the pair carries.
     pub inner: InnerPath,
-    /// Which packets of it, in tunnel mode.
+    /// Which packets of it, but of L2TP.
     pub selectors: SelectorSet,
     /// ESP in UDP (RFC 3948) rather than directly in IP.
     pub udp_encap: bool,
@@ -53,7 +55,21 @@ impl SaPair {
             keys: keys(&child.keys.outbound),
             soft_limit: None,
         };
-        let selectors = SelectorSet::new(selectors(&child.local_ts), selectors(&child.remote_ts));
+        let selectors = match child.mode {
+            // What the peer calls the addresses of the two hosts, NATs may have changed.
+            ChildMode::Transport => {
+                let at = |list, host: IpAddr| -> Vec<Selector> {
+                    selectors(list)
+                        .into_iter()
+                        .map(|selector| Selector { start: host, end: host, ..selector })
+                        .collect()
+                };
+                SelectorSet::new(at(&child.local_ts, path.local.ip()), at(&child.remote_ts, path.peer.ip()))
+            }
+            ChildMode::Tunnel | ChildMode::L2tp => {
+                SelectorSet::new(selectors(&child.local_ts), selectors(&child.remote_ts))
+            }
+        };
         Ok(Self {
             inbound,
             outbound,
@@ -164,6 +180,7 @@ mod tests {
     use cygnet_ike::ChildKeys;
     use cygnet_ike::crypto::secret::Secret as IkeSecret;
     use cygnet_ike::wire::v2::AddressRange;
+    use std::time::Duration;
 
     fn child(encr: ike::Encr, integ: Option<ike::Integ>, esn: bool) -> ChildSa {
         let direction = |octet: u8| DirectionKeys {
@@ -213,6 +230,35 @@ mod tests {
         assert_eq!((remote.start.to_string(), remote.end.to_string()), ("10.0.0.1".into(), "10.0.0.9".into()));
         assert_eq!(pair.selectors.local()[0].ports, Ports::Any);
         assert_eq!((pair.path, pair.udp_encap), (child.path, true));
+    }
+
+    #[test]
+    fn transport_mode_is_between_the_outer_addresses() {
+        let child = ChildSa { mode: ChildMode::Transport, ..child(ike::Encr::ChaCha20Poly1305, None, false) };
+        let pair = SaPair::from_child(&child, 64).unwrap();
+        assert_eq!(pair.inner, InnerPath::Transport);
+        let [local] = pair.selectors.local() else { panic!("one selector") };
+        let [remote] = pair.selectors.remote() else { panic!("one selector") };
+        assert_eq!([local.start, local.end], [child.path.local.ip(); 2]);
+        assert_eq!([remote.start, remote.end], [child.path.peer.ip(); 2]);
+        assert_eq!((remote.protocol, remote.ports), (17, Ports::Opaque));
+    }
+
+    #[test]
+    fn octets_and_packets_are_limits_of_the_packet_path() {
+        let lifetime = Lifetime { bytes: Some(1 << 20), packets: None, ..Lifetime::new(Duration::MAX, Duration::MAX) };
+        let child = ChildSa { lifetime: Some(lifetime), ..child(ike::Encr::ChaCha20Poly1305, None, false) };
+        let Limits { bytes: Some(Limit { soft, hard }), packets: None } =
+            SaPair::from_child(&child, 64).unwrap().limits
+        else {
+            panic!("octets only")
+        };
+        assert_eq!(hard, 1 << 20);
+        assert!(hard / 16 * 13 <= soft && soft <= hard / 16 * 14, "{soft}");
+        for tiny in [0, 1, 15, 16] {
+            let limits = super::limits(&Lifetime { packets: Some(tiny), ..lifetime }, EspSpi(u32::MAX));
+            assert!(limits.packets.is_some_and(|limit| limit.soft <= limit.hard));
+        }
     }
 
     #[test]

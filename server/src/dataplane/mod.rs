@@ -47,7 +47,7 @@ pub trait DataPlane {
 
     /// Says which traffic without a pair raises [`DataPlaneEvent::NoTunnel`], in the place of what was said before.
     ///
-    /// The first few packets of such traffic are kept for a moment and leave by the pair that comes up for them.
+    /// The first few packets of such traffic are kept for some seconds and leave by the pair that comes up for them.
     fn set_traps(&mut self, traps: Vec<Trap>);
 
     /// Says which sites have a TUN device of their own, in the place of what was said before: others are taken away, those that

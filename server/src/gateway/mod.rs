@@ -13,6 +13,9 @@
 //! After each call that takes a [`Now`] the daemon drains [`Gateway::poll_effect`] and asks [`Gateway::poll_timeout`]
 //! anew. Time, randomness and traffic meters come from outside, so that a whole client session is a unit test.
 //!
+//! Tunnels to other gateways have a supervisor each, see `sites/`; what several sessions of one client mean for each other is in
+//! `uniqueness.rs`.
+//!
 //! Does not: touch sockets, routes, rules or SAs. It says what should happen to them.
 
 mod accounts;
@@ -223,12 +226,12 @@ impl Gateway {
 
     /// The data plane saw an authentic packet of this SA from another address: RFC 7296 section 2.23.
     pub fn peer_moved(&mut self, now: Now, inbound_spi: EspSpi, path: Path) {
-        if let Some(&session) = self.owners.get(&inbound_spi) {
-            if self.follows(session) {
-                self.ike.peer_moved(now.instant, session, path);
-                self.moved(session, path, None);
-                self.settle(now);
-            }
+        if let Some(&session) = self.owners.get(&inbound_spi)
+            && self.follows(session)
+        {
+            self.ike.peer_moved(now.instant, session, path);
+            self.moved(session, path, None);
+            self.settle(now);
         }
     }
 

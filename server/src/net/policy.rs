@@ -1,15 +1,19 @@
-//! Rules that choose a routing table, for routes that would catch the gateway's own packets or everybody's.
+//! Rules that choose a routing table, for routes that would catch the gateway's own packets.
 //!
 //! A route to a network that the peer itself is in, or to everywhere, must not be followed by the packets that carry the tunnel. So
-//! such routes lie in tables of their own, which everything looks into but what bears our mark ([`MARK`]):
+//! such routes lie in tables of their own, one for each prefix length, which everything looks into but what bears our mark
+//! ([`MARK`]). What the main table knows better, by a longer prefix, still counts:
 //!
 //! ```text
-//! not fwmark MARK lookup BEFORE_MAIN          a network, or the peer itself: wins over what the machine has
+//! lookup main suppress_prefixlength 24        all that has a longer prefix, such as a neighbour's
+//! not fwmark MARK lookup 17324                networks of 24 bits
 //! lookup main suppress_prefixlength 0         all that the machine knows, but its default route
-//! not fwmark MARK lookup AFTER_MAIN           everywhere
+//! not fwmark MARK lookup 17300                everywhere
 //! ```
 //!
 //! The rules are there only while such routes are, and bear our protocol number, so that leftovers of a crash are found.
+
+use std::collections::BTreeSet;
 
 use futures_util::TryStreamExt;
 use netlink_packet_route::AddressFamily;
@@ -23,49 +27,51 @@ use super::routes::ROUTE_PROTOCOL;
 
 pub use crate::io::udp::MARK;
 
-/// Table of routes that win over the machine's own.
-pub const BEFORE_MAIN: u32 = 17_241;
-/// Table of routes to everywhere.
-pub const AFTER_MAIN: u32 = 17_242;
+/// Table of routes with prefixes of no bits; those of longer ones follow.
+const FIRST_TABLE: u32 = 17_300;
 
-/// Priorities of the rules: before that of the main table, 32766.
-const PRIORITIES: [u32; 3] = [17_241, 17_242, 17_243];
+/// Priority of the rules for the longest prefixes: before that of the main table, 32766.
+const FIRST_PRIORITY: u32 = 17_300;
 
-/// Which tables have routes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tables {
-    pub(super) before_main: bool,
-    pub(super) after_main: bool,
+/// The table of routes with prefixes of so many bits.
+pub(super) fn table(prefix_len: u8) -> u32 {
+    FIRST_TABLE + u32::from(prefix_len)
+}
+
+/// Whether a table is one of ours.
+pub(super) fn is_ours(table: u32) -> bool {
+    (FIRST_TABLE..=FIRST_TABLE + 128).contains(&table)
 }
 
 /// One rule, without the family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rule {
     priority: u32,
-    table: u32,
-    /// Everything but our mark looks there; otherwise everything does, and default routes do not count.
-    spares_us: bool,
+    looks: Looks,
 }
 
-impl Tables {
-    fn rules(self) -> Vec<Rule> {
-        let [before, main, after] = PRIORITIES;
-        let own = |priority, table| Rule { priority, table, spares_us: true };
-        let mut rules = Vec::new();
-        if self.before_main {
-            rules.push(own(before, BEFORE_MAIN));
-        }
-        if self.after_main {
-            rules.push(Rule { priority: main, table: RouteHeader::RT_TABLE_MAIN.into(), spares_us: false });
-            rules.push(own(after, AFTER_MAIN));
-        }
-        rules
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looks {
+    /// Into the main table, for longer prefixes than this.
+    IntoMain(u8),
+    /// Into a table of ours, unless it bears our mark.
+    IntoOurs(u8),
 }
 
-/// Makes the rules of a family those that `tables` need. Returns how many were added or removed.
-pub(super) async fn repair(netlink: &Netlink, ipv6: bool, tables: Tables) -> Result<usize, NetError> {
-    let mut missing = tables.rules();
+/// The rules for routes with prefixes of these lengths.
+fn rules(ipv6: bool, prefix_lens: &BTreeSet<u8>) -> Vec<Rule> {
+    let longest = if ipv6 { 128 } else { 32 };
+    let of_len = |&len: &u8| {
+        let priority = FIRST_PRIORITY + 2 * (128 - u32::from(len));
+        let main = (len < longest).then_some(Rule { priority, looks: Looks::IntoMain(len) });
+        main.into_iter().chain([Rule { priority: priority + 1, looks: Looks::IntoOurs(len) }])
+    };
+    prefix_lens.iter().flat_map(of_len).collect()
+}
+
+/// Makes the rules of a family those that routes with prefixes of these lengths need. Returns how many were added or removed.
+pub(super) async fn repair(netlink: &Netlink, ipv6: bool, prefix_lens: &BTreeSet<u8>) -> Result<usize, NetError> {
+    let mut missing = rules(ipv6, prefix_lens);
     let mut changed = 0;
     for message in ours(netlink, ipv6).await? {
         let wanted = missing.iter().position(|rule| rule.matches(&message));
@@ -106,27 +112,32 @@ impl Rule {
         let mut message = RuleMessage::default();
         message.header.family = if ipv6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
         message.header.action = RuleAction::ToTable;
-        message.attributes = vec![
-            RuleAttribute::Priority(self.priority),
-            RuleAttribute::Table(self.table),
-            RuleAttribute::Protocol(RouteProtocol::Other(ROUTE_PROTOCOL)),
-        ];
-        if self.spares_us {
+        message.attributes =
+            vec![RuleAttribute::Priority(self.priority), RuleAttribute::Protocol(RouteProtocol::Other(ROUTE_PROTOCOL))];
+        message.attributes.extend(self.looks.attributes());
+        if matches!(self.looks, Looks::IntoOurs(_)) {
             message.header.flags = RuleFlags::Invert;
-            message.attributes.push(RuleAttribute::FwMark(MARK));
-        } else {
-            message.attributes.push(RuleAttribute::SuppressPrefixLen(0));
         }
         message
     }
 
     fn matches(self, message: &RuleMessage) -> bool {
-        let has = |attribute| message.attributes.contains(&attribute);
-        has(RuleAttribute::Priority(self.priority))
-            && has(RuleAttribute::Table(self.table))
-            && message.header.flags.contains(RuleFlags::Invert) == self.spares_us
-            && (has(RuleAttribute::FwMark(MARK)) || !self.spares_us)
-            && (has(RuleAttribute::SuppressPrefixLen(0)) || self.spares_us)
+        let inverted = message.header.flags.contains(RuleFlags::Invert);
+        message.attributes.contains(&RuleAttribute::Priority(self.priority))
+            && inverted == matches!(self.looks, Looks::IntoOurs(_))
+            && self.looks.attributes().iter().all(|attribute| message.attributes.contains(attribute))
+    }
+}
+
+impl Looks {
+    fn attributes(self) -> [RuleAttribute; 2] {
+        match self {
+            Self::IntoMain(len) => {
+                let main = RuleAttribute::Table(RouteHeader::RT_TABLE_MAIN.into());
+                [main, RuleAttribute::SuppressPrefixLen(len.into())]
+            }
+            Self::IntoOurs(len) => [RuleAttribute::Table(table(len)), RuleAttribute::FwMark(MARK)],
+        }
     }
 }
 
@@ -135,17 +146,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_are_there_only_for_tables_with_routes() {
-        let of = |before_main, after_main| Tables { before_main, after_main }.rules().len();
-        assert_eq!([of(false, false), of(true, false), of(false, true), of(true, true)], [0, 1, 2, 3]);
+    fn longer_prefixes_come_first_and_hosts_need_no_look_into_the_main_table() {
+        let mut all = rules(false, &[0, 24, 32].into());
+        all.sort_by_key(|rule| rule.priority);
+        let looks: Vec<Looks> = all.iter().map(|rule| rule.looks).collect();
+        let [main, ours] = [Looks::IntoMain, Looks::IntoOurs];
+        assert_eq!(looks, [ours(32), main(24), ours(24), main(0), ours(0)]);
+        assert!(all.iter().all(|rule| rule.priority < 32_766));
+        assert_eq!(rules(true, &[32, 128].into()).len(), 3);
+        assert!(rules(false, &BTreeSet::new()).is_empty());
     }
 
     #[test]
     fn a_rule_knows_itself_and_no_other() {
-        let rules = Tables { before_main: true, after_main: true }.rules();
+        let rules = rules(true, &[0, 48, 64, 128].into());
         for (n, rule) in rules.iter().enumerate() {
             for (m, other) in rules.iter().enumerate() {
-                assert_eq!(rule.matches(&other.message(false)), n == m, "{rule:?} {other:?}");
+                assert_eq!(rule.matches(&other.message(true)), n == m, "{rule:?} {other:?}");
             }
         }
     }

@@ -18,7 +18,7 @@ use rtnetlink::RouteMessageBuilder;
 
 use super::NetError;
 use super::link::Netlink;
-use super::policy::{self, AFTER_MAIN, BEFORE_MAIN, Tables};
+use super::policy;
 
 /// Marks our routes (rtm_protocol), so that routing daemons can redistribute them and we find them after a crash.
 ///
@@ -35,6 +35,8 @@ pub struct Way {
     pub device: Option<u32>,
     /// Largest packet, octets, where it is not the interface's. The kernel then fragments, answers "too big" and clamps TCP by it.
     pub mtu: Option<u16>,
+    /// Largest TCP segment to ask peers for, octets; `None`: as the MTU says.
+    pub segment: Option<u16>,
     /// What the gateway's own packets have as source; `None`: as the kernel chooses.
     pub source: Option<IpAddr>,
     /// Which table it is in.
@@ -49,10 +51,8 @@ pub enum Table {
     /// Among all others.
     #[default]
     Main,
-    /// Before all others, but not by the gateway's own packets.
-    BeforeMain,
-    /// After all others but default routes, not by the gateway's own packets.
-    AfterMain,
+    /// As if among all others, and before those to the same network, but not by the gateway's own packets.
+    AroundUs,
 }
 
 /// What [`Routes::repair`] did.
@@ -188,10 +188,10 @@ impl Routes {
     async fn repair_rules(&self) -> Result<usize, NetError> {
         let mut changed = 0;
         for ipv6 in [false, true] {
-            let of_family = || self.wanted.iter().filter(|(net, _)| net.addr().is_ipv6() == ipv6);
-            let has = |table| of_family().any(|(_, way)| way.table == table);
-            let tables = Tables { before_main: has(Table::BeforeMain), after_main: has(Table::AfterMain) };
-            changed += policy::repair(&self.netlink, ipv6, tables).await?;
+            let around = self.wanted.iter().filter(|(_, way)| way.table == Table::AroundUs);
+            let of_family = around.map(|(net, _)| net).filter(|net| net.addr().is_ipv6() == ipv6);
+            let prefix_lens = of_family.map(IpNet::prefix_len).collect();
+            changed += policy::repair(&self.netlink, ipv6, &prefix_lens).await?;
         }
         Ok(changed)
     }
@@ -208,9 +208,10 @@ impl Routes {
     /// The routes that bear our mark, in the main table and our own.
     async fn ours(&self) -> Result<Vec<RouteMessage>, NetError> {
         let mut all = self.netlink.route_messages().await?;
-        let tables = [u32::from(RouteHeader::RT_TABLE_MAIN), BEFORE_MAIN, AFTER_MAIN];
         all.retain(|route| {
-            route.header.protocol == RouteProtocol::Other(ROUTE_PROTOCOL) && tables.contains(&table_of(route))
+            let table = table_of(route);
+            route.header.protocol == RouteProtocol::Other(ROUTE_PROTOCOL)
+                && (table == u32::from(RouteHeader::RT_TABLE_MAIN) || policy::is_ours(table))
         });
         Ok(all)
     }
@@ -257,8 +258,12 @@ impl Routes {
             route.header.scope = RouteScope::Link;
         }
         let mtu = self.limits.get(&net).copied().into_iter().chain(way.mtu).min();
-        let metrics = mtu.map(|mtu| RouteAttribute::Metrics(vec![RouteMetric::Mtu(mtu.into())]));
-        route.attributes.extend(metrics);
+        let mtu = mtu.map(|mtu| RouteMetric::Mtu(mtu.into()));
+        let metrics: Vec<_> =
+            mtu.into_iter().chain(way.segment.map(|segment| RouteMetric::Advmss(segment.into()))).collect();
+        if !metrics.is_empty() {
+            route.attributes.push(RouteAttribute::Metrics(metrics));
+        }
         let source = way.source.filter(|source| source.is_ipv4() == net.addr().is_ipv4());
         route.attributes.extend(source.map(|source| RouteAttribute::PrefSource(source.into())));
         route
@@ -278,23 +283,22 @@ fn message(net: IpNet, table: Table) -> RouteMessage {
     match net {
         IpNet::V4(net) => RouteMessageBuilder::<Ipv4Addr>::new()
             .destination_prefix(net.network(), net.prefix_len())
-            .table_id(table.id())
+            .table_id(table.id(net.prefix_len()))
             .protocol(protocol)
             .build(),
         IpNet::V6(net) => RouteMessageBuilder::<Ipv6Addr>::new()
             .destination_prefix(net.network(), net.prefix_len())
-            .table_id(table.id())
+            .table_id(table.id(net.prefix_len()))
             .protocol(protocol)
             .build(),
     }
 }
 
 impl Table {
-    fn id(self) -> u32 {
+    fn id(self, prefix_len: u8) -> u32 {
         match self {
             Self::Main => RouteHeader::RT_TABLE_MAIN.into(),
-            Self::BeforeMain => BEFORE_MAIN,
-            Self::AfterMain => AFTER_MAIN,
+            Self::AroundUs => policy::table(prefix_len),
         }
     }
 }

@@ -10,6 +10,13 @@ use ipnet::IpNet;
 use super::link::InterfaceName;
 use super::routes::{Table, Way};
 
+/// MTU of a route in transport mode, octets: the kernel must not fragment what the packet path cannot carry in fragments. With the
+/// largest overhead around it a datagram still fits 65,507 octets of UDP.
+const WHOLE_DATAGRAMS: u16 = 65_300;
+
+/// TCP segments in transport mode, octets: so that outer packets fit an Ethernet whatever the cipher.
+const MODEST_SEGMENT: u16 = 1330;
+
 /// One site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteNetwork {
@@ -28,14 +35,17 @@ pub struct SiteNetwork {
     /// Our addresses in the networks of our side, at most one of each family: what the gateway itself sends from, so that the tunnel
     /// carries it.
     pub source: Vec<IpAddr>,
-    /// Where the site's gateway is, if it is always there. If one of its networks contains that, the tunnel does not carry itself.
+    /// Transport mode: its networks are the peer itself, whose packets have no IP header but the outer one.
+    pub transport: bool,
+    /// Where the site's gateway is; `None`: it may be anywhere. The tunnel does not carry itself where one of its networks contains
+    /// that.
     pub peer: Option<IpAddr>,
 }
 
 impl SiteNetwork {
-    /// A site with routes to these networks through the gateway's TUN, nothing else.
+    /// A site at `peer` with routes to these networks through the gateway's TUN, nothing else.
     #[must_use]
-    pub fn new(name: impl Into<String>, remote: impl Into<Vec<IpNet>>) -> Self {
+    pub fn new(name: impl Into<String>, peer: Option<IpAddr>, remote: impl Into<Vec<IpNet>>) -> Self {
         Self {
             name: name.into(),
             remote: remote.into(),
@@ -44,7 +54,8 @@ impl SiteNetwork {
             nat: Vec::new(),
             mtu: None,
             source: Vec::new(),
-            peer: None,
+            transport: false,
+            peer,
         }
     }
 
@@ -56,7 +67,8 @@ impl SiteNetwork {
     /// The way to one of them, by the site's own device if it has one.
     pub(super) fn way_to(&self, net: IpNet, device: Option<u32>) -> Way {
         let source = self.source.iter().copied().find(|source| source.is_ipv4() == net.addr().is_ipv4());
-        Way { device, mtu: self.mtu, source, table: self.table_for(net), guarded: true }
+        let way = Way { device, mtu: self.mtu, source, table: self.table_for(net), guarded: true, ..Way::default() };
+        if self.transport { Way { mtu: Some(WHOLE_DATAGRAMS), segment: Some(MODEST_SEGMENT), ..way } } else { way }
     }
 
     /// Whether the gateway's own packets must not follow one of its routes.
@@ -64,13 +76,9 @@ impl SiteNetwork {
         self.routed().any(|net| self.table_for(net) != Table::Main)
     }
 
+    /// A peer that may be anywhere may be in one of its own networks.
     fn table_for(&self, net: IpNet) -> Table {
-        if net.prefix_len() == 0 {
-            Table::AfterMain
-        } else if self.peer.is_some_and(|peer| net.contains(&peer)) {
-            Table::BeforeMain
-        } else {
-            Table::Main
-        }
+        let spares_us = net.prefix_len() > 0 && self.peer.is_some_and(|peer| !net.contains(&peer));
+        if spares_us { Table::Main } else { Table::AroundUs }
     }
 }

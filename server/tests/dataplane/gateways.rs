@@ -120,7 +120,11 @@ impl Gateways {
 
     /// Gateways that are started as `how` says for each side.
     pub(crate) fn started(how: impl Fn(usize) -> (DataPlaneConfig, Offload)) -> Self {
-        let namespaces = wired_pair();
+        Self::within(wired_pair(), how)
+    }
+
+    /// Gateways in these namespaces.
+    pub(crate) fn within(namespaces: [Namespace; 2], how: impl Fn(usize) -> (DataPlaneConfig, Offload)) -> Self {
         let sides = [LEFT, RIGHT].map(|side| {
             let (config, offload) = how(side);
             let started = namespaces[side].inside(|| userspace::start_with(config, offload));

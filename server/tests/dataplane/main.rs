@@ -7,7 +7,9 @@ mod client;
 mod gateways;
 mod l2tp;
 mod namespaces;
+mod path_mtu;
 mod sites;
+mod transport;
 
 use std::net::UdpSocket;
 use std::time::Duration;

@@ -15,11 +15,30 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
-    fn new(name: String) -> Self {
+    fn named(name: String) -> Self {
         run("ip", &["netns", "add", &name]);
         let namespace = Self { name };
         namespace.ip("link set lo up");
         namespace
+    }
+
+    /// A new one.
+    fn new(role: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let uid = std::fs::metadata("/proc/self").expect("/proc is mounted").uid();
+        assert_eq!(uid, 0, "these tests make network namespaces and TUN devices: run them as root");
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self::named(format!("cygnet-{}-{number}{role}", std::process::id()))
+    }
+
+    /// Joins this one and another by a cable: the ends are new interfaces with these names, up.
+    fn join(&self, own: &str, other: &Self, others: &str) {
+        run(
+            "ip",
+            &["-n", &self.name, "link", "add", own, "type", "veth", "peer", "name", others, "netns", &other.name],
+        );
+        self.ip(&format!("link set {own} up"));
+        other.ip(&format!("link set {others} up"));
     }
 
     /// Runs `ip` with these words inside.
@@ -32,6 +51,14 @@ impl Namespace {
         let mut all = vec!["netns", "exec", &self.name, program];
         all.extend(words.split_whitespace());
         run("ip", &all)
+    }
+
+    /// Runs a program inside and tells whether it succeeded.
+    pub(crate) fn succeeds(&self, program: &str, words: &str) -> bool {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name, program]).args(words.split_whitespace());
+        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.unwrap_or_else(|error| panic!("{program}: {error}")).success()
     }
 
     /// Starts a program inside that ends when the result is dropped.
@@ -78,19 +105,43 @@ impl Drop for Running {
 
 /// Two namespaces with a wire between them. The left one has the addresses that end in 1, the right one those in 2.
 pub(crate) fn wired_pair() -> [Namespace; 2] {
-    static PAIRS: AtomicU32 = AtomicU32::new(0);
-    let uid = std::fs::metadata("/proc/self").expect("/proc is mounted").uid();
-    assert_eq!(uid, 0, "these tests make network namespaces and TUN devices: run them as root");
-    let pair = PAIRS.fetch_add(1, Ordering::Relaxed);
-    let [left, right] = ["l", "r"].map(|side| Namespace::new(format!("cygnet-{}-{pair}{side}", std::process::id())));
-    run("ip", &["-n", &left.name, "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", &right.name]);
+    let [left, right] = ["l", "r"].map(Namespace::new);
+    left.join("wire", &right, "wire");
     for (namespace, last) in [(&left, 1), (&right, 2)] {
-        namespace.ip("link set wire up");
         namespace.ip(&format!("addr add 192.0.2.{last}/24 dev wire"));
         namespace.ip(&format!("addr add 192.0.2.{}/24 dev wire", last + 100));
         namespace.ip(&format!("addr add 2001:db8::{last}/64 dev wire nodad"));
     }
     [left, right]
+}
+
+/// Addresses of the ends of [`routed_pair`].
+pub(crate) const ROUTED_V4: [&str; 2] = ["192.0.2.1", "198.51.100.1"];
+pub(crate) const ROUTED_V6: [&str; 2] = ["2001:db8:1::1", "2001:db8:2::1"];
+
+/// Two namespaces with a router between them, whose right wire takes packets of `mtu` octets only.
+pub(crate) fn routed_pair(mtu: u32) -> ([Namespace; 2], Namespace) {
+    let ([left, right], router) = (["l", "r"].map(Namespace::new), Namespace::new("m"));
+    for path in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+        router
+            .inside(|| std::fs::write(format!("/proc/sys/net/{path}"), "1").expect("the namespace has /proc/sys/net"));
+    }
+    for (side, end, link) in [(0, &left, "left"), (1, &right, "right")] {
+        end.join("wire", &router, link);
+        let [v4, v6] = [ROUTED_V4[side], ROUTED_V6[side]];
+        let [gate4, gate6] =
+            [v4, v6].map(|address| format!("{}fe", &address[..address.len() - 1]).replace(".fe", ".254"));
+        for (host, interface, addresses) in [(end, "wire", [v4, v6]), (&router, link, [gate4.as_str(), gate6.as_str()])]
+        {
+            host.ip(&format!("addr add {}/24 dev {interface}", addresses[0]));
+            host.ip(&format!("addr add {}/64 dev {interface} nodad", addresses[1]));
+        }
+        end.ip(&format!("route add default via {gate4}"));
+        end.ip(&format!("-6 route add default via {gate6}"));
+    }
+    right.ip(&format!("link set wire mtu {mtu}"));
+    router.ip(&format!("link set right mtu {mtu}"));
+    ([left, right], router)
 }
 
 #[expect(unsafe_code, reason = "std cannot change a thread's network namespace")]

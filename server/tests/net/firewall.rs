@@ -8,11 +8,14 @@ use cygnet_server::net::nft::{Drops, Firewall, GatewayServices, MssClamp, Nat, R
 
 use crate::netns::Namespace;
 
+/// Where the site of these tests is.
+pub(crate) const PEER: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)));
+
 pub(crate) fn rules() -> RuleSet {
     RuleSet {
         tun: InterfaceName::new("cygnet0").unwrap(),
         pools: ["10.20.0.0/24", "fd00:20::/64"].map(|p| p.parse().unwrap()).to_vec(),
-        sites: vec![SiteNetwork::new("berlin", ["10.2.0.0/16".parse().unwrap()])],
+        sites: vec![SiteNetwork::new("berlin", PEER, ["10.2.0.0/16".parse().unwrap()])],
         nat: Nat::Masquerade,
         client_to_client: false,
         inbound: false,
@@ -60,7 +63,11 @@ fn every_rule_set_is_one_that_nft_takes() {
         let nothing =
             RuleSet { pools: vec![], sites: vec![], services: GatewayServices { udp: vec![], tcp: vec![] }, ..rules() };
         let everything = RuleSet {
-            sites: vec![SiteNetwork::new("all", ["0.0.0.0/0", "::/0", "10.2.0.0/16"].map(|n| n.parse().unwrap()))],
+            sites: vec![SiteNetwork::new(
+                "all",
+                PEER,
+                ["0.0.0.0/0", "::/0", "10.2.0.0/16"].map(|n| n.parse().unwrap()),
+            )],
             nat: Nat::None,
             client_to_client: true,
             inbound: true,

@@ -8,7 +8,7 @@ use cygnet_server::net::nft::RuleSet;
 use cygnet_server::net::routes::ROUTE_PROTOCOL;
 use cygnet_server::net::{HostNetwork, HostSettings, SiteNetwork};
 
-use crate::firewall::rules;
+use crate::firewall::{PEER, rules};
 use crate::netns::Namespace;
 
 fn host_with_tun() -> Namespace {
@@ -123,7 +123,7 @@ fn new_rules_change_the_routes_of_sites() {
         let (network, _task) = HostNetwork::start(settings()).await.unwrap();
         network.admit(vec![client(2)], None).await.unwrap();
         assert!(host.ip("route show").contains("10.2.0.0/16 dev cygnet0"));
-        let sites = vec![SiteNetwork::new("berlin", ["10.3.0.0/16".parse().unwrap()])];
+        let sites = vec![SiteNetwork::new("berlin", PEER, ["10.3.0.0/16".parse().unwrap()])];
         network.replace_rules(RuleSet { sites, ..settings().rules }).await.unwrap();
         let routes = host.ip("route show");
         assert!(routes.contains("10.3.0.0/16 dev cygnet0") && !routes.contains("10.2.0.0/16"), "{routes}");
@@ -181,7 +181,7 @@ fn a_start_that_fails_leaves_nothing() {
     let host = host_with_tun();
     host.ip("route add 10.2.0.0/16 dev other0");
     host.block_on(async || {
-        let sites = vec![SiteNetwork::new("berlin", ["10.1.0.0/16", "10.2.0.0/16"].map(|n| n.parse().unwrap()))];
+        let sites = vec![SiteNetwork::new("berlin", PEER, ["10.1.0.0/16", "10.2.0.0/16"].map(|n| n.parse().unwrap()))];
         let settings = HostSettings { rules: RuleSet { sites, ..settings().rules }, ..settings() };
         let error = HostNetwork::start(settings).await.err().unwrap().to_string();
         assert!(error.starts_with("cannot add the route to 10.2.0.0/16"), "{error}");

@@ -11,7 +11,7 @@ use cygnet_server::net::watch::Watch;
 use cygnet_server::net::{HostNetwork, HostSettings, SiteNetwork};
 use ipnet::IpNet;
 
-use crate::firewall::rules;
+use crate::firewall::{PEER, rules};
 use crate::netns::{Namespace, cable};
 
 fn net(text: &str) -> IpNet {
@@ -46,7 +46,7 @@ async fn routes_of(host: &Namespace) -> Routes {
 #[test]
 fn without_its_tun_a_sites_network_is_unreachable() {
     let host = host_with_tuns();
-    host.ip("link add lan0 type dummy");
+    host.ip("tuntap add dev lan0 mode tun");
     host.ip("link set lan0 up");
     host.ip("addr add 192.0.2.1/24 dev lan0");
     host.ip("route add default via 192.0.2.254");
@@ -58,7 +58,7 @@ fn without_its_tun_a_sites_network_is_unreachable() {
         }
         assert!(host.ip("route get 10.2.0.9").contains("dev cygnet0 src 192.0.2.1"));
         assert_eq!(routes.repair().await.unwrap(), Repaired::default(), "it knows its own");
-        host.ip("link del cygnet0");
+        host.ip("tuntap del dev cygnet0 mode tun");
         for (family, address) in [("-4", "10.2.0.9"), ("-6", "fd00:2::9")] {
             let refused = !host.succeeds(&format!("ip {family} route get {address}"));
             assert!(refused, "{}", host.ip(&format!("{family} route show")));
@@ -70,16 +70,17 @@ fn without_its_tun_a_sites_network_is_unreachable() {
 #[test]
 fn everything_and_the_peers_own_network_go_around_our_packets_only() {
     let host = host_with_tuns();
-    host.ip("link add wan0 type dummy");
+    host.ip("tuntap add dev wan0 mode tun");
     host.ip("link set wan0 up");
     host.ip("addr add 198.51.100.1/24 dev wan0");
     host.ip("route add default via 198.51.100.254");
     host.block_on(async || {
         let mut routes = routes_of(&host).await;
-        let everywhere = Way { table: Table::AfterMain, guarded: true, ..Way::default() };
-        let around_peer = Way { table: Table::BeforeMain, guarded: true, ..Way::default() };
-        routes.lead(net("0.0.0.0/0"), everywhere).await.unwrap();
-        routes.lead(net("198.51.100.0/25"), around_peer).await.unwrap();
+        let around_us = Way { table: Table::AroundUs, guarded: true, ..Way::default() };
+        for network in ["0.0.0.0/0", "198.51.100.0/24"] {
+            routes.lead(net(network), around_us).await.unwrap();
+        }
+        host.ip("route add 198.51.100.200 dev wan0");
         let way = |to: &str| host.ip(&format!("route get {to}"));
         assert!(way("203.0.113.9").contains("dev cygnet0"), "{}", way("203.0.113.9"));
         assert!(way("198.51.100.7").contains("dev cygnet0"), "{}", way("198.51.100.7"));
@@ -87,13 +88,13 @@ fn everything_and_the_peers_own_network_go_around_our_packets_only() {
         for ours in ["203.0.113.9 mark 0x4359", "198.51.100.7 mark 0x4359"] {
             assert!(way(ours).contains("dev wan0"), "{}", way(ours));
         }
-        host.ip("rule del priority 17243");
+        host.ip("rule del priority 17557");
         assert_eq!(routes.repair().await.unwrap(), Repaired { added: 1, removed: 0 });
         assert!(way("203.0.113.9").contains("dev cygnet0"));
         routes.remove(net("0.0.0.0/0")).await.unwrap();
         assert!(way("203.0.113.9").contains("dev wan0"));
         routes.close().await.unwrap();
-        assert!(!host.ip("rule").contains("1724"), "{}", host.ip("rule"));
+        assert!(!host.ip("rule").contains("17"), "{}", host.ip("rule"));
     });
 }
 
@@ -124,8 +125,8 @@ fn a_site_with_a_device_of_its_own_has_its_routes_there() {
     host.ip("addr add 172.16.0.1/30 dev cg-berlin");
     host.block_on(async || {
         let device = Some(InterfaceName::new("cg-berlin").unwrap());
-        let berlin = SiteNetwork { device, mtu: Some(1300), ..SiteNetwork::new("berlin", [net("10.2.0.0/16")]) };
-        let unrouted = SiteNetwork { routes: false, ..SiteNetwork::new("rome", [net("10.3.0.0/16")]) };
+        let berlin = SiteNetwork { device, mtu: Some(1300), ..SiteNetwork::new("berlin", PEER, [net("10.2.0.0/16")]) };
+        let unrouted = SiteNetwork { routes: false, ..SiteNetwork::new("rome", PEER, [net("10.3.0.0/16")]) };
         let (network, task) = HostNetwork::start(settings(vec![berlin.clone(), unrouted])).await.unwrap();
         let routes = host.ip("route show");
         assert!(routes.contains("10.2.0.0/16 dev cg-berlin") && !routes.contains("10.3.0.0/16"), "{routes}");
@@ -150,14 +151,14 @@ fn rules_for_special_routes_come_and_go_with_the_site() {
     let host = host_with_tuns();
     host.block_on(async || {
         let peer = Some("198.51.100.7".parse().unwrap());
-        let beside = SiteNetwork { peer, ..SiteNetwork::new("berlin", [net("198.51.100.0/24")]) };
+        let beside = SiteNetwork::new("berlin", peer, [net("198.51.100.0/24")]);
         let (network, _task) = HostNetwork::start(settings(vec![beside])).await.unwrap();
-        assert!(host.ip("rule").contains("not from all fwmark 0x4359 lookup 17241"), "{}", host.ip("rule"));
+        assert!(host.ip("rule").contains("not from all fwmark 0x4359 lookup 17324"), "{}", host.ip("rule"));
         assert_eq!(host.read_sysctl("net/ipv4/conf/all/src_valid_mark"), "1");
         let rules_text = host.nft("list table inet cygnet");
         assert!(rules_text.contains("meta mark set 0x00004359 notrack"), "{rules_text}");
         network.replace_rules(RuleSet { sites: Vec::new(), ..rules() }).await.unwrap();
-        assert!(!host.ip("rule").contains("17241"));
+        assert!(!host.ip("rule").contains("17324"));
         assert!(!host.nft("list table inet cygnet").contains("0x00004359"));
         network.close().await;
     });
@@ -213,7 +214,7 @@ fn sender_seen(from: &UdpSocket, to: &UdpSocket) -> Option<IpAddr> {
 }
 
 fn berlin() -> SiteNetwork {
-    SiteNetwork::new("berlin", [net("10.2.0.0/16")])
+    SiteNetwork::new("berlin", PEER, [net("10.2.0.0/16")])
 }
 
 #[test]
@@ -268,7 +269,7 @@ fn nobody_else_sends_with_a_sites_address() {
 #[test]
 fn changes_of_others_are_told_and_our_own_are_not() {
     let host = host_with_tuns();
-    host.ip("link add wan0 type dummy");
+    host.ip("tuntap add dev wan0 mode tun");
     host.ip("link set wan0 up");
     host.block_on(async || {
         let mut routes = routes_of(&host).await;

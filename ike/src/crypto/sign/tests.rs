@@ -114,7 +114,7 @@ fn refuses_a_changed_byte_anywhere() {
 fn verifies_method_14_of_openssl() {
     use Algorithm::{Ecdsa, Ed25519, RsaPkcs1, RsaPss};
     use Sha2::{Sha256, Sha384, Sha512};
-    let cases: [(&[u8], Algorithm, &[u8]); 14] = [
+    let cases: [(&[u8], Algorithm, &[u8]); 16] = [
         (RSA, RsaPkcs1(Sha256), testdata!("rsa2048.sha256.sig")),
         (RSA, RsaPkcs1(Sha384), testdata!("rsa2048.sha384.sig")),
         (RSA, RsaPkcs1(Sha512), testdata!("rsa2048.sha512.sig")),
@@ -123,8 +123,10 @@ fn verifies_method_14_of_openssl() {
         (RSA, RsaPss(Sha512), testdata!("rsa2048.pss512.sig")),
         (P256, Ecdsa(Sha256), testdata!("p256.sha256.sig")),
         (P256, Ecdsa(Sha384), testdata!("p256.sha384.sig")),
+        (P256, Ecdsa(Sha512), testdata!("p256.sha512.sig")),
         (P384, Ecdsa(Sha256), testdata!("p384.sha256.sig")),
         (P384, Ecdsa(Sha384), testdata!("p384.sha384.sig")),
+        (P384, Ecdsa(Sha512), testdata!("p384.sha512.sig")),
         (P521, Ecdsa(Sha256), testdata!("p521.sha256.sig")),
         (P521, Ecdsa(Sha384), testdata!("p521.sha384.sig")),
         (P521, Ecdsa(Sha512), testdata!("p521.sha512.sig")),

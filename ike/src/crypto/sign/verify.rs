@@ -58,7 +58,8 @@ impl PublicKey {
             (Algorithm::Ecdsa(Sha2::Sha384), Kind::P256(key)) => (&signature::ECDSA_P256_SHA384_ASN1, key),
             (Algorithm::Ecdsa(Sha2::Sha256), Kind::P384(key)) => (&signature::ECDSA_P384_SHA256_ASN1, key),
             (Algorithm::Ecdsa(Sha2::Sha384), Kind::P384(key)) => (&signature::ECDSA_P384_SHA384_ASN1, key),
-            (Algorithm::Ecdsa(Sha2::Sha512), Kind::P256(_) | Kind::P384(_)) => return Err(SignatureError::Algorithm),
+            (Algorithm::Ecdsa(Sha2::Sha512), Kind::P256(key)) => return p256_sha512(key, value, octets),
+            (Algorithm::Ecdsa(Sha2::Sha512), Kind::P384(key)) => return p384_sha512(key, value, octets),
             (Algorithm::Ecdsa(hash), Kind::P521(key)) => {
                 let signature = Signature::from_der(value).map_err(|_| SignatureError::Wrong)?;
                 return p521(key, hash, &signature, octets);
@@ -103,6 +104,20 @@ pub(super) fn by_ring(
     octets: &[u8],
 ) -> Result<(), SignatureError> {
     UnparsedPublicKey::new(algorithm, key).verify(octets, value).map_err(|_| SignatureError::Wrong)
+}
+
+/// SHA2-512 with P-256, as libreswan signs with keys of this curve when it may. ring does not have it.
+fn p256_sha512(key: &[u8], value: &[u8], octets: &[u8]) -> Result<(), SignatureError> {
+    let signature = p256::ecdsa::Signature::from_der(value).map_err(|_| SignatureError::Wrong)?;
+    let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key).map_err(|_| SignatureError::Wrong)?;
+    key.verify_prehash(&Hash::Sha512.digest(&[octets]), &signature).map_err(|_| SignatureError::Wrong)
+}
+
+/// As [`p256_sha512`].
+fn p384_sha512(key: &[u8], value: &[u8], octets: &[u8]) -> Result<(), SignatureError> {
+    let signature = p384::ecdsa::Signature::from_der(value).map_err(|_| SignatureError::Wrong)?;
+    let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(key).map_err(|_| SignatureError::Wrong)?;
+    key.verify_prehash(&Hash::Sha512.digest(&[octets]), &signature).map_err(|_| SignatureError::Wrong)
 }
 
 fn p521(key: &[u8], hash: Sha2, signature: &Signature, octets: &[u8]) -> Result<(), SignatureError> {

@@ -60,7 +60,7 @@ pub struct Authenticator {
 enum Server {
     Pap(pap::Server),
     Chap(chap::Server),
-    Eap(eap_link::Server),
+    Eap(Box<eap_link::Server>),
 }
 
 /// What the timer is for.
@@ -83,7 +83,7 @@ impl Authenticator {
             Method::Pap => Server::Pap(pap::Server::default()),
             Method::ChapMd5 => chap(chap::Algorithm::Md5),
             Method::MsChapV2 => chap(chap::Algorithm::MsChapV2),
-            Method::Eap => Server::Eap(eap_link::Server::new(seed, server_name, eap)),
+            Method::Eap => Server::Eap(Box::new(eap_link::Server::new(seed, server_name, eap))),
         };
         let request = match &server {
             Server::Pap(_) => None,

@@ -18,6 +18,7 @@ use super::meter::Reached;
 use super::outbox::Outbox;
 use super::registry::Registry;
 use super::table::{Lane, Route};
+use super::transport;
 use super::traps::{Outcome, Packet};
 use super::virtio::{Gso, Header};
 use crate::dataplane::{DataPlaneEvent, InnerPath};
@@ -166,11 +167,12 @@ impl Dispatcher {
 
     /// Of the outer header. L2TP has no agreement on ECN (RFC 9601), so nothing is promised to the network for its packets.
     fn traffic_class(&self, route: &Route, packet: &[u8]) -> u8 {
-        let ingress = match route.inner {
-            InnerPath::Ip | InnerPath::Transport => ecn::Ingress::Normal,
-            InnerPath::L2tp => ecn::Ingress::Compatibility,
-        };
-        ecn::encapsulate(packet, ingress, self.copy_dscp)
+        match route.inner {
+            InnerPath::Ip => ecn::encapsulate(packet, ecn::Ingress::Normal, self.copy_dscp),
+            InnerPath::L2tp => ecn::encapsulate(packet, ecn::Ingress::Compatibility, self.copy_dscp),
+            // The inner header is the outer one.
+            InnerPath::Transport => ecn::encapsulate(packet, ecn::Ingress::Normal, true),
+        }
     }
 
     /// Puts one packet of `len` octets into the outbox, where `write` writes it, behind the header of its link if it has one.
@@ -182,6 +184,9 @@ impl Dispatcher {
         write: impl FnOnce(&mut [u8]),
     ) -> Result<(), DropReason> {
         let Leaving { route, traffic_class, next_header } = leaving;
+        if route.inner == InnerPath::Transport {
+            return self.put_payload(outbox, leaving, len, write);
+        }
         let Some(link) = &route.link else {
             write(self.slot(outbox, route, traffic_class, len, next_header)?);
             return Ok(());
@@ -197,6 +202,26 @@ impl Dispatcher {
             link_header::write_checksum(pseudo_header, slot);
         }
         Ok(())
+    }
+
+    /// The same without the IP header, for transport mode.
+    fn put_payload(
+        &self,
+        outbox: &mut Outbox,
+        leaving: Leaving<'_>,
+        len: usize,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<(), DropReason> {
+        let mut packet = std::mem::take(&mut outbox.scratch);
+        packet.resize(len, 0);
+        write(&mut packet);
+        let put = transport::split(&packet).and_then(|(at, protocol)| {
+            let slot = self.slot(outbox, leaving.route, leaving.traffic_class, len - at, protocol)?;
+            slot.copy_from_slice(&packet[at..]);
+            Ok(())
+        });
+        outbox.scratch = packet;
+        put
     }
 
     fn slot<'o>(

@@ -10,13 +10,17 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cygnet_esp::selector::SelectorSet;
+use cygnet_esp::selector::{Flow, SelectorSet};
 use cygnet_esp::{DropReason, InboundSa, Opened, ecn, inner};
 
 use super::devices::DeviceId;
 use super::l2tp_payload::{self, Budget, Payload};
 use super::meter::{Meter, Reached};
+use super::transport::Hosts;
 use crate::dataplane::{InnerPath, Link};
+
+/// A dummy packet, RFC 4303 section 2.6.
+const NO_NEXT_HEADER: u8 = 59;
 
 /// A move of a peer is told at most so often.
 const MOVE_REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,6 +49,8 @@ pub(super) struct Inbound {
 pub(super) enum Inner {
     /// IP packets.
     Ip(Arc<SelectorSet>),
+    /// Any protocol between two hosts.
+    Transport(Arc<SelectorSet>, Hosts),
     /// The packets of a PPP link, once there is one.
     L2tp {
         /// See [`crate::dataplane::DataPlane::link`].
@@ -55,9 +61,10 @@ pub(super) enum Inner {
 }
 
 impl Inner {
-    pub(super) fn new(path: InnerPath, selectors: &Arc<SelectorSet>, link: Option<Arc<Link>>) -> Self {
+    pub(super) fn new(path: InnerPath, selectors: &Arc<SelectorSet>, link: Option<Arc<Link>>, hosts: Hosts) -> Self {
         match path {
-            InnerPath::Ip | InnerPath::Transport => Self::Ip(selectors.clone()),
+            InnerPath::Ip => Self::Ip(selectors.clone()),
+            InnerPath::Transport => Self::Transport(selectors.clone(), hosts),
             InnerPath::L2tp => Self::L2tp { link, budget: Budget::default() },
         }
     }
@@ -95,6 +102,15 @@ pub(super) struct News {
 pub(super) enum Delivery {
     /// An inner packet.
     Packet(Range<usize>),
+    /// The payload of a packet between two hosts, which has no IP header of its own.
+    Payload {
+        /// Which.
+        hosts: Hosts,
+        /// What it is.
+        protocol: u8,
+        /// Where it lies.
+        at: Range<usize>,
+    },
     /// A datagram for the control plane.
     Control {
         /// The peer's inner UDP port.
@@ -133,6 +149,15 @@ impl Inbound {
                 let len = inner::tunnel_payload(opened.next_header, plaintext)?;
                 selectors.check_inbound(&plaintext[..len])?;
                 0..len
+            }
+            Inner::Transport(selectors, hosts) => {
+                let (hosts, protocol) = (*hosts, opened.next_header);
+                if protocol == NO_NEXT_HEADER {
+                    return Err(DropReason::Dummy);
+                }
+                selectors.check_inbound_flow(&Flow::of_payload(hosts.peer, hosts.local, protocol, plaintext))?;
+                news.reached = self.meter.received(plaintext.len());
+                return Ok(Delivery::Payload { hosts, protocol, at: start..start + plaintext.len() });
             }
             Inner::L2tp { link, budget } => match l2tp_payload::sort(link.as_deref(), opened.next_header, plaintext)? {
                 Payload::Packet(at) => at,

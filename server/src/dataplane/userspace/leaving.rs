@@ -31,6 +31,11 @@ impl Leaving {
         self.due(now, registry)
     }
 
+    /// The SPI has a new pair.
+    pub(super) fn is_taken_again(&mut self, spi: Spi) {
+        self.0.retain(|former| former.spi != spi);
+    }
+
     /// The pairs whose moment is over, or whose successors are gone, too.
     pub(super) fn due(&mut self, now: Instant, registry: &Registry) -> Vec<Spi> {
         let is_over = |former: &mut Former| former.until <= now || !registry.has_kin(&former.kin);

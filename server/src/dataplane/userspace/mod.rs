@@ -10,6 +10,10 @@
 //! an inbound SA is touched by one thread only. Outbound SAs are shared. IKE messages leave the threads at once, through
 //! [`Started::datagrams`]; answers are sent with [`IkeSender`].
 //!
+//! A site may have a TUN device of its own: a sending thread more, whose packets have no choice but the pairs of this site. Packets
+//! that want a site's tunnel before it is there wait for it, a few for a moment. One more thread listens to routers that say
+//! "too big".
+//!
 //! Does not: configure the TUN interface ([`crate::net`] does), clamp MSS, fragment or reassemble inner packets.
 
 mod checksum;
@@ -35,6 +39,7 @@ mod sockets;
 mod table;
 #[cfg(test)]
 mod testing;
+mod transport;
 mod traps;
 mod tun;
 mod tx;

@@ -50,6 +50,8 @@ pub(super) struct Outbox {
     segmentation: bool,
     batch: SendBatch,
     units: Vec<Unit>,
+    /// A packet on its way into a slot that takes only a part of it.
+    pub(super) scratch: Vec<u8>,
 }
 
 struct Message {
@@ -163,6 +165,7 @@ impl Outbox {
             segmentation: true,
             batch: SendBatch::default(),
             units: Vec::with_capacity(MAX_SEGMENTS),
+            scratch: Vec::new(),
         }
     }
 

@@ -105,12 +105,11 @@ pub(super) fn inner_of(route: &Route, outer: u32) -> Option<u16> {
     let around = Encapsulation { ipv6: route.ipv6, udp: route.in_udp };
     let outer = usize::try_from(outer).unwrap_or(usize::MAX).min(usize::from(u16::MAX));
     let payload = inner_mtu(route.outbound.sa.suite().transform, around, outer)?;
-    let inner = match route.inner {
-        // The inner IP header is the outer one.
-        InnerPath::Transport => payload + if route.ipv6 { 40 } else { 20 },
-        InnerPath::Ip | InnerPath::L2tp => payload.checked_sub(route.header_len())?,
-    };
-    u16::try_from(inner).ok()
+    match route.inner {
+        // It has no inner packets that could be fragmented: the outer ones are.
+        InnerPath::Transport => None,
+        InnerPath::Ip | InnerPath::L2tp => u16::try_from(payload.checked_sub(route.header_len())?).ok(),
+    }
 }
 
 /// What the kernel knows of the path to an address: at least the MTU of the first link. `None` without a route.

@@ -25,6 +25,7 @@ use super::registry::Registry;
 use super::rx::{Command, Receiving};
 use super::sockets::{self, Kind, Sockets};
 use super::table::{self, Lane, Route};
+use super::transport::Hosts;
 use super::tun::{self, Queue};
 use super::tx::Transmitter;
 use super::{Control, DataPlaneConfig, EVENT_QUEUE, EndWatch, EventSender, Features, Offload, StartError, Started};
@@ -311,17 +312,19 @@ impl Worker {
 impl DataPlane for UserspaceDataPlane {
     fn install(&mut self, pair: SaPair, replaces: Option<EspSpi>) -> Result<(), InstallError> {
         let spi = pair.inbound.spi;
-        let worker =
-            self.worker_of(spi).ok_or(InstallError::NoWorker { spi: EspSpi(spi.0), workers: self.workers.len() })?;
+        if self.worker_of(spi).is_none() {
+            return Err(InstallError::NoWorker { spi: EspSpi(spi.0), workers: self.workers.len() });
+        }
         let socket = self.socket_for(pair.udp_encap, pair.path).ok_or(InstallError::NoSocket)?;
         let (device, lane) = self.device_of(&pair.device)?;
         let replaces = replaces.map(|old| Spi(old.0));
         let header = replaces.and_then(|old| self.registry.look(old, |route| route.link.clone())).flatten();
         let link = header.as_ref().map(|header| Arc::new(header.link.clone()));
+        let hosts = Hosts { local: pair.path.local.ip(), peer: pair.path.peer.ip() };
         let (selectors, meter) = (Arc::new(pair.selectors), Arc::new(Meter::new(pair.limits)));
         let inbound = Inbound {
             sa: InboundSa::new(pair.inbound)?,
-            inner: Inner::new(pair.inner, &selectors, link),
+            inner: Inner::new(pair.inner, &selectors, link, hosts),
             meter: meter.clone(),
             peer: pair.udp_encap.then_some(pair.path.peer),
             silent: true,
@@ -342,6 +345,8 @@ impl DataPlane for UserspaceDataPlane {
         if !self.registry.install(route, replaces) {
             return Err(InstallError::SpiInUse(EspSpi(spi.0)));
         }
+        self.leaving.is_taken_again(spi);
+        let Some(worker) = self.worker_of(spi) else { return Err(InstallError::Stopped) };
         worker.send(Command::Install(spi, Box::new(inbound))).inspect_err(|_| {
             self.registry.remove(spi);
         })?;

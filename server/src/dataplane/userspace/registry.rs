@@ -91,6 +91,14 @@ impl Registry {
                 self.routes.insert(&heir.route);
             }
         }
+        let of_family = |entry: &&mut Entry| entry.family == gone.family;
+        if gone.sends && !pairs.values_mut().filter(of_family).any(|entry| entry.sends) {
+            // It was replaced before, and what replaced it did not last.
+            if let Some(before) = pairs.values_mut().filter(of_family).find(|entry| entry.waits_for.is_none()) {
+                before.sends = true;
+                self.routes.insert(&before.route);
+            }
+        }
         if gone.sends {
             self.routes.remove(&gone.route);
         }
@@ -99,19 +107,8 @@ impl Registry {
 
     /// Whether a pair is left that carries the same traffic: of the same family, or between the same networks.
     pub(super) fn has_kin(&self, kin: &Kin) -> bool {
-        let carries_ip = kin.route.inner != InnerPath::L2tp;
-        let is_same_lane = |other: &Route| match (&kin.route.lane, &other.lane) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            (None, None) => true,
-            _ => false,
-        };
-        let carries_the_same = |other: &Route| {
-            carries_ip
-                && other.inner == kin.route.inner
-                && is_same_lane(other)
-                && other.selectors == kin.route.selectors
-        };
-        self.lock().values().any(|entry| entry.family == kin.family || carries_the_same(&entry.route))
+        let carries_on = |entry: &Entry| entry.family == kin.family || entry.route.carries_the_same(&kin.route);
+        self.lock().values().any(carries_on)
     }
 
     /// Replaces the route of a pair by what `change` makes of it.
@@ -220,6 +217,15 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_old_pair_sends_again_if_the_new_one_does_not_last() {
+        let registry = registry(&[(1, None), (2, Some(1))]);
+        registry.heard(Spi(2));
+        let kin = remove(&registry, 2);
+        assert!(registry.has_kin(&kin));
+        assert_eq!(sender(&registry), Ok(1));
+    }
+
+    #[test]
     fn the_old_pair_sends_until_it_is_removed() {
         let registry = registry(&[(1, None), (2, Some(1))]);
         assert!(registry.remove(Spi(1)).is_some());
@@ -263,8 +269,14 @@ pub(super) mod tests {
     fn independent_pairs_for_one_destination_fall_back_to_each_other() {
         let registry = registry(&[(1, None), (2, None)]);
         assert_eq!(sender(&registry), Ok(2));
-        registry.remove(Spi(2));
+        let kin = remove(&registry, 2);
+        assert!(registry.has_kin(&kin));
         assert_eq!(sender(&registry), Ok(1));
+        assert!(install(&registry, 3, None));
+        let elsewhere = "203.0.113.9:4500".parse().unwrap();
+        registry.reroute(Spi(3), |route| Some(route.towards(elsewhere, "192.0.2.1".parse().unwrap(), 0, true)));
+        let kin = remove(&registry, 3);
+        assert!(!registry.has_kin(&kin), "another peer's pair succeeds nobody");
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! between batches. Nothing here allocates, locks, logs or reads a clock per packet; what goes to the control plane is copied, and the first
 //! packet of an SA takes the registry's lock.
 
+use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -27,12 +28,14 @@ use cygnet_ike::{EspSpi, Path};
 use super::counters::{Event, ThreadCounters};
 use super::datagrams::{ControlQueue, Refused};
 use super::devices::DeviceId;
-use super::gro::{Buffers, Coalescer, Place};
+use super::gro::{Buffers, Coalescer, Place, Sink};
 use super::inbound::{self, Arrival, Delivery, Inbound, News};
 use super::meter::Reached;
 use super::registry::Registry;
 use super::sockets::{IKE_PORT, Kind, NAT_TRAVERSAL_PORT, Port, Sockets};
+use super::transport::{self, Outer};
 use super::tun::{Queue, Writer};
+use super::virtio::Header;
 use super::{Control, EventSender};
 use crate::dataplane::{DataPlaneEvent, Link};
 use crate::io::clock::Clock;
@@ -85,6 +88,8 @@ struct Inner {
     opened: Vec<(DeviceId, Place)>,
     /// Those of sites: a few, often none.
     devices: Vec<(DeviceId, Queue)>,
+    /// A packet that is being put together.
+    scratch: Vec<u8>,
 }
 
 /// A message of a batch with both its addresses.
@@ -171,6 +176,13 @@ impl Receiving {
         }
     }
 
+    /// Writes the packet that was put together.
+    fn write_single(&self, device: DeviceId, inner: &Inner) {
+        let Some(queue) = self.queue_of(device, inner) else { return self.counters.count(Event::TunFailure) };
+        let mut writer = Writer { queue, counters: &self.counters };
+        writer.write(&[IoSlice::new(&Header::PLAIN.emit()), IoSlice::new(&inner.scratch)]);
+    }
+
     fn queue_of<'a>(&'a self, device: DeviceId, inner: &'a Inner) -> Option<&'a Queue> {
         if device == DeviceId::SHARED {
             return Some(&self.queue);
@@ -215,6 +227,13 @@ impl Receiving {
         match delivery {
             Ok(Delivery::Packet(at)) => {
                 inner.opened.push((device, Place { start: place.start + at.start, len: at.len(), ..place }));
+            }
+            Ok(Delivery::Payload { hosts, protocol, at }) => {
+                let outer = Outer { traffic_class: arrival.traffic_class, in_udp: arrival.in_udp };
+                match transport::join(hosts, outer, protocol, &packet[at], &mut inner.scratch) {
+                    Ok(()) => self.write_single(device, inner),
+                    Err(reason) => self.counters.dropped(reason),
+                }
             }
             Ok(Delivery::Control { port, datagram }) => {
                 let passed = self.control.pass_l2tp(EspSpi(spi.0), port, &packet[datagram]);

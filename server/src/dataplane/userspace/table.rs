@@ -128,6 +128,11 @@ impl Route {
         Self { link, selectors, ..self.clone() }
     }
 
+    /// Whether another route leads the same packets to the same peer.
+    pub(super) fn carries_the_same(&self, other: &Self) -> bool {
+        self.peer_address == other.peer_address && self.inner == other.inner && self.selectors == other.selectors
+    }
+
     /// Octets in front of each packet.
     pub(super) fn header_len(&self) -> usize {
         self.link.as_ref().map_or(0, |link| link.len())

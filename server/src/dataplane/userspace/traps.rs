@@ -21,8 +21,8 @@ use crate::dataplane::Trap;
 /// Packets that are kept for one site: the beginning of a few connections.
 pub(super) const KEPT_PER_SITE: usize = 8;
 
-/// How long they are kept: longer than an exchange of keys takes on a good path, shorter than anybody waits for an answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// How long they are kept: as long as an exchange of keys takes with a slow peer and some repetitions.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A destination is told at most so often.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -222,10 +222,10 @@ mod tests {
         assert_eq!(keep(&traps, 1, "host", 10), Outcome::Kept { tell: true, expired: 0 }, "each site has its own");
         assert_eq!(keep(&traps, 2, "berlin", 11), Outcome::Dropped { tell: true, expired: 0 });
 
-        let (released, expired) = traps.release(Duration::from_secs(2), |kept| kept.octets[0] % 2 == 0);
+        let (released, expired) = traps.release(PATIENCE, |kept| kept.octets[0] % 2 == 0);
         let numbers: Vec<u8> = released.iter().map(|kept| kept.octets[0]).collect();
         assert_eq!((numbers, expired), (vec![0, 2, 4, 6, 10], 0));
-        let (released, expired) = traps.release(Duration::from_secs(3), |_| true);
+        let (released, expired) = traps.release(Duration::from_secs(11), |_| true);
         assert_eq!((released.len(), expired), (0, 4));
     }
 

@@ -26,7 +26,7 @@ impl Gateway {
             return self.ike.deny(now.instant, id, Denial::Authorization);
         };
         if let Err(text) = supervisor.admits() {
-            self.remember_site(now, site, request.path, text);
+            self.remember_site(now, site, request.path, &text);
             return self.ike.deny(now.instant, id, Denial::Authorization);
         }
         supervisor.accepted(id, request.path);
@@ -179,9 +179,9 @@ impl Gateway {
         Some((name, tunnel.path, pair.cipher.clone()))
     }
 
-    fn remember_site(&mut self, now: Now, site: &str, path: Path, text: String) {
+    fn remember_site(&mut self, now: Now, site: &str, path: Path, text: &str) {
         tracing::warn!(site, peer = %path.peer, "not let in: {text}");
-        let (headline, fix) = report::sentence_and_fix(&text);
+        let (headline, fix) = report::sentence_and_fix(text);
         self.memory.record(Record {
             when: now.wall,
             peer: path.peer,

@@ -58,6 +58,8 @@ pub(super) struct Sites {
 struct Watched {
     supervisor: Supervisor,
     engine: Arc<Site>,
+    /// The problem that the log has told last.
+    told: String,
 }
 
 impl Sites {
@@ -136,7 +138,19 @@ impl Watched {
         random.fill(&mut seed);
         let supervisor = Supervisor::new(now, plan(site), u64::from_be_bytes(seed));
         let engine = engine::site(site, supervisor.source(), supervisor.addresses())?;
-        Ok(Self { supervisor, engine: Arc::new(engine) })
+        Ok(Self { supervisor, engine: Arc::new(engine), told: String::new() })
+    }
+
+    /// Logs what is wrong, once as long as it stays the same but for the number of tries.
+    fn tell_problem(&mut self) {
+        let problem = self.supervisor.last_error().unwrap_or_default();
+        let (kind, _) = problem.split_once(" (").unwrap_or((problem, ""));
+        if self.supervisor.is_up() {
+            self.told.clear();
+        } else if self.told != kind {
+            tracing::warn!(site = %self.supervisor.plan.name, "{problem}");
+            kind.clone_into(&mut self.told);
+        }
     }
 }
 
@@ -319,6 +333,9 @@ impl Gateway {
     fn drive_site(&mut self, now: Now, name: &Arc<str>) {
         while let Some(action) = self.sites.watched.get_mut(name).and_then(|watched| watched.supervisor.poll_action()) {
             self.act(now, name, action);
+        }
+        if let Some(watched) = self.sites.watched.get_mut(name) {
+            watched.tell_problem();
         }
     }
 

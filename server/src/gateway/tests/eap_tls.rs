@@ -77,7 +77,7 @@ fn a_certificate_alone_lets_a_device_in_with_either_tls() {
 #[test]
 fn settings_of_the_account_count() {
     let users =
-        "eap = [\"tls\"]\n[users]\n\"Alice@Example.org\" = { password = \"unused by her\", ipv4 = \"10.83.20.77\" }";
+        "eap = [\"tls\"]\n[users]\n\"Alice@Example.org\" = { password = \"unused by her\", address = \"10.83.20.77\" }";
     let mut site = with_ca(users);
     let client = connect(&mut site, "alice@example.org", "198.51.100.7");
     assert!(client.is_up(), "{:?}", client.end());

@@ -125,7 +125,7 @@ impl Site {
             Effect::Remove { inbound_spi } => self.removed.push(inbound_spi),
             // To a client that has vanished.
             Effect::Send(_) | Effect::Move { .. } | Effect::SendL2tp { .. } | Effect::Link { .. } => {}
-            Effect::Resolve { .. } | Effect::LocalAddress { .. } | Effect::Traps(_) => {}
+            effect => assert!(matches!(effect, Effect::Traps(_)), "there are no sites"),
         }
     }
 

@@ -471,11 +471,13 @@ impl Text {
 mod tests {
     use super::*;
 
+    const PEER: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7)));
+
     fn rules() -> RuleSet {
         RuleSet {
             tun: InterfaceName::new("cygnet0").unwrap(),
             pools: ["10.20.0.0/24", "fd00:20::/64"].map(|p| p.parse().unwrap()).to_vec(),
-            sites: vec![SiteNetwork::new("berlin", ["10.2.0.0/16".parse().unwrap()])],
+            sites: vec![SiteNetwork::new("berlin", PEER, ["10.2.0.0/16".parse().unwrap()])],
             nat: Nat::Masquerade,
             client_to_client: false,
             inbound: false,
@@ -522,12 +524,59 @@ mod tests {
 
     #[test]
     fn a_site_that_is_the_internet_bars_nothing() {
-        let everything = RuleSet { sites: vec![SiteNetwork::new("all", ["0.0.0.0/0".parse().unwrap()])], ..rules() };
+        let everything =
+            RuleSet { sites: vec![SiteNetwork::new("all", PEER, ["0.0.0.0/0".parse().unwrap()])], ..rules() };
         let text = render(&everything);
         assert!(text.contains("set sites4 { type ipv4_addr; flags interval; auto-merge; elements = { 0.0.0.0/0 }; }"));
         assert!(
             text.contains("set inside4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.20.0.0/24 }; }")
         );
+    }
+
+    #[test]
+    fn a_site_with_a_device_of_its_own_is_a_tunnel_like_the_gateways() {
+        let device = Some(InterfaceName::new("cg-rome").unwrap());
+        let rome = SiteNetwork { device, ..SiteNetwork::new("rome", PEER, ["10.3.0.0/16".parse().unwrap()]) };
+        let text = render(&RuleSet { sites: vec![rules().sites[0].clone(), rome], ..rules() });
+        for line in [
+            "iifname \"cg-rome\" jump from_site_1",
+            "iifname != { \"lo\", \"cygnet0\", \"cg-rome\" } jump from_elsewhere",
+            "oifname != { \"lo\", \"cygnet0\", \"cg-rome\" } ip daddr @inside4 counter name unrouted drop",
+            "oifname { \"cygnet0\", \"cg-rome\" } meta nfproto ipv4 tcp flags syn",
+            "oifname != { \"cygnet0\", \"cg-rome\" } ip saddr @translated4 masquerade",
+            "ip saddr { 10.3.0.0/16 } return",
+            "set sites4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.2.0.0/16 }; }",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        assert!(text.contains("10.20.0.0/24, 10.2.0.0/16, 10.3.0.0/16"), "all of them are inside\n{text}");
+    }
+
+    #[test]
+    fn a_site_sees_one_address_if_asked_for() {
+        let nat = ["10.1.0.1", "fd00:1::1"].map(|a| a.parse().unwrap()).to_vec();
+        let remote = ["10.2.0.0/16", "10.2.3.0/24", "fd00:2::/64"].map(|net| net.parse().unwrap());
+        let site = SiteNetwork { nat, ..SiteNetwork::new("berlin", PEER, remote) };
+        let text = render(&RuleSet { sites: vec![site], ..rules() });
+        for line in [
+            "oifname \"cygnet0\" ip saddr != 10.1.0.1 ip daddr { 10.2.0.0/16 } meta l4proto { tcp, udp } snat ip to 10.1.0.1:10000-65535",
+            "oifname \"cygnet0\" ip saddr != 10.1.0.1 ip daddr { 10.2.0.0/16 } snat ip to 10.1.0.1",
+            "oifname \"cygnet0\" ip6 saddr != fd00:1::1 ip6 daddr { fd00:2::/64 } meta l4proto { tcp, udp } snat ip6 to [fd00:1::1]:10000-65535",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        assert!(!render(&rules()).contains("snat ip"));
+    }
+
+    #[test]
+    fn our_packets_are_marked_only_where_routes_go_around_them() {
+        let mark = "meta mark set 0x4359 notrack";
+        assert!(!render(&rules()).contains(mark));
+        let beside = SiteNetwork::new("berlin", PEER, ["198.51.100.0/24".parse().unwrap()]);
+        let anywhere = SiteNetwork::new("berlin", None, ["10.2.0.0/16".parse().unwrap()]);
+        for site in [beside, anywhere] {
+            assert!(render(&RuleSet { sites: vec![site], ..rules() }).contains(mark));
+        }
     }
 
     #[test]

@@ -197,6 +197,12 @@ fn pkcs12_error(error: p12_keystore::error::Error) -> ContainerError {
         E::UnsupportedEncryptionScheme | E::UnsupportedMacAlgorithm | E::Pkcs5Error(_) | E::InvalidParameters => {
             ContainerError::Unsupported { what: error.to_string(), command: CONVERT_PKCS12 }
         }
+        E::DerError(error) => match error.kind() {
+            ErrorKind::OidUnknown { oid } => {
+                ContainerError::Unsupported { what: format!("algorithm {oid}"), command: CONVERT_PKCS12 }
+            }
+            _ => ContainerError::Malformed("a PKCS#12 file"),
+        },
         E::InvalidPrivateKey => ContainerError::Key("it is not PKCS#8".to_owned()),
         _ => ContainerError::Malformed("a PKCS#12 file"),
     }

@@ -14,9 +14,11 @@ const SOONEST: Duration = Duration::from_secs(5 * 60);
 /// Nor later, however long it is valid, so that a revocation is noticed within a day.
 const LATEST: Duration = Duration::from_secs(86_400);
 /// Pause after the first failure; it doubles with each further one up to [`LONGEST_PAUSE`].
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// Nor is it waited longer than that if a login has wanted the list.
+const WANTED_PAUSE: Duration = Duration::from_secs(5);
 
 /// The addresses of lists, and when each is due.
 #[derive(Default)]
@@ -26,6 +28,8 @@ pub(super) struct Plan {
 
 struct Place {
     due: UnixTime,
+    /// The last failure.
+    failed: UnixTime,
     failures: u32,
 }
 
@@ -45,14 +49,30 @@ impl Validity {
 }
 
 impl Plan {
-    /// Takes an address in, which is due at once. False if it is known, not of HTTP, or too much.
+    /// Takes an address in, which is due at once. False if it is not of HTTP, too much, or known; a known one that could not
+    /// be reached is tried again.
     pub(super) fn learn(&mut self, uri: &str, now: UnixTime) -> bool {
+        if let Some(place) = self.places.get_mut(uri).filter(|place| place.failures > 0) {
+            place.due = place.due.min(UnixTime(place.failed.0 + WANTED_PAUSE)).max(now);
+        }
         let fits = uri.len() <= URI_MAX && uri.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"));
         if !fits || self.places.contains_key(uri) || self.places.len() >= PLACES_MAX {
             return false;
         }
-        self.places.insert(uri.to_owned(), Place { due: now, failures: 0 });
+        self.places.insert(uri.to_owned(), Place { due: now, failed: now, failures: 0 });
         true
+    }
+
+    /// The list is needed again.
+    pub(super) fn hurry(&mut self, uri: &str, now: UnixTime) {
+        if let Some(place) = self.places.get_mut(uri) {
+            place.due = now;
+        }
+    }
+
+    /// Whether an address was taken in.
+    pub(super) fn knows(&self, uri: &str) -> bool {
+        self.places.contains_key(uri)
     }
 
     /// The addresses to ask at `now`.
@@ -82,7 +102,7 @@ impl Plan {
     pub(super) fn failed(&mut self, uri: &str, now: UnixTime) -> u32 {
         let Some(place) = self.places.get_mut(uri) else { return 0 };
         let pause = PAUSE.saturating_mul(1 << place.failures.min(16)).min(LONGEST_PAUSE);
-        place.due = UnixTime(now.0 + pause);
+        (place.due, place.failed) = (UnixTime(now.0 + pause), now);
         place.failures = place.failures.saturating_add(1);
         place.failures
     }
@@ -152,17 +172,44 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_is_needed_again_is_due_at_once() {
+        let mut plan = plan();
+        plan.fetched(URI, Validity { this_update: NOW, next_update: None }, NOW);
+        assert!(plan.due(NOW).is_empty());
+        plan.hurry(URI, NOW);
+        assert_eq!(plan.due(NOW), [URI]);
+    }
+
+    #[test]
     fn failures_make_it_slower_up_to_an_hour() {
         let mut plan = plan();
         let pause = |plan: &mut Plan| {
             plan.failed(URI, NOW);
-            plan.next().unwrap().0.as_secs() - NOW.0.as_secs()
+            (plan.next().unwrap().0 - NOW.0).as_millis()
         };
-        let pauses: Vec<u64> = (0..8).map(|_| pause(&mut plan)).collect();
-        assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        let pauses: Vec<u128> = (0..15).map(|_| pause(&mut plan)).collect();
+        assert_eq!(pauses[..4], [500, 1000, 2000, 4000]);
+        assert_eq!(pauses[11..], [1_024_000, 2_048_000, 3_600_000, 3_600_000]);
         assert!(plan.due(after(3599)).is_empty());
         assert_eq!(plan.due(after(3600)), [URI]);
         plan.fetched(URI, Validity { this_update: NOW, next_update: None }, NOW);
-        assert_eq!(pause(&mut plan), 60);
+        assert_eq!(pause(&mut plan), 500);
+    }
+
+    #[test]
+    fn a_login_that_wants_the_list_makes_it_faster() {
+        let mut plan = plan();
+        for _ in 0..12 {
+            plan.failed(URI, NOW);
+        }
+        assert!(!plan.learn(URI, after(2)));
+        assert!(plan.due(after(4)).is_empty());
+        assert_eq!(plan.due(after(5)), [URI]);
+        plan.failed(URI, after(5));
+        assert!(!plan.learn(URI, after(100)));
+        assert_eq!(plan.due(after(100)), [URI]);
+        plan.fetched(URI, Validity { this_update: NOW, next_update: None }, after(100));
+        assert!(!plan.learn(URI, after(200)));
+        assert!(plan.due(after(200)).is_empty());
     }
 }

@@ -23,6 +23,10 @@ pub type Lists = Arc<[Vec<u8>]>;
 const INTERVAL: Duration = Duration::from_secs(60);
 /// For one fetch: name, connection, answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// An address that no certificate has told for so long is forgotten at the next start, seconds.
+const FORGOTTEN_AFTER: u64 = 90 * 86_400;
+/// How exact that is, seconds.
+const DAY: u64 = 86_400;
 /// Messages that may wait for the task.
 const QUEUE: usize = 64;
 
@@ -94,6 +98,7 @@ impl CrlStore {
     #[must_use]
     pub fn start(folder: &Path, wanted: Wanted, clock: Clock) -> Self {
         let mut state = State::new(folder);
+        state.restore(wall(clock));
         state.reconfigure(wanted, wall(clock));
         let (commands, receiver) = mpsc::channel(QUEUE);
         let (publisher, lists) = watch::channel(state.lists());
@@ -170,6 +175,8 @@ pub(super) struct State {
     authorities: Vec<Certificate>,
     plan: Plan,
     cache: Cache,
+    /// Addresses that certificates have told, and when, seconds since 1970.
+    told: BTreeMap<String, u64>,
     /// Addresses that are being asked.
     asked: Vec<String>,
     /// By address.
@@ -186,11 +193,22 @@ impl State {
             authorities: Vec::new(),
             plan: Plan::default(),
             cache: Cache::new(folder),
+            told: BTreeMap::new(),
             asked: Vec::new(),
             fetched: BTreeMap::new(),
             from_files: BTreeMap::new(),
             broken: Vec::new(),
         }
+    }
+
+    /// What was known before a restart.
+    pub(super) fn restore(&mut self, now: UnixTime) {
+        let mut told = self.cache.addresses();
+        told.retain(|_, at| now.0.as_secs().saturating_sub(*at) < FORGOTTEN_AFTER);
+        for uri in told.keys() {
+            self.enter(uri, now);
+        }
+        self.told = told;
     }
 
     pub(super) fn reconfigure(&mut self, wanted: Wanted, now: UnixTime) {
@@ -200,18 +218,44 @@ impl State {
         self.broken.clear();
         self.wanted = wanted;
         self.read_files();
-        self.learn(&uris, now);
+        for uri in &uris {
+            self.enter(uri, now);
+        }
+        // With other authorities other lists may be acceptable.
+        let kept = std::mem::take(&mut self.fetched);
+        for (uri, der) in kept {
+            if self.acceptable(&uri, &der).is_ok() {
+                self.fetched.insert(uri, der);
+            } else {
+                self.plan.hurry(&uri, now);
+            }
+        }
     }
 
+    /// Verified certificates of peers have told these addresses.
     pub(super) fn learn(&mut self, uris: &[String], now: UnixTime) {
+        let today = now.0.as_secs();
+        let mut is_news = false;
         for uri in uris {
-            if self.plan.learn(uri, now)
-                && let Some(kept) = self.cache.load(uri)
-                && let Ok(list) = self.acceptable(uri, &kept)
-            {
-                self.plan.restored(uri, validity(&list), now);
-                self.fetched.insert(uri.clone(), list.der().to_vec());
+            self.enter(uri, now);
+            let is_known = self.told.get(uri).is_some_and(|&at| today.saturating_sub(at) < DAY);
+            if !is_known && self.plan.knows(uri) {
+                self.told.insert(uri.clone(), today);
+                is_news = true;
             }
+        }
+        if is_news && let Err(error) = self.cache.keep_addresses(&self.told) {
+            tracing::warn!("addresses of revocation lists cannot be kept over a restart: {error}");
+        }
+    }
+
+    fn enter(&mut self, uri: &str, now: UnixTime) {
+        if self.plan.learn(uri, now)
+            && let Some(kept) = self.cache.load(uri)
+            && let Ok(list) = self.acceptable(uri, &kept)
+        {
+            self.plan.restored(uri, validity(&list), now);
+            self.fetched.insert(uri.to_owned(), list.der().to_vec());
         }
     }
 
@@ -300,5 +344,5 @@ fn validity(list: &RevocationList) -> Validity {
 }
 
 fn wall(clock: Clock) -> UnixTime {
-    UnixTime::from_secs(u64::try_from(clock.wall().as_second()).unwrap_or(0))
+    UnixTime(Duration::from_millis(u64::try_from(clock.wall().as_millisecond()).unwrap_or(0)))
 }

@@ -117,7 +117,7 @@ async fn a_learned_list_is_fetched_published_and_kept_over_a_restart() {
     let store = CrlStore::start(folder.path(), wanted(&ca), clock());
     assert!(store.lists().borrow().is_empty());
     store.learn(vec![server.address.clone(), "https://elsewhere.example/".to_owned()]);
-    assert_eq!(*published(&store, 1).await, [fresh.clone()]);
+    assert_eq!(*published(&store, 1).await, *std::slice::from_ref(&fresh));
     store.learn(vec![server.address.clone()]);
     drop(store);
     let asked = server.asked.lock().unwrap().clone();
@@ -125,11 +125,12 @@ async fn a_learned_list_is_fetched_published_and_kept_over_a_restart() {
     assert!(request.starts_with("GET /lists/ca.crl HTTP/1.1\r\n"), "{request}");
     assert!(request.contains(&server.address[7..server.address.len() - "/lists/ca.crl".len()]), "{request}");
 
-    // Nobody answers any more; the address is still told by a certificate.
-    let own =
-        Wanted { own: vec![der(&issue_with_list(&ca, "vpn.example.org", &server.address, now()))], ..wanted(&ca) };
-    let store = CrlStore::start(folder.path(), own, clock());
-    assert_eq!(**store.lists().borrow(), [fresh]);
+    // Nobody needs to answer.
+    let store = CrlStore::start(folder.path(), wanted(&ca), clock());
+    assert_eq!(**store.lists().borrow(), [fresh], "at once, without asking");
+    // Of another authority of the same name it is a forgery.
+    store.reconfigure(Wanted { authorities: vec![der(&self::ca("Test CA"))], ..Wanted::default() });
+    published(&store, 0).await;
 }
 
 #[tokio::test]
@@ -176,13 +177,13 @@ fn only_genuine_lists_that_are_not_older_are_taken() {
     let mut state = state(folder.path(), &ca);
     let middle = list(&ca, earlier(DAY));
     finish(&mut state, &middle);
-    assert_eq!(*state.lists(), [middle.clone()]);
+    assert_eq!(*state.lists(), *std::slice::from_ref(&middle));
 
     let forged = list(&self::ca("Test CA"), now());
     let older = list(&ca, earlier(2 * DAY));
     for refused in [forged.as_slice(), &older, b"<html>", b"", &middle[..100]] {
         finish(&mut state, refused);
-        assert_eq!(*state.lists(), [middle.clone()]);
+        assert_eq!(*state.lists(), *std::slice::from_ref(&middle));
     }
     let newer = list(&ca, now());
     finish(&mut state, pem(&newer).as_bytes());
@@ -192,6 +193,19 @@ fn only_genuine_lists_that_are_not_older_are_taken() {
     let other = list(&self::ca("Issuing CA"), now());
     finish(&mut state, &other);
     assert_eq!(*state.lists(), [other]);
+}
+
+#[test]
+fn addresses_are_known_after_a_restart_until_nobody_tells_them_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = ca("Test CA");
+    drop(state(folder.path(), &ca));
+    let days = |days: u32| UnixTime(ike_now().0 + days * DAY);
+    for (now, known) in [(days(0), 1), (days(89), 1), (days(91), 0)] {
+        let mut state = State::new(folder.path());
+        state.restore(now);
+        assert_eq!(state.begin(now).len(), known, "{now}");
+    }
 }
 
 #[test]

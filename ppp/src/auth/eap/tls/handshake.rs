@@ -3,6 +3,7 @@
 //! Neither session tickets nor session identifiers are given out: every login shows the certificate anew.
 
 use std::fmt;
+use std::io::Write as _;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -16,7 +17,6 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, ProtocolVersion, ServerConfig, ServerConnection,
     SignatureScheme,
 };
-use std::io::Write as _;
 use zeroize::Zeroizing;
 
 use super::config::{CertificateProblem, CertificateRefused, ClientCertificates, EapTls, EapTlsConfig};

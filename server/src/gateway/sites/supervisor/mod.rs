@@ -516,6 +516,7 @@ impl Supervisor {
         // Who ended it does not want it now; who died did.
         let died = matches!(reason, CloseReason::PeerDead | CloseReason::Expired);
         self.asked = died && self.plan.start != Start::Passive;
+        self.answer(Err(ending(reason)));
     }
 
     /// Whether somebody wants a tunnel that we have to begin.
@@ -650,6 +651,7 @@ pub(super) fn ending(reason: CloseReason) -> String {
     match reason {
         CloseReason::PeerDeleted => "closed by the peer".to_owned(),
         CloseReason::PeerDead => "the peer no longer answers".to_owned(),
+        CloseReason::Replaced => "another session took its place".to_owned(),
         CloseReason::NoChildSa => "no child came about".to_owned(),
         CloseReason::Failed => "the peer did not finish what it began".to_owned(),
         other => other.to_string(),

@@ -83,7 +83,10 @@ impl Bench {
 
     /// The newest attempt succeeds, with all children.
     fn succeed(&mut self) -> SessionId {
-        let id = self.newest();
+        self.succeed_with(self.newest())
+    }
+
+    fn succeed_with(&mut self, id: SessionId) -> SessionId {
         let path = self.supervisor.tunnels[&id].path;
         self.establish(id, path, Role::Initiator, 0);
         for child in 0..self.supervisor.plan.children.len() {
@@ -513,6 +516,15 @@ fn the_operator_is_told_what_became_of_it() {
     assert_eq!(bench.actions(), [Action::Answer(Ok(()))]);
     bench.supervisor.up(bench.now, None).unwrap();
     assert_eq!(bench.actions(), [Action::Answer(Ok(()))], "it is up");
+
+    bench.close(id, CloseReason::PeerDeleted);
+    bench.supervisor.up(bench.now, None).unwrap();
+    bench.pass(0.0);
+    bench.establish(bench.newest(), path(OURS, PEER, 500), Role::Initiator, 0);
+    assert_eq!(
+        bench.close(bench.newest(), CloseReason::PeerDead),
+        [Action::Answer(Err(ending(CloseReason::PeerDead)))]
+    );
 }
 
 #[test]
