@@ -477,9 +477,9 @@ impl Supervisor {
         }
     }
 
-    /// A session ends soon unless both sides prove again who they are.
+    /// A session ends soon unless both sides prove again who they are. If the peer has begun it, that is the peer's to do.
     pub(super) fn reauthentication_due(&mut self, now: Now, id: SessionId) {
-        if let Some(tunnel) = self.tunnels.get_mut(&id) {
+        if let Some(tunnel) = self.tunnels.get_mut(&id).filter(|tunnel| tunnel.role == Role::Initiator) {
             tunnel.expires = true;
         }
         self.settle(now);

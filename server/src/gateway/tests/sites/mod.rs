@@ -140,6 +140,22 @@ fn a_dead_peer_is_noticed_and_called_until_it_is_back() {
 }
 
 #[test]
+fn a_dead_peer_that_began_is_noticed_as_soon() {
+    let mut world = two(17, Wire::GOOD, [ALWAYS, ALWAYS]);
+    world.nodes[0].dead = true;
+    world.run(20.0);
+    world.nodes[0].dead = false;
+    assert!(world.run_until(100.0, both_up));
+    world.run(100.0);
+    let began = if world.site(0, "b").initiator { 0 } else { 1 };
+    let (left, name) = if began == 0 { (1, "a") } else { (0, "b") };
+    world.nodes[began].dead = true;
+    assert!(world.run_until(100.0, |world| !world.is_up(left, name)));
+    world.run(5.0);
+    assert!(world.site(left, name).state == SiteState::Connecting, "it is called at once");
+}
+
+#[test]
 fn a_cut_wire_heals() {
     let mut world = two(6, Wire::GOOD, [ALWAYS, ALWAYS]);
     assert!(world.run_until(10.0, both_up));
