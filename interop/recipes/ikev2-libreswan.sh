@@ -60,7 +60,7 @@ for trial in ${TRIALS//,/ }; do
 done
 
 step "disconnect"
-check "terminate" on c1 timeout 15 ipsec whack --terminate --name ls
+check "terminate" on c1 timeout 60 ipsec whack --terminate --name ls
 form=esp
 if [ "$NAT" = 1 ] || [ "${srv_wire:-}" = udp ]; then form=udp; fi
 wire_check $form 10
