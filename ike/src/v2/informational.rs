@@ -100,6 +100,9 @@ impl Established {
         (purpose, answer): (Purpose, &Message),
         on_replaced: Option<IkeSpi>,
     ) -> State {
+        if on_replaced.is_none() {
+            self.arrived_elsewhere(session, ctx);
+        }
         match (purpose, on_replaced) {
             (_, Some(spi)) => self.other_sa_is_deleted(ctx.now, spi),
             (Purpose::CreateChild | Purpose::RekeyChild | Purpose::RekeyIkeSa, None) => {

@@ -162,7 +162,6 @@ impl Established {
     ) -> Result<(), RefusalReason> {
         let answer = Informational::read(answer.first, &answer.chain).map_err(|invalid| *invalid.reason)?.mobike;
         let asked = self.relocation.asked.take_if(|asked| asked.purpose == purpose);
-        self.arrived_elsewhere(session, ctx);
         if let Some(asked) = asked {
             if answer.cookie2 != Some(&asked.cookie) {
                 return Err(RefusalReason::PathCheck);
@@ -224,7 +223,7 @@ impl Established {
     }
 
     /// The peer has answered at another of its addresses: the session moves there.
-    fn arrived_elsewhere(&mut self, session: &mut Session, ctx: &mut Context<'_>) {
+    pub(super) fn arrived_elsewhere(&mut self, session: &mut Session, ctx: &mut Context<'_>) {
         if std::mem::take(&mut self.relocation.tried).is_empty() {
             return;
         }
