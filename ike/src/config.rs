@@ -45,8 +45,6 @@ pub struct Config {
     /// Where else we can be reached; told to peers that may move, so that they can change to another of our addresses, of
     /// another family, say (RFC 4555 section 3.4).
     pub addresses: Vec<IpAddr>,
-    /// Whether clients may have Child SAs in transport mode.
-    pub transport_mode: bool,
     /// Clients have to log in again after this long (RFC 4478); `None`: never.
     pub reauthentication: Option<Duration>,
     /// Whether RSA signatures with SHA-1 (method 1) are made for and accepted from clients that know nothing newer.
@@ -85,7 +83,6 @@ impl Config {
             childless: true,
             mobike: true,
             addresses: Vec::new(),
-            transport_mode: false,
             reauthentication: None,
             rsa_sha1: true,
             force_udp_encap: false,

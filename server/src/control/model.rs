@@ -42,7 +42,7 @@ pub enum ControlCommand {
         /// Gets the answer.
         reply: oneshot::Sender<Result<SiteStatus, Failure>>,
     },
-    /// Close a site's tunnel and leave it down until `Up`, or until the peer begins.
+    /// Close a site's tunnel and leave it down until `Up`; the peer is refused meanwhile.
     Down {
         /// The site.
         site: String,

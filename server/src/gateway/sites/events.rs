@@ -13,7 +13,7 @@ use jiff::Unit;
 use super::NOTHING;
 use super::supervisor::{Failure, Supervisor};
 use super::tunnel::{Pair, Tunnel};
-use crate::explain::Record;
+use crate::explain::{Record, sentence_about_peer};
 use crate::gateway::{Effect, Gateway, Now, Traffic, report};
 
 /// A pair that was heard from this lately goes on sending until the peer uses the one that takes over.
@@ -88,7 +88,7 @@ impl Gateway {
 
     pub(in crate::gateway) fn site_refused(&mut self, now: Now, refusal: &Refusal) {
         let Some(id) = refusal.session else { return };
-        let failure = Failure { text: refusal.reason.to_string(), silence: is_silence(refusal) };
+        let failure = Failure { text: sentence_about_peer(&refusal.reason), silence: is_silence(refusal) };
         if let Some(supervisor) = self.sites.of(id) {
             supervisor.refused(now, id, failure);
         }

@@ -62,7 +62,7 @@ fn rekey(now: Now, settings: &config::Site, tunnel: &Tunnel) -> Option<u64> {
 
 fn child(now: Now, place: usize, settings: &config::SiteChild, tunnel: Option<&Tunnel>) -> SiteChildStatus {
     let pair = tunnel.and_then(|tunnel| tunnel.pair(place));
-    let networks = |selectors: &[config::Selector]| selectors.iter().map(|s| s.network.to_string()).collect();
+    let networks = |selectors: &[config::Selector]| selectors.iter().map(ToString::to_string).collect();
     SiteChildStatus {
         name: settings.name.clone(),
         up: pair.is_some(),
