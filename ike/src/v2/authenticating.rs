@@ -245,7 +245,8 @@ impl Authenticating {
         let read = Informational::read(request.first, &request.chain);
         let (ends, distrusts) =
             read.map_or((false, false), |read| (read.deletes.contains(&Delete::IkeSa), read.distrusts));
-        if distrusts {
+        // A client that has answered by EAP believes who we are; then it means that its login failed, which was told already.
+        if distrusts && self.rounds == 1 {
             session.refuse(ctx, ExchangeType::INFORMATIONAL, RefusalReason::Distrusted);
         }
         if ends || distrusts {
