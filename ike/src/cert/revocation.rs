@@ -213,7 +213,7 @@ impl Revocation {
 
     /// Whether the lists for the certificates of a path are there and current, as far as the policy demands it.
     pub(super) fn check_path(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Result<(), CertError> {
-        let intermediates = path.intermediate_certificates().map(|certificate| certificate.der());
+        let intermediates = path.intermediate_certificates().map(webpki::Cert::der);
         let end_entity = path.end_entity().der();
         for der in std::iter::once(end_entity).chain(intermediates) {
             self.check(&Certificate::from_der(&der)?, now)?;

@@ -134,11 +134,12 @@ impl Fit {
             return None;
         }
         let (fits, proves_identity) = match (&site.peer_auth, caller.method) {
-            (PeerAuth::Psk(_), Method::SharedKey) | (PeerAuth::RawKey(_), Method::RawKey) => (true, false),
+            // Along with a certificate that we did not ask for, a bare key may still be the known one.
+            (PeerAuth::Psk(_), Method::SharedKey) | (PeerAuth::RawKey(_), Method::RawKey | Method::Certificate) => {
+                (true, false)
+            }
             // A certificate of the right authority says nothing if any name will do.
             (PeerAuth::Certificate(_), Method::Certificate) => (true, true),
-            // Along with a certificate that we did not ask for, the key may still be the known one.
-            (PeerAuth::RawKey(_), Method::Certificate) => (true, false),
             _ => (false, false),
         };
         let has_address = !site.peer_addresses.is_empty();

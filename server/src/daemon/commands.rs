@@ -42,7 +42,7 @@ impl EventLoop {
                 drop(reply.send(down.and_then(|_| self.site_status(&site))));
             }
             ControlCommand::Rekey { who, ike, reply } => {
-                drop(reply.send(Ok(self.gateway.rekey(self.now(), &who, ike))))
+                drop(reply.send(Ok(self.gateway.rekey(self.now(), &who, ike))));
             }
             ControlCommand::Reload { reply } | ControlCommand::UsersChanged { reply } => {
                 drop(reply.send(self.reload().await));

@@ -53,7 +53,7 @@ impl Transmitter {
                 Ok(Some((header, packet))) => self.dispatcher.dispatch(&header, packet, outbox),
                 Ok(None) => break,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    self.dispatcher.counters.count(Event::TunFailure)
+                    self.dispatcher.counters.count(Event::TunFailure);
                 }
                 Err(error) => return Err(error),
             }
