@@ -353,7 +353,7 @@ impl Established {
                 self.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
             }
             Due::Dead if self.tries_elsewhere(session, ctx) => {}
-            Due::Dead if session.waits_for_initiator(ctx.now) => {
+            Due::Dead if session.waits_for_initiator(ctx.now) || self.gives_time(session) => {
                 self.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
             }
             Due::Dead => {

@@ -42,6 +42,8 @@ pub(super) struct Relocation {
     seen: Option<(IkeSpi, Vec<u8>)>,
     /// Addresses of the peer that were tried since it was last heard.
     tried: Vec<IpAddr>,
+    /// A site that began was silent for the whole time once since.
+    was_silent: bool,
 }
 
 /// A request that is on its way.
@@ -222,8 +224,16 @@ impl Established {
         true
     }
 
-    /// The peer has answered at another of its addresses: the session moves there.
+    /// The site that began notices at the same time as we that the path is broken. It gets as much time once more, to turn to
+    /// another address of ours.
+    pub(super) fn gives_time(&mut self, session: &Session) -> bool {
+        let may_turn = session.site().is_some() && session.mobility.is_agreed() && !session.mobility.is_ours();
+        may_turn && !std::mem::replace(&mut self.relocation.was_silent, true)
+    }
+
+    /// The peer has answered; if at another of its addresses, the session moves there.
     pub(super) fn arrived_elsewhere(&mut self, session: &mut Session, ctx: &mut Context<'_>) {
+        self.relocation.was_silent = false;
         if std::mem::take(&mut self.relocation.tried).is_empty() {
             return;
         }

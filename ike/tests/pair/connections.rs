@@ -38,6 +38,7 @@ fn caller(idi: &str, psk: &[u8]) -> ClientConfig {
 }
 
 /// Who the caller was taken for: the name of a site, or a client.
+#[expect(clippy::panic, reason = "a failure of the test")]
 fn taken_for(pair: &Pair) -> Result<String, RefusalReason> {
     if pair.clients[0].is_up() {
         let info = &pair.server.snapshot()[0];

@@ -96,6 +96,7 @@ fn journey(seed: u64, quality: LinkQuality) -> bool {
 }
 
 /// Both ends send to where the other is, and all Child SAs go along.
+#[expect(clippy::panic, reason = "a failure of the test")]
 fn assert_same_path(pair: &Pair, seed: u64) {
     let infos = pair.server.snapshot();
     let [info] = &infos[..] else { panic!("seed {seed}: {infos:?}") };

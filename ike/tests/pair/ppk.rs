@@ -43,6 +43,7 @@ fn is_mixed(pair: &Pair) -> bool {
     told
 }
 
+#[expect(clippy::panic, reason = "a failure of the test")]
 fn refused(pair: &Pair) -> &RefusalReason {
     assert_eq!(pair.clients[0].end(), Some(&End::Refused(NotifyType::AUTHENTICATION_FAILED)));
     let [reason] = refusals(pair)[..] else { panic!("{:?}", pair.seen) };

@@ -25,6 +25,7 @@ fn list(der: &[u8]) -> RevocationList {
     RevocationList::from_der(der).expect("a list")
 }
 
+#[expect(clippy::panic, reason = "a failure of the test")]
 fn outcome(
     pki: &Pki,
     laptop: &CertificateParams,

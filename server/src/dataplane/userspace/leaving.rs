@@ -47,6 +47,7 @@ impl Leaving {
 mod tests {
     use super::super::registry::tests::{registry, remove};
     use super::*;
+    use crate::io::clock::Clock;
 
     fn drop_at(leaving: &mut Leaving, registry: &Registry, now: Instant, spi: u32) -> Vec<u32> {
         let kin = remove(registry, spi);
@@ -55,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_replaced_pair_receives_for_a_moment_and_the_last_of_a_session_does_not() {
-        let (now, mut leaving) = (Clock::boot().now(), Leaving::default());
+        let (now, mut leaving) = (Clock::start().now(), Leaving::default());
         let pairs = registry(&[(1, None), (2, Some(1)), (3, Some(2))]);
         assert_eq!(drop_at(&mut leaving, &pairs, now, 1), [0_u32; 0]);
         assert_eq!(leaving.due(now + LINGER / 2, &pairs), []);

@@ -285,21 +285,21 @@ impl Networks {
     /// The route for a packet to `destination`, and whether any network contains that.
     fn find(&self, destination: IpAddr, packet: &[u8]) -> (Option<&Arc<Route>>, bool) {
         match destination {
-            IpAddr::V4(address) => find_in(&self.v4, Ipv4Net::from(address), packet),
-            IpAddr::V6(address) => find_in(&self.v6, Ipv6Net::from(address), packet),
+            IpAddr::V4(address) => find_in(&self.v4, &Ipv4Net::from(address), packet),
+            IpAddr::V6(address) => find_in(&self.v6, &Ipv6Net::from(address), packet),
         }
     }
 }
 
 fn find_in<'a, P: Prefix>(
     networks: &'a PrefixMap<P, Choice>,
-    address: P,
+    address: &P,
     packet: &[u8],
 ) -> (Option<&'a Arc<Route>>, bool) {
-    let Some((_, longest)) = networks.get_lpm(&address) else { return (None, false) };
+    let Some((_, longest)) = networks.get_lpm(address) else { return (None, false) };
     // The longest prefix nearly always has the route; if its selectors name other ports, a shorter one may.
     let route = permitted(longest, packet)
-        .or_else(|| networks.cover_values(&address).filter_map(|choice| permitted(choice, packet)).last());
+        .or_else(|| networks.cover_values(address).filter_map(|choice| permitted(choice, packet)).last());
     (route, true)
 }
 
