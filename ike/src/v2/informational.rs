@@ -21,8 +21,12 @@ impl Established {
         request: &Message,
         on_replaced: Option<IkeSpi>,
     ) -> State {
+        let read = Informational::read(request.first, &request.chain);
+        if read.as_ref().is_ok_and(|read| read.deletes.contains(&Delete::IkeSa)) {
+            self.drop_rival(session, ctx, on_replaced);
+        }
         let on_replaced = self.settle_rival(session, ctx, on_replaced);
-        let read = match Informational::read(request.first, &request.chain) {
+        let read = match read {
             Ok(read) => read,
             Err(invalid) => {
                 let Some(spi) = on_replaced else {

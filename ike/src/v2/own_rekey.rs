@@ -227,6 +227,19 @@ impl Established {
         None
     }
 
+    /// Both sides rekey the IKE SA, and the client deletes its own new one before its answer to us arrives: it knows already that
+    /// ours is the one that is left. If ours cannot be the one, the DELETE is meant for the session.
+    pub(super) fn drop_rival(&mut self, session: &Session, ctx: &mut Context<'_>, other: Option<IkeSpi>) {
+        let Some(Rekeying::Ike(rekey)) = &mut self.rekeying else { return };
+        let nonce = &rekey.nonce;
+        let is_lost = |(lowest_of_rival, rival): &mut (Vec<u8>, IkeSa)| {
+            Some(rival.own_spi()) == other && *nonce >= *lowest_of_rival
+        };
+        if let Some((_, rival)) = rekey.rival.take_if(is_lost) {
+            self.leave(session, ctx, rival, Who::Client);
+        }
+    }
+
     /// Keeps an IKE SA that is not used any more until `deleter` has deleted it.
     fn leave(&mut self, session: &Session, ctx: &mut Context<'_>, mut sa: IkeSa, deleter: Who) {
         sa.forget_own_requests();

@@ -151,7 +151,10 @@ impl Client {
             _ => old,
         };
         let knows = |spi: EspSpi| self.children.iter().any(|child| child.outbound == spi);
-        if is_busy {
+        // It may be the one that we have asked for, and whose answer is late.
+        let may_come =
+            matches!(waiting, Some(Waiting::Child { .. })) && wish.rekeys.is_some_and(|spi| !knows(spi));
+        if is_busy || may_come {
             return Some(NotifyType::TEMPORARY_FAILURE);
         }
         self.refuses_rekeys.or(wish.rekeys.filter(|spi| !knows(*spi)).map(|_| NotifyType::CHILD_SA_NOT_FOUND))
