@@ -11,6 +11,7 @@ use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::sys::set_socket_option;
 use super::{reuseport, udp};
 
 /// Protocol number of ESP, RFC 4303 section 2.
@@ -29,6 +30,20 @@ pub fn open(address: IpAddr, worker: u8) -> io::Result<Socket> {
     udp::mark(&socket);
     udp::enlarge_buffers(socket.as_fd());
     udp::receive_packet_info(socket.as_fd(), address.is_ipv6())?;
+    Ok(socket)
+}
+
+/// Opens a socket through which the kernel learns the MTU of IPv6 paths that ESP takes: it does so only if some raw socket asks for
+/// errors, unlike for IPv4. This one gets no packets, and nobody needs to read its errors.
+///
+/// # Errors
+/// What the kernel reports.
+pub fn path_learner() -> io::Result<Socket> {
+    const ON: libc::c_int = 1;
+    let socket = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::from(ESP)))?;
+    reuseport::attach_to_socket(&socket, &reuseport::nothing())?;
+    udp::mark(&socket);
+    set_socket_option(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_RECVERR, &ON)?;
     Ok(socket)
 }
 

@@ -51,6 +51,12 @@ pub fn raw_esp(worker: u8, ipv6: bool) -> Vec<sock_filter> {
     program
 }
 
+/// Keeps no packet.
+#[must_use]
+pub fn nothing() -> Vec<sock_filter> {
+    vec![statement(libc::BPF_RET | libc::BPF_K, 0)]
+}
+
 /// Gives a program to the SO_REUSEPORT group of a bound socket.
 ///
 /// # Errors

@@ -43,6 +43,12 @@ fn path_mtu(gateways: &mut Gateways, side: usize) -> (cygnet_ike::EspSpi, u16) {
     })
 }
 
+/// What the kernel of a side knows of the path; a socket is in the namespace of the thread that opens it.
+fn known(gateways: &mut Gateways, side: usize, spi: cygnet_ike::EspSpi) -> Option<u16> {
+    let plane = &mut gateways.sides[side].plane;
+    gateways.namespaces[side].inside(|| plane.path_mtu(spi))
+}
+
 fn every_tunnel() -> impl Iterator<Item = Tunnel> {
     [(true, false), (false, false), (true, true), (false, true)].into_iter().map(|(udp_encap, outer_ipv6)| Tunnel {
         udp_encap,
@@ -56,14 +62,15 @@ fn a_router_that_takes_less_is_heard_and_followed() {
     for tunnel in every_tunnel() {
         let (mut gateways, _router) = routed(tunnel);
         let left = tunnel.spi(LEFT);
-        assert_eq!(gateways.sides[LEFT].plane.path_mtu(left), Some(expected(tunnel) + 200), "its own wire takes 1500");
-        assert_eq!(gateways.sides[RIGHT].plane.path_mtu(tunnel.spi(RIGHT)), Some(expected(tunnel)));
+        assert_eq!(known(&mut gateways, LEFT, left), Some(expected(tunnel) + 200), "its own wire takes 1500");
+        assert_eq!(known(&mut gateways, RIGHT, tunnel.spi(RIGHT)), Some(expected(tunnel)));
 
         gateways.ping(LEFT, INNER_V4[RIGHT], "");
         let _first = gateways.namespaces[LEFT].start("ping", &format!("-c 1 -M do -s 1300 {}", INNER_V4[RIGHT]));
         assert_eq!(path_mtu(&mut gateways, LEFT), (left, expected(tunnel)), "{tunnel:?}");
-        let of_kernel = || gateways.sides[LEFT].plane.path_mtu(left);
-        eventually("what the kernel has learnt itself", || (of_kernel() == Some(expected(tunnel))).then_some(()));
+        eventually("what the kernel has learnt itself", || {
+            (known(&mut gateways, LEFT, left) == Some(expected(tunnel))).then_some(())
+        });
         // From now on outer packets are fragmented, until the control plane has told those who send.
         gateways.ping(LEFT, INNER_V4[RIGHT], "-M do -s 1300");
         gateways.ping(RIGHT, INNER_V4[LEFT], "-M do -s 1300");

@@ -63,7 +63,7 @@ fn hosts_talk_in_transport_mode() {
         gateways.namespaces[LEFT].run("iperf3", &format!("-c {right} -B {left} -u -b 20M -n 2M -l 1200"));
         gateways.assert_no_drops();
         for usage in everything_that_left_arrived(&gateways, tunnel) {
-            assert!(usage.bytes_in > 5 << 20, "{usage:?}");
+            assert!(usage.bytes_in > 5_000_000, "{usage:?}");
         }
     }
 }

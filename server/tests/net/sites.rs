@@ -185,6 +185,8 @@ impl Lan {
         ] {
             host.ip(&format!("addr add {address} dev {link}"));
         }
+        // Unlike a TUN, a cable also brings what IPv6 says to its neighbours, with addresses that no site has.
+        this.site.sysctl("net/ipv6/conf/eth0/disable_ipv6", "1");
         this.gateway.ip("route add 10.2.0.0/16 via 172.16.0.2");
         this.gateway.sysctl("net/ipv4/ip_forward", "1");
         this.lan.ip("route add default via 10.1.0.1");

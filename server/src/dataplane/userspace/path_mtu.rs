@@ -25,6 +25,7 @@ use super::{Control, EventSender};
 use crate::dataplane::{DataPlaneEvent, InnerPath};
 use crate::io::clock::Clock;
 use crate::io::icmp::{self, TooBig};
+use crate::io::raw_esp;
 use crate::io::sys::Readiness;
 use crate::io::udp;
 
@@ -35,6 +36,8 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// What listens to routers.
 pub(super) struct Listener {
     sockets: Vec<(Socket, bool)>,
+    /// Open as long as we listen; see [`raw_esp::path_learner`].
+    _learner: Option<Socket>,
     registry: Arc<Registry>,
     events: EventSender,
     clock: Clock,
@@ -45,7 +48,7 @@ impl Listener {
     pub(super) fn open(registry: Arc<Registry>, events: EventSender, clock: Clock) -> Option<Self> {
         let opened = [false, true].into_iter().filter_map(|ipv6| Some((icmp::open(ipv6).ok()?, ipv6)));
         let sockets: Vec<_> = opened.collect();
-        (!sockets.is_empty()).then_some(Self { sockets, registry, events, clock })
+        (!sockets.is_empty()).then(|| Self { sockets, _learner: raw_esp::path_learner().ok(), registry, events, clock })
     }
 
     /// Works until `control` says to stop.
