@@ -333,7 +333,12 @@ impl Client {
     pub fn handle_timeout(&mut self, now: Instant) {
         let Some(outstanding) = self.outstanding.as_mut().filter(|outstanding| outstanding.due <= now) else { return };
         if outstanding.left == 0 {
-            return self.finish(End::TimedOut);
+            if !matches!(outstanding.waiting, Waiting::DeleteOldIke) {
+                return self.finish(End::TimedOut);
+            }
+            // The server has forgotten an IKE SA that nobody uses: the session does not depend on it.
+            (self.outstanding, self.old_sa) = (None, None);
+            return self.next_task(now);
         }
         outstanding.left -= 1;
         outstanding.interval = (outstanding.interval * 2).min(MAX_INTERVAL);

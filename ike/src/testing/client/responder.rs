@@ -152,8 +152,7 @@ impl Client {
         };
         let knows = |spi: EspSpi| self.children.iter().any(|child| child.outbound == spi);
         // It may be the one that we have asked for, and whose answer is late.
-        let may_come =
-            matches!(waiting, Some(Waiting::Child { .. })) && wish.rekeys.is_some_and(|spi| !knows(spi));
+        let may_come = matches!(waiting, Some(Waiting::Child { .. })) && wish.rekeys.is_some_and(|spi| !knows(spi));
         if is_busy || may_come {
             return Some(NotifyType::TEMPORARY_FAILURE);
         }
