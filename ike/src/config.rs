@@ -136,6 +136,10 @@ pub struct Timing {
     pub half_open: Duration,
     /// A client has this long to finish IKE_AUTH, a user typing a password included.
     pub authentication: Duration,
+    /// IKE_AUTH is left unanswered for this long if the revocation list of a certificate, which is demanded, is missing or too
+    /// old, and can be had by HTTP: see [`Authorities::take_list_addresses`](crate::Authorities::take_list_addresses) and
+    /// [`Endpoint::lists_changed`](crate::Endpoint::lists_changed). Zero where nobody fetches lists.
+    pub revocation_list: Duration,
     /// An established IKE SA without Child SA is deleted after this long.
     pub childless: Duration,
     /// A client that is silent for this long is asked whether it lives; `None`: never.
@@ -189,6 +193,7 @@ impl Default for Timing {
         Self {
             half_open: Duration::from_secs(30),
             authentication: Duration::from_secs(60),
+            revocation_list: Duration::ZERO,
             childless: Duration::from_secs(30),
             liveness: Some(Duration::from_secs(30)),
             retransmit: Duration::from_secs(2),

@@ -210,6 +210,16 @@ impl Endpoint {
         self.timers.first().map(|(due, _)| *due).into_iter().chain(self.v1.timeout()).min()
     }
 
+    /// Authorities were given other lists of revoked certificates: logins that wait for one go on, see
+    /// [`Timing::revocation_list`](crate::Timing::revocation_list).
+    pub fn lists_changed(&mut self, now: Instant, wall: UnixTime) {
+        self.shared.wall = wall;
+        let ids: Vec<SessionId> = self.half_open.keys().copied().collect();
+        for id in ids {
+            self.with_session(now, id, Session::lists_changed);
+        }
+    }
+
     /// Answers [`Event::Eap`]. Ignored if the session does not wait for it.
     pub fn eap_continue(&mut self, now: Instant, session: SessionId, step: EapStep) {
         self.with_session(now, session, |session, ctx| session.eap_continue(ctx, step));

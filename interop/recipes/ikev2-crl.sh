@@ -49,8 +49,9 @@ server_start
 step "no list to be had"
 refused good "without a list" 'no revocation list' 'crl_files'
 
+step "by HTTP, nothing known before"
+rm -rf "$OUT/srv/state"
 server_restart
-step "by HTTP"
 web_serves "$OUT/pki/public"
 accepted "list by HTTP"
 check "it was fetched" test "$(fetched)" -ge 1

@@ -3,9 +3,9 @@
 //! Signatures, scopes and serial numbers are the work of `webpki`; whether a list is there and current, and what follows if
 //! it is not, is ours, since operators want it in three degrees ([`RevocationPolicy`]).
 //!
-//! Nobody waits for a list. A certificate whose list is missing is refused or accepted at once by the policy, and
-//! [`CertError::CrlMissing`] tells the addresses where it can be had, which stand in certificates that were verified up to a
-//! trusted authority.
+//! A certificate whose list is missing is refused or accepted at once by the policy, and [`CertError::CrlMissing`] tells the
+//! addresses where it can be had, which stand in certificates that were verified up to a trusted authority. Whether a login
+//! then waits is the matter of its protocol.
 //!
 //! Does not: fetch or store lists, indirect lists, lists by reason, delta lists, OCSP.
 

@@ -10,9 +10,10 @@ use crate::proposal::Mismatch;
 use crate::refusal::RefusalReason;
 use crate::site::Site;
 use crate::wire::num::{AuthMethod, CertEncoding, ExchangeType};
-use crate::wire::v2::{Authentication, ChainBuilder, Notify, Payload};
+use crate::wire::v2::Authentication;
 
 use super::authenticating::{Authenticating, Step};
+use super::awaiting_list::AwaitingList;
 use super::connection::{self, Caller, Connection, Method};
 use super::half_open::HalfOpen;
 use super::proof::{self, Claim, OwnProof, Proof};
@@ -21,30 +22,35 @@ use super::sa::{IkeSa, Message, Role};
 use super::{Context, Session, State, keys, own_certificate, ppk};
 
 /// Takes the first request of IKE_AUTH.
-pub(super) fn first(session: &mut Session, ctx: &mut Context<'_>, half_open: HalfOpen, request: &Message) -> State {
-    let Some((mut sa, mut proof)) = half_open.into_keyed() else { return State::Over };
-    match login(session, ctx, &mut sa, &mut proof, request) {
-        Ok(login) => {
-            let mut state = Authenticating::new(ctx, sa, proof, login.request, login.own);
-            match login.client {
-                Client::Proven(by) => state.authenticated(session, ctx, by),
-                Client::WantsEap(idi) => {
-                    session.announced = true;
-                    let event = Event::Eap { session: session.id, response: None, idi, path: session.path };
-                    ctx.shared.events.push_back(event);
-                    state.wait_for_server(Step::EapServer);
-                }
-            }
-            State::Authenticating(Box::new(state))
-        }
+pub(super) fn first(session: &mut Session, ctx: &mut Context<'_>, half_open: HalfOpen, request: Message) -> State {
+    let Some((sa, proof)) = half_open.into_keyed() else { return State::Over };
+    let deadline = ctx.now + ctx.config.timing.revocation_list;
+    judge(session, ctx, Box::new(AwaitingList { sa, proof, request, deadline }))
+}
+
+/// Goes on with the first request, or leaves it waiting if a revocation list may come in time.
+pub(super) fn judge(session: &mut Session, ctx: &mut Context<'_>, mut waiting: Box<AwaitingList>) -> State {
+    let judged = login(session, ctx, &mut waiting.sa, &mut waiting.proof, &waiting.request);
+    let Login { request, own, client } = match judged {
+        Ok(login) => login,
+        Err(invalid) if waiting.is_for(&invalid, ctx.now) => return State::AwaitingList(waiting),
         Err(Invalid { reason, notify, data }) => {
             session.refuse(ctx, ExchangeType::IKE_AUTH, *reason);
-            let mut chain = ChainBuilder::new();
-            chain.push(&Payload::Notify(Notify::new(notify, &data)));
-            session.answer(ctx, &mut sa, chain);
-            super::Closing::lingering(ctx.now, sa)
+            session.answer_notify(ctx, &mut waiting.sa, notify, &data);
+            return super::Closing::lingering(ctx.now, waiting.sa);
+        }
+    };
+    let mut state = Authenticating::new(ctx, waiting.sa, waiting.proof, request, own);
+    match client {
+        Client::Proven(by) => state.authenticated(session, ctx, by),
+        Client::WantsEap(idi) => {
+            session.announced = true;
+            let event = Event::Eap { session: session.id, response: None, idi, path: session.path };
+            ctx.shared.events.push_back(event);
+            state.wait_for_server(Step::EapServer);
         }
     }
+    State::Authenticating(Box::new(state))
 }
 
 /// A valid first request.

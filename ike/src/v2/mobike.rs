@@ -300,6 +300,7 @@ impl Session {
         let has_children = !matches!(
             self.state,
             State::HalfOpen(_)
+                | State::AwaitingList(_)
                 | State::Authenticating(_)
                 | State::Initiating(_)
                 | State::Proving(_)

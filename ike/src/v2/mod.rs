@@ -9,11 +9,14 @@
 //!  Initiating (what we begin, `initiate`) --------+
 //! ```
 //!
+//! Between HalfOpen and Authenticating a login may stay in AwaitingList, until a list of revoked certificates is there.
+//!
 //! Each state is a struct of its own; a step takes the state and gives back the next one. A message that is not authentic,
 //! not fresh, or of an exchange that the state does not take changes nothing.
 
 mod auth;
 mod authenticating;
+mod awaiting_list;
 mod child;
 mod closing;
 mod configuration;
@@ -70,6 +73,7 @@ use crate::wire::v2::{ChainBuilder, Notify, Payload};
 use crate::wire::{EspSpi, IkeSpi};
 
 use authenticating::Authenticating;
+use awaiting_list::AwaitingList;
 use closing::Closing;
 use established::Established;
 pub(crate) use half_open::HalfOpen;
@@ -149,6 +153,7 @@ pub(crate) struct Session {
 
 enum State {
     HalfOpen(Box<HalfOpen>),
+    AwaitingList(Box<AwaitingList>),
     Authenticating(Box<Authenticating>),
     Initiating(Box<Initiating>),
     Proving(Box<Proving>),
@@ -248,7 +253,7 @@ impl Session {
             Incoming::Request(request) => {
                 self.reply_path = path;
                 self.heard(ctx, path);
-                self.request(ctx, &request, replaced);
+                self.request(ctx, request, replaced);
             }
             Incoming::Response(purpose, answer) => {
                 self.heard(ctx, path);
@@ -269,6 +274,7 @@ impl Session {
             State::HalfOpen(state) if takes => (state.key()?, None),
             State::HalfOpen(_) | State::Initiating(_) | State::Over => return Ok((Incoming::Unexpected, None)),
             State::Proving(state) => (&mut state.sa, None),
+            State::AwaitingList(state) => (&mut state.sa, None),
             State::Authenticating(state) => (&mut state.sa, None),
             State::Established(state) => match state.sa_of(header) {
                 Some(found) => found,
@@ -279,19 +285,19 @@ impl Session {
         Ok((sa.receive(ctx.now, header, message, takes), replaced))
     }
 
-    fn request(&mut self, ctx: &mut Context<'_>, request: &Message, replaced: Option<IkeSpi>) {
+    fn request(&mut self, ctx: &mut Context<'_>, request: Message, replaced: Option<IkeSpi>) {
         debug!(session = %self.id, peer = %self.path.peer, exchange = %request.exchange, "request");
         self.step(
             |session, ctx, state| match (state, request.exchange) {
                 (State::HalfOpen(state), _) => auth::first(session, ctx, *state, request),
-                (State::Authenticating(state), ExchangeType::IKE_AUTH) => state.next(session, ctx, request),
-                (State::Authenticating(state), _) => state.informational(session, ctx, request),
+                (State::Authenticating(state), ExchangeType::IKE_AUTH) => state.next(session, ctx, &request),
+                (State::Authenticating(state), _) => state.informational(session, ctx, &request),
                 (State::Established(state), ExchangeType::CREATE_CHILD_SA) => {
-                    state.create_child(session, ctx, request, replaced)
+                    state.create_child(session, ctx, &request, replaced)
                 }
-                (State::Established(state), _) => state.informational(session, ctx, request, replaced),
-                (State::Closing(state), _) => state.request(session, ctx, request),
-                (state @ (State::Initiating(_) | State::Proving(_)), _) => state,
+                (State::Established(state), _) => state.informational(session, ctx, &request, replaced),
+                (State::Closing(state), _) => state.request(session, ctx, &request),
+                (state @ (State::AwaitingList(_) | State::Initiating(_) | State::Proving(_)), _) => state,
                 (State::Over, _) => State::Over,
             },
             ctx,
@@ -354,6 +360,17 @@ impl Session {
         );
     }
 
+    /// There are other lists of revoked certificates.
+    pub(crate) fn lists_changed(&mut self, ctx: &mut Context<'_>) {
+        self.step(
+            |session, ctx, state| match state {
+                State::AwaitingList(state) => state.lists_changed(session, ctx),
+                other => other,
+            },
+            ctx,
+        );
+    }
+
     /// The EAP server's answer.
     pub(crate) fn eap_continue(&mut self, ctx: &mut Context<'_>, eap: EapStep) {
         self.step(
@@ -404,7 +421,7 @@ impl Session {
                 State::Closing(state) if reason != CloseReason::Shutdown || state.waits_for_peer() => {
                     State::Closing(state)
                 }
-                State::Closing(_) | State::HalfOpen(_) | State::Over => State::Over,
+                State::Closing(_) | State::HalfOpen(_) | State::AwaitingList(_) | State::Over => State::Over,
             },
             ctx,
         );
@@ -425,6 +442,7 @@ impl Session {
                     session.refuse(ctx, ExchangeType::IKE_SA_INIT, reason);
                     State::Over
                 }
+                State::AwaitingList(state) => state.handle_timeout(session, ctx),
                 State::Authenticating(state) => state.handle_timeout(session, ctx),
                 State::Initiating(state) => state.handle_timeout(session, ctx),
                 State::Proving(state) => state.handle_timeout(session, ctx),
@@ -440,6 +458,7 @@ impl Session {
     pub(crate) fn timeout(&self, config: &Config) -> Option<Instant> {
         match &self.state {
             State::HalfOpen(state) => Some(state.deadline),
+            State::AwaitingList(state) => Some(state.timeout()),
             State::Authenticating(state) => Some(state.timeout()),
             State::Initiating(state) => Some(state.timeout()),
             State::Proving(state) => state.timeout(),
@@ -456,7 +475,7 @@ impl Session {
 
     /// Whether the client has not proven yet who it is.
     pub(crate) fn is_half_open(&self) -> bool {
-        matches!(self.state, State::HalfOpen(_) | State::Authenticating(_))
+        matches!(self.state, State::HalfOpen(_) | State::AwaitingList(_) | State::Authenticating(_))
     }
 
     /// Whether IKE_AUTH is done.
@@ -494,6 +513,7 @@ impl Session {
     pub(crate) fn ike_spis(&self) -> Vec<IkeSpi> {
         match &self.state {
             State::HalfOpen(state) => vec![state.spis.responder],
+            State::AwaitingList(state) => vec![state.sa.own_spi()],
             State::Authenticating(state) => vec![state.sa.own_spi()],
             State::Initiating(state) => vec![state.spi],
             State::Proving(state) => vec![state.sa.own_spi()],
@@ -507,6 +527,7 @@ impl Session {
     pub(crate) fn info(&self) -> SessionInfo {
         let (state, suite) = match &self.state {
             State::HalfOpen(state) => (SessionState::HalfOpen, Some(state.suite)),
+            State::AwaitingList(state) => (SessionState::Authenticating, Some(state.sa.suite)),
             State::Authenticating(state) => (SessionState::Authenticating, Some(state.sa.suite)),
             State::Initiating(_) => (SessionState::Initiating, None),
             State::Proving(state) => (SessionState::Authenticating, Some(state.sa.suite)),
@@ -547,6 +568,7 @@ impl Session {
             State::Closing(state) => (3, state.sa.fingerprint(), state.timeout()).hash(hasher),
             State::Initiating(state) => (5, state.fingerprint()).hash(hasher),
             State::Proving(state) => (6, state.sa.fingerprint(), state.timeout()).hash(hasher),
+            State::AwaitingList(state) => (7, state.sa.fingerprint(), state.timeout()).hash(hasher),
             State::Over => 4.hash(hasher),
         }
     }
@@ -606,7 +628,7 @@ impl State {
     /// Whether this state takes messages of this kind.
     fn takes(&self, exchange: ExchangeType, response: bool) -> bool {
         match (self, exchange) {
-            (Self::HalfOpen(_) | Self::Authenticating(_), ExchangeType::IKE_AUTH)
+            (Self::HalfOpen(_) | Self::AwaitingList(_) | Self::Authenticating(_), ExchangeType::IKE_AUTH)
             | (Self::Authenticating(_), ExchangeType::INFORMATIONAL)
             | (Self::Closing(_), ExchangeType::CREATE_CHILD_SA) => !response,
             (Self::Proving(_) | Self::Closing(_), ExchangeType::IKE_AUTH) => response,

@@ -1,6 +1,7 @@
 //! Clients whose certificates were revoked, and what happens without a list.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cygnet_ike::RefusalReason;
 use cygnet_ike::cert::{CertError, RevocationList, RevocationPolicy};
@@ -91,4 +92,72 @@ fn a_list_that_comes_later_lets_the_next_login_in() {
     let second = pair.connect(pki.client(pki.certificate(&laptop(8, &[]))), 3);
     pair.settle(LIMIT);
     assert_up(&pair, second);
+}
+
+/// A gateway that demands a list, has none, and waits this long for one.
+fn patient(pki: &Pki, wait: Duration) -> (Pair, Arc<cygnet_ike::Authorities>) {
+    let mut server = pki.server();
+    server.timing.revocation_list = wait;
+    let authorities = cygnet_ike::Authorities::new(std::slice::from_ref(&pki.intermediate)).expect("an authority");
+    let authorities = Arc::new(authorities.with_revocation(RevocationPolicy::Strict, Vec::new()));
+    server.client_authorities = Some(authorities.clone());
+    (Pair::new(server, LinkQuality::PERFECT, 1), authorities)
+}
+
+const WAIT: Duration = Duration::from_secs(5);
+const URI: &str = "http://pki.example/laptops.crl";
+
+#[test]
+fn a_login_waits_for_a_list_that_comes_soon() {
+    let pki = Pki::new();
+    let (mut pair, authorities) = patient(&pki, WAIT);
+    let client = pair.connect(pki.client(pki.certificate(&laptop(8, &[URI]))), 2);
+    pair.advance(Duration::from_secs(3));
+    assert!(!pair.clients[client].is_up());
+    assert_eq!(pair.clients[client].end(), None, "neither in nor out");
+    assert_eq!(authorities.take_list_addresses(), [URI]);
+    assert_eq!(pair.server.counters().half_open, 1);
+    authorities.set_revocation(RevocationPolicy::Strict, vec![list(&pki.revocation_list(&[]))]);
+    pair.server.lists_changed(pair.now, pair.wall);
+    pair.settle(LIMIT);
+    assert_up(&pair, client);
+    assert!(refusals(&pair).is_empty());
+}
+
+#[test]
+fn a_list_that_comes_may_refuse_as_well() {
+    let pki = Pki::new();
+    let (mut pair, authorities) = patient(&pki, WAIT);
+    let client = pair.connect(pki.client(pki.certificate(&laptop(8, &[URI]))), 2);
+    pair.advance(Duration::from_secs(1));
+    // Another authority's list: it still waits.
+    pair.server.lists_changed(pair.now, pair.wall);
+    assert_eq!(pair.clients[client].end(), None);
+    authorities.set_revocation(RevocationPolicy::Strict, vec![list(&pki.revocation_list(&[8]))]);
+    pair.server.lists_changed(pair.now, pair.wall);
+    pair.settle(LIMIT);
+    assert_eq!(pair.clients[client].end(), Some(&End::Refused(NotifyType::AUTHENTICATION_FAILED)));
+    assert!(matches!(refusals(&pair)[..], [RefusalReason::Certificate(CertError::Revoked { .. })]), "{:?}", pair.seen);
+    assert_eq!(pair.server.counters().half_open, 0);
+}
+
+#[test]
+fn a_list_that_does_not_come_is_not_waited_for_forever_nor_one_that_cannot_be_had() {
+    let pki = Pki::new();
+    for (uris, wait, patience) in
+        [(&[URI][..], WAIT, 6), (&[], WAIT, 1), (&["ldap://x/"], WAIT, 1), (&[URI], Duration::ZERO, 1)]
+    {
+        let (mut pair, _) = patient(&pki, wait);
+        let client = pair.connect(pki.client(pki.certificate(&laptop(8, uris))), 2);
+        pair.advance(Duration::from_secs(patience));
+        assert_eq!(
+            pair.clients[client].end(),
+            Some(&End::Refused(NotifyType::AUTHENTICATION_FAILED)),
+            "{uris:?} {wait:?}"
+        );
+        assert!(matches!(refusals(&pair)[..], [RefusalReason::Certificate(CertError::CrlMissing { .. })]));
+        pair.advance(Duration::from_secs(30));
+        assert_eq!(pair.server.counters().half_open, 0);
+        assert_eq!(pair.server.spis_in_use(), (0, 0));
+    }
 }

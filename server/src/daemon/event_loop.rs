@@ -131,7 +131,8 @@ impl EventLoop {
         let (host, _) = HostNetwork::start(wanted).await?;
         let crl = CrlStore::start(&settings.daemon.state_dir.join("crl"), Wanted::of(&settings), clock);
         let mut revocation_lists = crl.lists();
-        gateway.set_revocation_lists(Arc::clone(&revocation_lists.borrow_and_update()));
+        let now = Now { instant: clock.now(), wall: clock.wall() };
+        gateway.set_revocation_lists(now, Arc::clone(&revocation_lists.borrow_and_update()));
         let watch = Watch::start()?;
         let (sender, commands) = mpsc::channel(COMMAND_QUEUE);
         let (admitted, admissions) = mpsc::channel(ADMISSION_QUEUE);
@@ -185,7 +186,7 @@ impl EventLoop {
                 Wake::Command(command) => self.answer(command).await,
                 Wake::RevocationLists => {
                     let lists = Arc::clone(&self.revocation_lists.borrow_and_update());
-                    self.gateway.set_revocation_lists(lists);
+                    self.gateway.set_revocation_lists(self.now(), lists);
                 }
                 Wake::Reload => self.reload_on_signal().await,
                 Wake::Timer => {

@@ -18,6 +18,10 @@ use crate::pool::PoolConfigError;
 /// Stands for "until the other limits".
 const NO_AGE: Duration = Duration::from_secs(10 * 365 * 86_400);
 
+/// How long a login waits for the revocation list of its certificate: a client sends its request again within that time, and
+/// gives up much later.
+const LIST_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Why settings that parsed well cannot be used.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +102,7 @@ pub(super) fn timing(lifetimes: &Lifetimes) -> Timing {
     Timing {
         child_lifetime: lifetime(lifetimes.child, lifetimes.bytes, lifetimes.packets),
         ike_lifetime: lifetime(lifetimes.ike, None, None),
+        revocation_list: LIST_PATIENCE,
         ..Timing::default()
     }
 }

@@ -7,15 +7,17 @@ use cygnet_ike::PeerAuth;
 use cygnet_ike::cert::{RevocationList, RevocationPolicy};
 use cygnet_ike::credential::Authorities;
 
-use super::Gateway;
+use super::{Gateway, Now};
 use crate::config::CrlPolicy;
 use crate::pki::crl::Lists;
 
 impl Gateway {
-    /// These lists, DER, count from now on, for logins that have not shown their certificate yet.
-    pub fn set_revocation_lists(&mut self, lists: Lists) {
+    /// These lists, DER, count from now on, for logins that have not shown their certificate yet or wait for a list.
+    pub fn set_revocation_lists(&mut self, now: Now, lists: Lists) {
         self.revocation_lists = lists;
         self.apply_revocation();
+        self.ike.lists_changed(now.instant, now.unix());
+        self.settle(now);
     }
 
     /// Where verified certificates say that lists can be had. Each is told again with each login.

@@ -140,7 +140,7 @@ fn who_has_no_account_stays_over_a_reload_and_who_lost_it_goes() {
 fn revoke(site: &mut Site, revoked: &[&Issued]) {
     let day = Duration::from_secs(86_400);
     let list = pki::testing::revocation_list(&authority(site), revoked, now_unix(), day);
-    site.gateway.set_revocation_lists(vec![list].into());
+    site.gateway.set_revocation_lists(site.now, vec![list].into());
 }
 
 #[test]

@@ -8,7 +8,8 @@
 //!                                        state_dir/crl
 //! ```
 //!
-//! A login never waits for a list: the store works beside it, and what it finds counts from then on. Lists are fetched
+//! The store works beside the logins, and what it finds counts from then on. One by IKEv2 with a certificate whose list is
+//! demanded and on its way is left unanswered for a few seconds; no other login waits for a list. Lists are fetched
 //! over plain HTTP, as RFC 5280 section 4.2.1.13 has it, since a list is signed; one that an authority of ours has
 //! issued is kept only with that authority's signature, and none gives way to an older one.
 //!

@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// Nor is it waited longer than that if a login has wanted the list.
-const WANTED_PAUSE: Duration = Duration::from_secs(5);
+const WANTED_PAUSE: Duration = Duration::from_secs(1);
 
 /// The addresses of lists, and when each is due.
 #[derive(Default)]
@@ -202,10 +202,10 @@ mod tests {
         for _ in 0..12 {
             plan.failed(URI, NOW);
         }
-        assert!(!plan.learn(URI, after(2)));
-        assert!(plan.due(after(4)).is_empty());
-        assert_eq!(plan.due(after(5)), [URI]);
-        plan.failed(URI, after(5));
+        assert!(!plan.learn(URI, NOW));
+        assert!(plan.due(NOW).is_empty());
+        assert_eq!(plan.due(after(1)), [URI]);
+        plan.failed(URI, after(1));
         assert!(!plan.learn(URI, after(100)));
         assert_eq!(plan.due(after(100)), [URI]);
         plan.fetched(URI, Validity { this_update: NOW, next_update: None }, after(100));
