@@ -32,6 +32,9 @@ use super::request::CreateChildAnswer;
 use super::sa::{IkeSa, Message, OwnRequest, Purpose, Role};
 use super::{Context, LINGER, Session};
 
+/// IKE SAs that are kept after others took their place. If there are more, those that are deleted go first.
+const MAX_REPLACED: usize = 4;
+
 /// Our CREATE_CHILD_SA that is under way.
 pub(super) enum Rekeying {
     Child(Box<ChildRequest>),
@@ -245,6 +248,12 @@ impl Established {
         sa.forget_own_requests();
         if deleter == Who::Us {
             sa.enqueue(OwnRequest::delete(Purpose::DeleteIkeSa, Delete::IkeSa));
+        }
+        if self.replaced.len() >= MAX_REPLACED {
+            let first = self.replaced.iter().enumerate().min_by_key(|(_, replaced)| replaced.until).map(|(at, _)| at);
+            if let Some(at) = first {
+                self.replaced.remove(at);
+            }
         }
         self.replaced.push(Replaced { sa, until: ctx.now + session.timing(ctx.config).replaced });
     }
