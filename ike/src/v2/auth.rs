@@ -197,7 +197,8 @@ impl Attempt<'_> {
     ) -> Result<AuthenticatedBy, Invalid> {
         let auth = Authentication { data, ..self.auth };
         let certificates = &self.request.certificates;
-        let claim = Claim { identity: self.idi, id_body: self.idi_body, certificates, auth };
+        let expected = connection.site().and_then(|site| site.peer_identity.as_ref());
+        let claim = Claim { identity: self.idi, expected, id_body: self.idi_body, certificates, auth };
         match connection {
             Connection::Site(site) => proof::verify(ctx, proof, Role::Initiator, &claim, &site.peer_auth),
             Connection::Remote if auth.method == AuthMethod::SHARED_KEY => {
@@ -273,7 +274,7 @@ fn explain(
     let mut named = connection::sites_at(config, caller.address);
     let expected = named.find_map(|site| Some((site, site.peer_identity.clone()?)));
     match expected {
-        Some((site, expected)) if expected != *caller.idi => {
+        Some((site, expected)) if !site.may_be_called(caller.idi) => {
             let found = caller.idi.clone();
             (Invalid::authentication(RefusalReason::PeerIdentity { expected, found }), Some(site.clone()))
         }

@@ -130,7 +130,7 @@ impl Fit {
     /// `None` if it cannot be this site.
     fn of(site: &Site, caller: &Caller<'_>) -> Option<Self> {
         let names_caller = site.peer_identity.is_some();
-        if !site.may_come_from(caller.address) || site.peer_identity.as_ref().is_some_and(|id| id != caller.idi) {
+        if !site.may_come_from(caller.address) || !site.may_be_called(caller.idi) {
             return None;
         }
         let (fits, proves_identity) = match (&site.peer_auth, caller.method) {
@@ -144,7 +144,7 @@ impl Fit {
         };
         let has_address = !site.peer_addresses.is_empty();
         let is_vague = !names_caller && (proves_identity || !has_address);
-        let is_asked_for = caller.idr.is_some_and(|idr| *idr == site.identity);
+        let is_asked_for = caller.idr.is_some_and(|idr| idr.is_same(&site.identity));
         let (names_caller, is_asked_for) = (Reverse(names_caller), Reverse(is_asked_for));
         fits.then_some(Self { is_vague, names_caller, is_asked_for, has_address: Reverse(has_address) })
     }

@@ -37,6 +37,8 @@ pub(super) struct LocatedIdentity {
 
 /// What a check wants to know of a certificate.
 pub(super) struct Facts {
+    /// The DER of its whole name.
+    subject: Vec<u8>,
     /// DNS names it vouches for, lower case.
     pub(super) dns_names: Vec<String>,
     /// Addresses it vouches for.
@@ -59,6 +61,7 @@ impl Facts {
         let usage = tbs.get_extension::<ExtendedKeyUsage>().ok()?.map(|(_, usage)| usage.0);
         let constraints = tbs.get_extension::<BasicConstraints>().ok()?;
         Some(Self {
+            subject: tbs.subject().to_der().ok()?,
             dns_names: names.iter().filter_map(dns_name).collect(),
             addresses: names.iter().filter_map(address).collect(),
             mail_addresses: names.iter().filter_map(mail_address).collect(),
@@ -84,11 +87,12 @@ impl Facts {
         self.dns_names.iter().any(|n| *n == name || wildcard(n))
     }
 
-    /// The first IKE identity that it vouches for, in text form: a DNS name, an address, or a mail address.
+    /// The first IKE identity that it vouches for, in text form: a DNS name, an address, a mail address, or its subject.
     pub(super) fn identity(&self) -> Option<String> {
         let address = || self.addresses.first().map(ToString::to_string);
         let name = self.dns_names.iter().find(|name| !name.starts_with('*')).cloned();
-        name.or_else(address).or_else(|| self.mail_addresses.first().cloned())
+        let subject = || Some(Identity::DerAsn1Dn(self.subject.clone()).to_string()).filter(|text| !text.is_empty());
+        name.or_else(address).or_else(|| self.mail_addresses.first().cloned()).or_else(subject)
     }
 
     /// Whether it vouches for an IKE identity; a key id is never in a certificate.
@@ -98,7 +102,8 @@ impl Facts {
             Identity::Ipv6(address) => self.addresses.contains(&IpAddr::from(*address)),
             Identity::Fqdn(name) => self.dns_names.contains(name),
             Identity::UserFqdn(mail) => self.mail_addresses.contains(mail),
-            Identity::KeyId(_) | Identity::DerAsn1Dn(_) => false,
+            Identity::DerAsn1Dn(_) => identity.is_same(&Identity::DerAsn1Dn(self.subject.clone())),
+            Identity::KeyId(_) => false,
         }
     }
 

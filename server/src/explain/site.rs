@@ -4,7 +4,6 @@
 //! asked for or expected, since that is what has to be compared with its configuration.
 
 use cygnet_ike::cert::CertError;
-use cygnet_ike::identity::Identity;
 use cygnet_ike::proposal::Policy;
 use cygnet_ike::wire::num::NotifyType;
 use cygnet_ike::{Refusal, RefusalReason};
@@ -186,10 +185,6 @@ fn fix(site: &Site, reason: &RefusalReason) -> Option<String> {
         }
         RefusalReason::NothingToOffer => format!("correct policy, ike and esp of [site.{name}]"),
         RefusalReason::NotOffered => "update the peer: it answers with what nobody has offered".to_owned(),
-        RefusalReason::OtherPeer { found: Identity::DerAsn1Dn(_), .. } => {
-            "let the peer call itself by a name in the subjectAltName of its certificate, and set peer_id to that"
-                .to_owned()
-        }
         RefusalReason::Certificate(error) => return certificate_fix(name, error),
         RefusalReason::NoAnswer | RefusalReason::TimedOut { waiting_for: "IKE_SA_INIT" } => no_answer(site),
         RefusalReason::IkeProposal(mismatch) if mismatch.would_help.is_none() => {

@@ -55,7 +55,7 @@ fn proofs(source: &Source<'_>, site: &RawSite) {
         source.problems.report(
             Problem::error(title)
                 .at(site.name.spot, "`peer_id` is missing")
-                .help("add peer_id = \"NAME\", a name in the subjectAltName of the peer's certificate"),
+                .help("add peer_id = \"NAME\": a name in the subjectAltName of the peer's certificate, or its subject"),
         );
     }
 }

@@ -202,8 +202,14 @@ fn certificates_name_both_sides() {
         &other,
         &["the certificate does not name \"other.example.org\"", "names gw.example.org, 192.0.2.1"],
     );
-    let nameless = with_certificate(&[]);
-    assert_parts(&nameless, &by_name, &["this certificate has no name that could be our identity"]);
+    let only_subject = with_certificate(&[]);
+    assert_eq!(one(&only_subject, &by_name).id.as_deref(), Some("CN=rcgen self signed cert"));
+    let own = format!("{by_name}id = \"cn=RCGEN self signed cert\"\n");
+    assert_eq!(one(&only_subject, &own).id.as_deref(), Some("cn=RCGEN self signed cert"));
+    let other = format!("{by_name}id = \"CN=other\"\n");
+    assert_parts(&only_subject, &other, &["the certificate does not name \"CN=other\""]);
+    let malformed = format!("{by_name}id = \"CN=other,\"\n");
+    assert_parts(&only_subject, &malformed, &["it is not a distinguished name"]);
 }
 
 #[test]
