@@ -92,7 +92,11 @@ fn login(
     session.identity = Some(idi.clone());
     let idi_body = keys::id_body(&request.idi);
     let (own, client) = match request.auth {
-        None => (eap(ctx, proof, &request)?, Client::WantsEap(idi.clone())),
+        None => {
+            // Only clients log in by EAP.
+            allows(ctx.config, &Connection::Remote, sa)?;
+            (eap(ctx, proof, &request)?, Client::WantsEap(idi.clone()))
+        }
         Some(auth) => {
             let (own, by) = Attempt { request: &request, idi: &idi, idi_body: &idi_body, auth }
                 .authenticate(session, ctx, sa, proof)?;

@@ -473,9 +473,13 @@ impl Session {
         matches!(self.state, State::Over)
     }
 
-    /// Whether the client has not proven yet who it is.
+    /// Whether whoever began here has not proven who it is: not yet, or in vain and a moment ago.
     pub(crate) fn is_half_open(&self) -> bool {
-        matches!(self.state, State::HalfOpen(_) | State::AwaitingList(_) | State::Authenticating(_))
+        match self.state {
+            State::HalfOpen(_) | State::AwaitingList(_) | State::Authenticating(_) => true,
+            State::Closing(_) => self.role == Role::Responder && self.established.is_none(),
+            State::Initiating(_) | State::Proving(_) | State::Established(_) | State::Over => false,
+        }
     }
 
     /// Whether IKE_AUTH is done.

@@ -8,7 +8,7 @@ use cygnet_ike::crypto::sign::{PublicKey, SigningKey};
 use cygnet_ike::proposal::{Policy, PolicyName};
 use cygnet_ike::psk::{PskSelector, PskTable};
 use cygnet_ike::site::Site;
-use cygnet_ike::testing::{ClientConfig, End, Login, Pair, ServerProof, To};
+use cygnet_ike::testing::{ClientConfig, End, Login, Pair, ServerProof, To, ToyEapPeer};
 use cygnet_ike::wire::num::NotifyType;
 use cygnet_ike::{AuthenticatedBy, LocalAuth, PeerAuth, Prefix, RefusalReason};
 use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SignatureAlgorithm};
@@ -274,6 +274,32 @@ fn a_suite_that_only_a_site_may_have_lets_no_client_in() {
     assert_eq!(taken_for(&pair), Ok("berlin".into()));
     let reason = taken_for(&login(make(), call(b"swordfish"))).expect_err("too old for clients");
     assert!(matches!(reason, RefusalReason::WrongPsk | RefusalReason::IkeProposal(_)), "{reason}");
+}
+
+#[test]
+fn nor_does_it_let_in_a_client_that_logs_in_by_eap() {
+    let pki = Pki::new();
+    let make = |clients: &[PolicyName]| {
+        let mut old = psk_site("anywhere", b"its own");
+        old.policy = Policy::named(&[PolicyName::LegacyWindowsIkev2]);
+        let mut config = with_sites(pki.server(), vec![old]);
+        config.policy = Policy::named(clients);
+        config
+    };
+    let call = |gateway| {
+        let peer = ToyEapPeer { name: "alice".into(), password: "wonderland".into() };
+        let mut client = pki.client(Login::Eap(Box::new(peer)));
+        client.policy = Policy::named(&[PolicyName::LegacyWindowsIkev2]);
+        client.guess = cygnet_ike::crypto::dh::Group::Modp1024;
+        let mut pair = Pair::new(gateway, cygnet_ike::testing::LinkQuality::PERFECT, 1);
+        pair.passwords.insert("alice".into(), "wonderland".into());
+        pair.connect(client, 2);
+        pair.settle(LIMIT);
+        taken_for(&pair)
+    };
+    let reason = call(make(&[PolicyName::Compatible])).expect_err("too old for clients");
+    assert!(matches!(reason, RefusalReason::IkeProposal(_)), "{reason}");
+    assert_eq!(call(make(&[PolicyName::Compatible, PolicyName::LegacyWindowsIkev2])), Ok("a client".into()));
 }
 
 #[test]
