@@ -70,7 +70,7 @@ enum Verb {
     Kick(kick::Args),
     /// Bring the tunnel of a site up, and wait until it is.
     Up(up::Args),
-    /// Close the tunnel of a site until `cygnet up`, or until the peer calls.
+    /// Close the tunnel of a site until `cygnet up`; its peer is not let in meanwhile.
     Down(up::DownArgs),
     /// Renew the keys of a site or client now.
     Rekey(rekey::Args),

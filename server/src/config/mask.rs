@@ -66,6 +66,10 @@ impl Masker {
         let mut rest = line;
         let mut first = true;
         self.inline = false;
+        if self.list == Some(false) && line.trim_start().starts_with(char::is_alphabetic) {
+            // The list before has no end.
+            self.list = None;
+        }
         loop {
             if self.list == Some(true) {
                 rest = self.secret_items(rest);
@@ -423,6 +427,7 @@ mod tests {
     fn hides_what_stands_where_no_value_can() {
         assert_masked("psk \"SECRET\"\n", "psk \"******\"\n");
         assert_masked("psk SECRET\n", "psk ******\n");
+        assert_masked("local = [\"x\"\npsk SECRET\n", "local = [\"x\"\npsk ******\n");
         assert_masked("psk = \"SEC\"RET\"\n", "psk = \"***\"****\n");
         assert_masked("mtu = 5 psk = \"SECRET\"\n", "mtu = 5 psk = \"******\"\n");
         assert_masked("local = [\"10.1.0.0/16\"\npsk = \"SECRET\"\n", "local = [\"10.1.0.0/16\"\npsk = \"******\"\n");

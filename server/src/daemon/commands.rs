@@ -122,9 +122,11 @@ impl EventLoop {
             let (told, others) = self.climbing.drain(..).partition(|climbing| *climbing.site == *site);
             self.climbing = others;
             let told: Vec<Climbing> = told;
+            let in_part = self.site_status(&site).is_ok_and(|status| status.carries());
+            let state = if in_part { "is up only in part" } else { "is not up" };
             for Climbing { site, reply } in told {
                 let answer = result.clone().map_err(|reason| Failure {
-                    message: format!("{site} is not up: {reason}\n`cygnet explain {site}` says more"),
+                    message: format!("{site} {state}: {reason}\n`cygnet explain {site}` says more"),
                 });
                 // A requester that has gone away needs no answer.
                 let _ = reply.send(answer.and_then(|()| self.site_status(&site)));
