@@ -194,6 +194,10 @@ fn from_container(source: &Source<'_>, cert: &Value<'_>, password: Option<&Secre
     let empty = Secret::new(Vec::new());
     let contents = match container::open_pkcs12(bytes.value.expose(), password.unwrap_or(&empty)) {
         Ok(contents) => contents,
+        Err(ContainerError::WrongPassword) if password.is_none() => {
+            let help = "give its password as key_password";
+            return cert.error("this PKCS#12 file is encrypted, or it is damaged", "", Some(help.into()));
+        }
         Err(closed) => return container_error(cert, &closed),
     };
     let leaf = contents.chain.first()?;
@@ -278,29 +282,31 @@ pub(super) fn client_authorities(source: &Source<'_>, section: &Section<'_>) -> 
     for item in value.items() {
         let Some(pem) = source.public_file(&item) else { continue };
         let Some(found) = certificates(&item, &pem.value) else { continue };
-        check_authorities(source, &item, &found);
+        check_authorities(source, &item, &found, section.path().starts_with("site."));
         authorities.extend(found);
     }
     Some(Located { value: authorities, spot: value.spot })
 }
 
-fn check_authorities(source: &Source<'_>, value: &Value<'_>, authorities: &[Vec<u8>]) {
+fn check_authorities(source: &Source<'_>, value: &Value<'_>, authorities: &[Vec<u8>], of_site: bool) {
+    let (leaf, useless) = match of_site {
+        true => ("the peer's certificate, not that certificate itself", "the peer cannot come in with it"),
+        false => ("client certificates, not a client's certificate itself", "nobody can log in with it"),
+    };
     for der in authorities {
         let Some(facts) = Facts::of(der) else {
             value.error::<()>("a certificate in this file cannot be read", "not valid X.509", None);
             continue;
         };
         if !facts.is_authority {
-            let help = "`ca` wants the authority that signs client certificates, not a client's certificate itself";
+            let help = format!("`ca` wants the authority that signs {leaf}");
             source.problems.report(
                 Problem::warning("a certificate in this file is not an authority").at(value.spot, "").help(help),
             );
         }
         if facts.not_after < source.surroundings.now {
             let title = format!("an authority in this file expired on {}", facts.not_after.strftime("%Y-%m-%d"));
-            source
-                .problems
-                .report(Problem::warning(title).at(value.spot, "nobody can log in with it").help("renew it"));
+            source.problems.report(Problem::warning(title).at(value.spot, useless).help("renew it"));
         }
     }
 }
