@@ -59,6 +59,20 @@ pub(crate) struct Established {
 pub(super) struct Replaced {
     pub(super) sa: IkeSa,
     pub(super) until: Instant,
+    /// The peer has asked for the SA that took its place, and was not heard on that so far: our answer may be lost, and this the
+    /// only one that it has.
+    pub(super) peer_may_use: bool,
+    /// The move of which the peer was told on it last.
+    pub(super) told: Option<u32>,
+}
+
+impl Replaced {
+    /// The peer has the SA that took its place; what is left to do is our DELETE, if we owe one.
+    pub(super) fn is_confirmed(&mut self) {
+        if std::mem::take(&mut self.peer_may_use) {
+            self.sa.forget_own_requests();
+        }
+    }
 }
 
 impl Established {
@@ -128,6 +142,7 @@ impl Established {
             self.answer_on_other(session, ctx, spi, NotifyType::TEMPORARY_FAILURE, &[]);
             return State::Established(self);
         }
+        self.peer_has_followed();
         if !self.bucket.take(ctx.now, ctx.config.limits.create_child_per_second) {
             session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, RefusalReason::TooManyRequests);
             session.answer_notify(ctx, &mut self.sa, NotifyType::TEMPORARY_FAILURE, &[]);
@@ -302,6 +317,7 @@ impl Established {
 
     pub(super) fn send_next(&mut self, session: &Session, ctx: &mut Context<'_>) {
         self.prepare_path_request(session, ctx);
+        self.tell_on_replaced(session, ctx);
         for sa in std::iter::once(&mut self.sa).chain(self.replaced.iter_mut().map(|replaced| &mut replaced.sa)) {
             let messages = sa.send_next(ctx.now, &session.timing(ctx.config), &mut *ctx.shared.random);
             ctx.send(session.path, messages);
@@ -378,6 +394,10 @@ impl Established {
                 Due::Again(messages) => {
                     ctx.shared.counters.retransmissions_sent += 1;
                     ctx.send(session.path, messages);
+                }
+                // Its answers are what the peer needs to go on.
+                Due::Dead if replaced.peer_may_use => {
+                    replaced.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
                 }
                 Due::Dead => replaced.until = ctx.now,
                 Due::Nothing => {}

@@ -26,6 +26,9 @@ impl Established {
             self.drop_rival(session, ctx, on_replaced);
         }
         let on_replaced = self.settle_rival(session, ctx, on_replaced);
+        if on_replaced.is_none() {
+            self.peer_has_followed();
+        }
         let read = match read {
             Ok(read) => read,
             Err(invalid) => {
@@ -105,10 +108,13 @@ impl Established {
         on_replaced: Option<IkeSpi>,
     ) -> State {
         if on_replaced.is_none() {
+            self.peer_has_followed();
             self.arrived_elsewhere(session, ctx);
         }
         match (purpose, on_replaced) {
-            (_, Some(spi)) => self.other_sa_is_deleted(ctx.now, spi),
+            (Purpose::DeleteIkeSa, Some(spi)) => self.other_sa_is_deleted(ctx.now, spi),
+            // What was asked there is asked again on the SA in use.
+            (_, Some(_)) => {}
             (Purpose::CreateChild | Purpose::RekeyChild | Purpose::RekeyIkeSa, None) => {
                 self.rekey_answer(session, ctx, answer);
             }

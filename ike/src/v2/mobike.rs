@@ -134,6 +134,8 @@ pub(crate) struct Mobility {
     /// Other addresses of the peer.
     additional: Vec<IpAddr>,
     bucket: Option<TokenBucket>,
+    /// Counts changes of the path.
+    moves: u32,
     /// The path that was left last, and until when packets of it may come late.
     left: Option<(Path, Instant)>,
 }
@@ -159,6 +161,11 @@ impl Mobility {
     /// Whether it is we who move the session.
     pub(crate) fn is_ours(&self) -> bool {
         self.agreed && self.began
+    }
+
+    /// How often the path has changed.
+    pub(crate) fn moves(&self) -> u32 {
+        self.moves
     }
 
     /// Other addresses of the peer, as it told them.
@@ -220,7 +227,7 @@ impl Session {
         self.last_heard = ctx.now;
         if path != self.path {
             debug!(session = %self.id, from = %self.path.peer, peer = %path.peer, "packets come from a new address");
-            self.path = path;
+            self.set_path(path);
         }
     }
 
@@ -280,13 +287,21 @@ impl Session {
     /// The session goes on along `path`, with this address translation on it.
     pub(super) fn move_to(&mut self, ctx: &mut Context<'_>, path: Path, nat: NatStatus) {
         let (old, was_encapsulated) = (self.path, child::uses_udp(self, ctx));
-        (self.path, self.nat) = (path, nat);
+        self.set_path(path);
+        self.nat = nat;
         if old != path {
             debug!(session = %self.id, from = %old.peer, peer = %path.peer, "the session has moved");
             self.mobility.left = Some((old, ctx.now + REORDERING));
         }
         if (old, was_encapsulated) != (path, child::uses_udp(self, ctx)) {
             self.announce_move(ctx);
+        }
+    }
+
+    /// Sends along `path` from now on.
+    pub(super) fn set_path(&mut self, path: Path) {
+        if std::mem::replace(&mut self.path, path) != path {
+            self.mobility.moves = self.mobility.moves.wrapping_add(1);
         }
     }
 

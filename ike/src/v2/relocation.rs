@@ -3,6 +3,9 @@
 //!
 //! Such a request is made when it can go out, not before: by then the session may have moved again, or have another IKE SA.
 //!
+//! A peer that has rekeyed the IKE SA and does not get our answer has only the old one, and repeats its request to an address that
+//! we may have left. Until it was heard on the new one, it is told of our addresses on both.
+//!
 //! Does not: decide where to go (the server does), except among the addresses that the peer has told (section 3.4).
 
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +21,8 @@ use crate::wire::IkeSpi;
 use crate::wire::num::NotifyType;
 use crate::wire::v2::{ChainBuilder, Notify, Payload};
 
-use super::established::Established;
+use super::established::{Established, Replaced};
+use super::keys::SpiPair;
 use super::mobike::{Mobike, untranslated};
 use super::request::Informational;
 use super::sa::{Message, OwnRequest, Purpose};
@@ -38,6 +42,8 @@ pub(super) struct Relocation {
     /// The peer is to show that it receives what we send.
     check_wanted: bool,
     asked: Option<Asked>,
+    /// The generation of the IKE SA on which the peer has told last of its addresses.
+    told_in: u32,
     /// How the peer saw our address last, in which IKE SA.
     seen: Option<(IkeSpi, Vec<u8>)>,
     /// Addresses of the peer that were tried since it was last heard.
@@ -51,7 +57,8 @@ struct Asked {
     /// Our SPI of its IKE SA.
     sa: IkeSpi,
     purpose: Purpose,
-    path: Path,
+    /// [`Mobility::moves`](super::mobike::Mobility::moves) at that time.
+    moves: u32,
     cookie: [u8; COOKIE_LEN],
 }
 
@@ -61,6 +68,17 @@ impl Relocation {
             Purpose::UpdateAddresses => self.update_wanted = true,
             _ => self.check_wanted = true,
         }
+    }
+
+    /// Whether the peer has yet to confirm our addresses.
+    fn is_updating(&self) -> bool {
+        self.update_wanted || self.asked.as_ref().is_some_and(|asked| asked.purpose == Purpose::UpdateAddresses)
+    }
+
+    /// Whether something newer has come on a later IKE SA than the one of this generation (RFC 4555 section 3.5).
+    fn is_outdated(&mut self, generation: u32) -> bool {
+        self.told_in = self.told_in.max(generation);
+        generation < self.told_in
     }
 }
 
@@ -73,9 +91,14 @@ impl Established {
         request: &Mobike<'_>,
         on_replaced: Option<IkeSpi>,
     ) -> ChainBuilder {
-        let spis = on_replaced.and_then(|spi| self.other_sa(spi).map(|sa| sa.spis)).unwrap_or(self.sa.spis);
+        let other = on_replaced.and_then(|spi| self.other_sa(spi).map(|sa| (sa.spis, sa.generation())));
+        let (spis, generation) = other.unwrap_or((self.sa.spis, self.sa.generation()));
         let has_transport = self.children.iter().any(|child| child.info().mode == ChildMode::Transport);
-        let (chain, has_moved) = session.mobike_request(ctx, spis, request, has_transport);
+        let mut request = request.clone();
+        if request.update && self.relocation.is_outdated(generation) {
+            (request.update, request.additional) = (false, None);
+        }
+        let (chain, has_moved) = session.mobike_request(ctx, spis, &request, has_transport);
         if has_moved {
             self.relocation.check_wanted = true;
             self.resend(session, ctx);
@@ -127,22 +150,30 @@ impl Established {
         ctx.shared.random.fill(&mut cookie);
         let mut chain = ChainBuilder::new();
         if purpose == Purpose::UpdateAddresses {
-            self.push_update(session, ctx, &mut chain);
+            push_update(session, ctx, self.sa.spis, &mut chain);
         }
         chain.push(&Payload::Notify(Notify::new(NotifyType::COOKIE2, &cookie)));
         self.sa.enqueue_first(OwnRequest::informational(purpose, chain));
         // An answer to the one is an answer to the other.
         (self.relocation.update_wanted, self.relocation.check_wanted) = (false, false);
-        self.relocation.asked = Some(Asked { sa: spi, purpose, path: session.path, cookie });
+        self.relocation.asked = Some(Asked { sa: spi, purpose, moves: session.mobility.moves(), cookie });
     }
 
-    fn push_update(&self, session: &Session, ctx: &Context<'_>, chain: &mut ChainBuilder) {
-        chain.push(&Payload::Notify(Notify::new(NotifyType::UPDATE_SA_ADDRESSES, &[])));
-        if session.nat.supported {
-            return session.push_hashes(ctx, self.sa.spis, session.path, chain);
+    /// Tells the peer of our addresses on the IKE SA that may be the only one it has. What it answers there does not matter, only
+    /// that it knows where to send its requests again.
+    pub(super) fn tell_on_replaced(&mut self, session: &Session, ctx: &Context<'_>) {
+        if !session.mobility.is_ours() || !self.relocation.is_updating() {
+            return;
         }
-        let ends = untranslated(session.path.local, session.path.peer);
-        chain.push(&Payload::Notify(Notify::new(NotifyType::NO_NATS_ALLOWED, &ends)));
+        let now = Some(session.mobility.moves());
+        for Replaced { sa, told, .. } in self.replaced.iter_mut().filter(|replaced| replaced.peer_may_use) {
+            if *told != now && !sa.has_own_request() {
+                let mut chain = ChainBuilder::new();
+                push_update(session, ctx, sa.spis, &mut chain);
+                sa.enqueue(OwnRequest::informational(Purpose::UpdateAddresses, chain));
+                *told = now;
+            }
+        }
     }
 
     /// A question whether the peer lives; from behind a translator also whether that still knows us.
@@ -168,8 +199,8 @@ impl Established {
             if answer.cookie2 != Some(&asked.cookie) {
                 return Err(RefusalReason::PathCheck);
             }
-            // The answer does not tell which of the two paths works.
-            if asked.path != session.path {
+            // The answer does not tell which path it is about, even if we are back on the one where the request was made.
+            if asked.moves != session.mobility.moves() {
                 self.relocation.want(purpose);
                 return Ok(());
             }
@@ -217,7 +248,7 @@ impl Established {
         let additional = session.mobility.additional().iter();
         let Some(next) = additional.filter(is_new).find(is_outside).copied() else { return false };
         debug!(session = %session.id, from = %peer, peer = %next, "the path is broken: another address of the peer");
-        session.path.peer = SocketAddr::new(next, peer.port());
+        session.set_path(Path { local, peer: SocketAddr::new(next, peer.port()) });
         // The peer has been silent for the whole time that it may be: now each address gets a short look.
         let timing = Timing { transmissions: TRANSMISSIONS_ELSEWHERE, ..session.timing(ctx.config) };
         self.resend_with(session, ctx, &timing);
@@ -240,4 +271,14 @@ impl Established {
         session.has_arrived(ctx);
         self.relocation.update_wanted = true;
     }
+}
+
+/// Appends that our addresses are those of the path, in an IKE SA with these SPIs (RFC 4555 section 3.5).
+fn push_update(session: &Session, ctx: &Context<'_>, spis: SpiPair, chain: &mut ChainBuilder) {
+    chain.push(&Payload::Notify(Notify::new(NotifyType::UPDATE_SA_ADDRESSES, &[])));
+    if session.nat.supported {
+        return session.push_hashes(ctx, spis, session.path, chain);
+    }
+    let ends = untranslated(session.path.local, session.path.peer);
+    chain.push(&Payload::Notify(Notify::new(NotifyType::NO_NATS_ALLOWED, &ends)));
 }
