@@ -306,9 +306,14 @@ impl Established {
         self.take_down_all(session.id, ctx);
         session.announce_end(ctx, reason);
         self.relocation = Relocation::default();
-        self.enqueue_delete(Purpose::DeleteIkeSa, Delete::IkeSa);
-        self.send_next(session, ctx);
-        Closing::deleting(ctx.now + DELETE_LIFETIME, self.sa)
+        self.replaced.retain(|replaced| replaced.peer_may_use);
+        let mut before = self.replaced.pop().map(|replaced| replaced.sa);
+        for sa in std::iter::once(&mut self.sa).chain(&mut before) {
+            sa.enqueue(OwnRequest::delete(Purpose::DeleteIkeSa, Delete::IkeSa));
+            let messages = sa.send_next(ctx.now, &session.timing(ctx.config), &mut *ctx.shared.random);
+            ctx.send(session.path, messages);
+        }
+        Closing::deleting_both(ctx.now + DELETE_LIFETIME, self.sa, before)
     }
 
     pub(super) fn enqueue_delete(&mut self, purpose: Purpose, delete: Delete) {
@@ -358,7 +363,18 @@ impl Established {
         if session.login_ends.is_some_and(|ends| ends <= ctx.now) {
             return self.close(session, ctx, CloseReason::NotReauthenticated);
         }
-        match self.sa.due(ctx.now) {
+        self.relocation.wake(ctx.now);
+        let due = self.sa.due(ctx.now);
+        if let Some(proven) = self.relocation.disproven(ctx.now, matches!(due, Due::Dead)) {
+            let is_lively = self.is_lively(session, ctx);
+            self.goes_back(session, ctx, proven);
+            if is_lively {
+                session.refuse(ctx, ExchangeType::INFORMATIONAL, RefusalReason::PathCheck);
+                return self.close(session, ctx, CloseReason::Failed);
+            }
+            return State::Established(self);
+        }
+        match due {
             Due::Nothing => {}
             Due::Again(messages) => {
                 ctx.shared.counters.retransmissions_sent += 1;
@@ -444,7 +460,8 @@ impl Established {
             timing.liveness.filter(|_| !self.sa.has_own_request()).map(|interval| session.last_heard + interval);
         let reminder = self.reauthentication.as_ref().map(Reauthentication::due);
         let times = replaced.chain(children).chain(reminder).chain(ends).chain(rekeys).chain(childless).chain(liveness);
-        times.chain(self.sa.timeout()).chain(session.login_ends).min()
+        let moving = self.relocation.timeouts();
+        times.chain(moving).chain(self.sa.timeout()).chain(session.login_ends).min()
     }
 
     pub(super) fn ike_spis(&self) -> Vec<IkeSpi> {
