@@ -290,7 +290,7 @@ impl Session {
                 Some(found) => found,
                 None => return Ok((Incoming::Unexpected, None)),
             },
-            State::Closing(state) => (&mut state.sa, None),
+            State::Closing(state) => state.sa_of(header),
         };
         Ok((sa.receive(ctx.now, header, message, takes, room), replaced))
     }
@@ -306,7 +306,7 @@ impl Session {
                     state.create_child(session, ctx, &request, replaced)
                 }
                 (State::Established(state), _) => state.informational(session, ctx, &request, replaced),
-                (State::Closing(state), _) => state.request(session, ctx, &request),
+                (State::Closing(state), _) => state.request(session, ctx, &request, replaced),
                 (state @ (State::AwaitingList(_) | State::Initiating(_) | State::Proving(_)), _) => state,
                 (State::Over, _) => State::Over,
             },
@@ -558,7 +558,7 @@ impl Session {
             State::Initiating(state) => vec![state.spi],
             State::Proving(state) => vec![state.sa.own_spi()],
             State::Established(state) => state.ike_spis(),
-            State::Closing(state) => vec![state.sa.own_spi()],
+            State::Closing(state) => state.ike_spis(),
             State::Over => Vec::new(),
         }
     }
@@ -689,7 +689,7 @@ impl State {
         match self {
             Self::Proving(state) => state.answer(session, ctx, answer.1),
             Self::Established(state) => state.response(session, ctx, answer, replaced),
-            Self::Closing(state) => state.response(session, ctx, answer.0),
+            Self::Closing(state) => state.response(session, ctx, answer.0, replaced),
             other => other,
         }
     }

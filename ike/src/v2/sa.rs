@@ -55,6 +55,8 @@ pub(crate) struct IkeSa {
     outbound: SkKey,
     /// Both sides fragment messages, RFC 7383.
     fragmentation: bool,
+    /// How many IKE SAs of the session came before, one in place of the other.
+    generation: u32,
     received: Received,
     sent: Sent,
 }
@@ -216,6 +218,7 @@ impl IkeSa {
             inbound,
             outbound,
             fragmentation,
+            generation: 0,
             received: Received { next: next_request, busy: None, last: None, reassembly: None },
             sent: Sent::default(),
         }
@@ -228,17 +231,24 @@ impl IkeSa {
         sa
     }
 
+    /// The SA that takes the place of `old`: message IDs begin with 0 in both directions (RFC 7296 section 2.18).
+    pub(crate) fn rekeyed(role: Role, spis: SpiPair, suite: IkeSuite, keys: SaKeys, old: &Self) -> Self {
+        let mut sa = Self::new(role, spis, suite, keys, old.fragmentation, 0);
+        sa.generation = old.generation.saturating_add(1);
+        sa
+    }
+
+    /// How many IKE SAs of the session came before this one.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// The SPI that we chose.
     pub(crate) fn own_spi(&self) -> IkeSpi {
         match self.role {
             Role::Initiator => self.spis.initiator,
             Role::Responder => self.spis.responder,
         }
-    }
-
-    /// Whether both sides fragment messages.
-    pub(crate) fn fragmentation(&self) -> bool {
-        self.fragmentation
     }
 
     /// Checks and decrypts a message for this SA. Unless `takes` is set, the state has no use for such an exchange: then
@@ -395,7 +405,7 @@ impl IkeSa {
     /// get an answer in time for it to matter.
     pub(crate) fn take_over_requests(&mut self, old: &mut Self) {
         let is_about_all = |request: &OwnRequest| request.purpose == Purpose::DeleteChild;
-        let outstanding = old.sent.outstanding.take().map(|outstanding| outstanding.request);
+        let outstanding = old.sent.outstanding.as_ref().map(|outstanding| outstanding.request.clone());
         let left = outstanding.into_iter().chain(old.sent.waiting.drain(..));
         self.sent.waiting.extend(left.filter(is_about_all));
     }
@@ -414,6 +424,11 @@ impl IkeSa {
     pub(crate) fn resend(&mut self, now: Instant, timing: &Timing) -> Vec<Bytes> {
         self.restart_transmissions(now, timing);
         self.sent.outstanding.as_ref().map(|outstanding| outstanding.messages.clone()).unwrap_or_default()
+    }
+
+    /// Sends no further requests of ours, except for the one that is on its way: until the peer has answered it, it takes no other.
+    pub(crate) fn forget_waiting_requests(&mut self) {
+        self.sent.waiting.clear();
     }
 
     /// Stops sending requests of ours.

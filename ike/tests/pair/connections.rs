@@ -130,6 +130,19 @@ fn a_site_with_the_wrong_name_is_told_to_the_operator() {
 }
 
 #[test]
+fn a_site_at_another_address_is_told_to_the_operator() {
+    let mut away = psk_site("away", b"away's");
+    away.peer_identity = Some(identity("away.example"));
+    away.peer_addresses = at("203.0.113.77");
+    let mut config = with_sites(server(), vec![away]);
+    config.psks = PskTable::default();
+    let pair = login(config, caller("away.example", b"away's"));
+    let expected = vec!["203.0.113.77".parse().expect("an address")];
+    let found = CALLER.parse().expect("an address");
+    assert_eq!(taken_for(&pair), Err(RefusalReason::PeerAddress { expected, found }));
+}
+
+#[test]
 fn a_site_that_proves_itself_by_another_method_is_not_let_in() {
     let pki = Pki::new();
     let mut berlin =
