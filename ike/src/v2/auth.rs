@@ -93,8 +93,9 @@ fn login(
     let idi_body = keys::id_body(&request.idi);
     let (own, client) = match request.auth {
         None => {
-            // Only clients log in by EAP.
-            allows(ctx.config, &Connection::Remote, sa)?;
+            // Only clients log in by EAP, and this one has proven nothing yet.
+            allows(ctx.config, &Connection::Remote, sa)
+                .map_err(|invalid| Invalid { notify: NotifyType::AUTHENTICATION_FAILED, ..invalid })?;
             (eap(ctx, proof, &request)?, Client::WantsEap(idi.clone()))
         }
         Some(auth) => {
