@@ -74,7 +74,7 @@ fn files(out: &mut String, end: &OtherEnd<'_>) -> std::fmt::Result {
     match end.own_proof {
         Proof::Psk => {}
         Proof::Certificate => {
-            writeln!(out, "# Beside it: other-end.pem, its certificate; other-end.key (mode 0600), the key.")?
+            writeln!(out, "# Beside it: other-end.pem, its certificate; other-end.key (mode 0600), the key.")?;
         }
         Proof::RawKey => writeln!(out, "# Beside it: other-end.key (mode 0600), its private key.")?,
     }
