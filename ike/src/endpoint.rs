@@ -312,12 +312,20 @@ impl Endpoint {
         self.with_session(now, session, |session, ctx| session.relocate(ctx, path));
     }
 
-    /// The packet path saw authentic ESP from a new address. No [`Event::Moved`] follows.
-    pub fn peer_moved(&mut self, now: Instant, session: SessionId, path: Path) {
+    /// The packet path saw authentic ESP from a new address. Whether the session goes there, and its Child SAs have to: an
+    /// [`Event::Moved`] does not follow.
+    #[must_use]
+    pub fn peer_moved(&mut self, now: Instant, session: SessionId, path: Path) -> bool {
+        let mut follows = false;
         if self.v1.has(session) {
-            return self.with_v1(now, session, |peer, ctx| peer.peer_moved(ctx, path));
+            self.with_v1(now, session, |peer, ctx| {
+                peer.peer_moved(ctx, path);
+                follows = true;
+            });
+        } else {
+            self.with_session(now, session, |session, ctx| follows = session.peer_moved(ctx, path));
         }
-        self.with_session(now, session, |session, ctx| session.peer_moved(ctx, path));
+        follows
     }
 
     /// Ends a session: its Child SAs go down at once, the client is told.

@@ -431,7 +431,7 @@ pub struct Counters {
     pub refused: u64,
     /// Sessions that were established.
     pub established: u64,
-    /// Sessions now half-open or authenticating.
+    /// Sessions now half-open, authenticating, or refused a moment ago.
     pub half_open: u64,
     /// Sessions now established.
     pub sessions: u64,

@@ -59,6 +59,20 @@ pub(crate) struct Established {
 pub(super) struct Replaced {
     pub(super) sa: IkeSa,
     pub(super) until: Instant,
+    /// The peer has asked for the SA that took its place, and was not heard on that so far: our answer may be lost, and this the
+    /// only one that it has.
+    pub(super) peer_may_use: bool,
+    /// The move of which the peer was told on it last.
+    pub(super) told: Option<u32>,
+}
+
+impl Replaced {
+    /// The peer has the SA that took its place; what is left to do is our DELETE, if we owe one.
+    pub(super) fn is_confirmed(&mut self) {
+        if std::mem::take(&mut self.peer_may_use) {
+            self.sa.forget_own_requests();
+        }
+    }
 }
 
 impl Established {
@@ -128,6 +142,7 @@ impl Established {
             self.answer_on_other(session, ctx, spi, NotifyType::TEMPORARY_FAILURE, &[]);
             return State::Established(self);
         }
+        self.peer_has_followed();
         if !self.bucket.take(ctx.now, ctx.config.limits.create_child_per_second) {
             session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, RefusalReason::TooManyRequests);
             session.answer_notify(ctx, &mut self.sa, NotifyType::TEMPORARY_FAILURE, &[]);
@@ -291,9 +306,14 @@ impl Established {
         self.take_down_all(session.id, ctx);
         session.announce_end(ctx, reason);
         self.relocation = Relocation::default();
-        self.enqueue_delete(Purpose::DeleteIkeSa, Delete::IkeSa);
-        self.send_next(session, ctx);
-        Closing::deleting(ctx.now + DELETE_LIFETIME, self.sa)
+        self.replaced.retain(|replaced| replaced.peer_may_use);
+        let mut before = self.replaced.pop().map(|replaced| replaced.sa);
+        for sa in std::iter::once(&mut self.sa).chain(&mut before) {
+            sa.enqueue(OwnRequest::delete(Purpose::DeleteIkeSa, Delete::IkeSa));
+            let messages = sa.send_next(ctx.now, &session.timing(ctx.config), &mut *ctx.shared.random);
+            ctx.send(session.path, messages);
+        }
+        Closing::deleting_both(ctx.now + DELETE_LIFETIME, self.sa, before)
     }
 
     pub(super) fn enqueue_delete(&mut self, purpose: Purpose, delete: Delete) {
@@ -302,6 +322,7 @@ impl Established {
 
     pub(super) fn send_next(&mut self, session: &Session, ctx: &mut Context<'_>) {
         self.prepare_path_request(session, ctx);
+        self.tell_on_replaced(session, ctx);
         for sa in std::iter::once(&mut self.sa).chain(self.replaced.iter_mut().map(|replaced| &mut replaced.sa)) {
             let messages = sa.send_next(ctx.now, &session.timing(ctx.config), &mut *ctx.shared.random);
             ctx.send(session.path, messages);
@@ -342,7 +363,18 @@ impl Established {
         if session.login_ends.is_some_and(|ends| ends <= ctx.now) {
             return self.close(session, ctx, CloseReason::NotReauthenticated);
         }
-        match self.sa.due(ctx.now) {
+        self.relocation.wake(ctx.now);
+        let due = self.sa.due(ctx.now);
+        if let Some(proven) = self.relocation.disproven(ctx.now, matches!(due, Due::Dead)) {
+            let is_lively = self.is_lively(session, ctx);
+            self.goes_back(session, ctx, proven);
+            if is_lively {
+                session.refuse(ctx, ExchangeType::INFORMATIONAL, RefusalReason::PathCheck);
+                return self.close(session, ctx, CloseReason::Failed);
+            }
+            return State::Established(self);
+        }
+        match due {
             Due::Nothing => {}
             Due::Again(messages) => {
                 ctx.shared.counters.retransmissions_sent += 1;
@@ -378,6 +410,10 @@ impl Established {
                 Due::Again(messages) => {
                     ctx.shared.counters.retransmissions_sent += 1;
                     ctx.send(session.path, messages);
+                }
+                // Its answers are what the peer needs to go on.
+                Due::Dead if replaced.peer_may_use => {
+                    replaced.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
                 }
                 Due::Dead => replaced.until = ctx.now,
                 Due::Nothing => {}
@@ -424,7 +460,8 @@ impl Established {
             timing.liveness.filter(|_| !self.sa.has_own_request()).map(|interval| session.last_heard + interval);
         let reminder = self.reauthentication.as_ref().map(Reauthentication::due);
         let times = replaced.chain(children).chain(reminder).chain(ends).chain(rekeys).chain(childless).chain(liveness);
-        times.chain(self.sa.timeout()).chain(session.login_ends).min()
+        let moving = self.relocation.timeouts();
+        times.chain(moving).chain(self.sa.timeout()).chain(session.login_ends).min()
     }
 
     pub(super) fn ike_spis(&self) -> Vec<IkeSpi> {

@@ -91,7 +91,8 @@ pub(crate) fn handle(
         Ok(chosen) => chosen,
         Err(mismatch) => {
             incoming.answer_notify(ctx, NotifyType::NO_PROPOSAL_CHOSEN, &[]);
-            incoming.refuse(ctx, RefusalReason::IkeProposal(mismatch));
+            let site = connection::only_site(ctx.config, path.peer.ip()).map(|site| Arc::clone(&site.name));
+            incoming.refuse_site(ctx, site, RefusalReason::IkeProposal(mismatch));
             return None;
         }
     };
@@ -107,7 +108,7 @@ fn choose(config: &Config, path: Path, request: &InitRequest<'_>) -> Result<Chos
             Err(mismatch) => first = first.or(Some(mismatch)),
         }
     }
-    Err(first.expect("there is the policy for remote clients at least"))
+    Err(first.expect("there is one policy at least"))
 }
 
 impl Incoming<'_> {
@@ -252,10 +253,15 @@ impl Incoming<'_> {
     }
 
     fn refuse(&self, ctx: &mut Context<'_>, reason: RefusalReason) {
+        self.refuse_site(ctx, None, reason);
+    }
+
+    /// Nothing is proven: the site is the one that the caller would be, going by its address.
+    fn refuse_site(&self, ctx: &mut Context<'_>, site: Option<Arc<str>>, reason: RefusalReason) {
         debug!(peer = %self.path.peer, exchange = %ExchangeType::IKE_SA_INIT, reason = reason.name(), "refused");
         ctx.shared.counters.refused += 1;
         let (path, exchange) = (self.path, ExchangeType::IKE_SA_INIT);
-        let refusal = Refusal { path, session: None, exchange, identity: None, site: None, reason };
+        let refusal = Refusal { path, session: None, exchange, identity: None, site, reason };
         ctx.shared.events.push_back(Event::Refused(Box::new(refusal)));
     }
 

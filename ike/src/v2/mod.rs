@@ -280,7 +280,7 @@ impl Session {
                 Some(found) => found,
                 None => return Ok((Incoming::Unexpected, None)),
             },
-            State::Closing(state) => (&mut state.sa, None),
+            State::Closing(state) => state.sa_of(header),
         };
         Ok((sa.receive(ctx.now, header, message, takes), replaced))
     }
@@ -296,7 +296,7 @@ impl Session {
                     state.create_child(session, ctx, &request, replaced)
                 }
                 (State::Established(state), _) => state.informational(session, ctx, &request, replaced),
-                (State::Closing(state), _) => state.request(session, ctx, &request),
+                (State::Closing(state), _) => state.request(session, ctx, &request, replaced),
                 (state @ (State::AwaitingList(_) | State::Initiating(_) | State::Proving(_)), _) => state,
                 (State::Over, _) => State::Over,
             },
@@ -473,9 +473,13 @@ impl Session {
         matches!(self.state, State::Over)
     }
 
-    /// Whether the client has not proven yet who it is.
+    /// Whether whoever began here has not proven who it is: not yet, or in vain and a moment ago.
     pub(crate) fn is_half_open(&self) -> bool {
-        matches!(self.state, State::HalfOpen(_) | State::AwaitingList(_) | State::Authenticating(_))
+        match self.state {
+            State::HalfOpen(_) | State::AwaitingList(_) | State::Authenticating(_) => true,
+            State::Closing(_) => self.role == Role::Responder && self.established.is_none(),
+            State::Initiating(_) | State::Proving(_) | State::Established(_) | State::Over => false,
+        }
     }
 
     /// Whether IKE_AUTH is done.
@@ -518,7 +522,7 @@ impl Session {
             State::Initiating(state) => vec![state.spi],
             State::Proving(state) => vec![state.sa.own_spi()],
             State::Established(state) => state.ike_spis(),
-            State::Closing(state) => vec![state.sa.own_spi()],
+            State::Closing(state) => state.ike_spis(),
             State::Over => Vec::new(),
         }
     }
@@ -649,7 +653,7 @@ impl State {
         match self {
             Self::Proving(state) => state.answer(session, ctx, answer.1),
             Self::Established(state) => state.response(session, ctx, answer, replaced),
-            Self::Closing(state) => state.response(session, ctx, answer.0),
+            Self::Closing(state) => state.response(session, ctx, answer.0, replaced),
             other => other,
         }
     }

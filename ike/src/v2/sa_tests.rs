@@ -94,6 +94,16 @@ fn feed(sa: &mut IkeSa, message: &[u8]) -> Option<usize> {
     }
 }
 
+/// Hands a message in; how many messages are sent again for it.
+fn answers(sa: &mut IkeSa, message: &[u8]) -> usize {
+    let header = Header::parse(message).expect("a header");
+    match sa.receive(epoch(), &header, message, true) {
+        Incoming::Again(messages) => messages.len(),
+        Incoming::Unexpected => 0,
+        _ => panic!("neither forged nor new"),
+    }
+}
+
 #[test]
 fn a_finer_cut_begins_anew_and_a_coarser_one_is_dropped() {
     let (mut sa, mut peer) = pair();
@@ -121,8 +131,45 @@ fn fragments_after_the_whole_message_are_copies() {
     let (fragments, whole) = (peer.cut(3000, 3), peer.whole(3000));
     assert!(feed(&mut sa, &whole).is_some());
     assert!(!sa.answer(ChainBuilder::new(), &mut peer.random).is_empty());
-    assert!(fragments.iter().all(|fragment| feed(&mut sa, fragment).is_none()));
+    assert_eq!(fragments.iter().map(|fragment| answers(&mut sa, fragment)).collect::<Vec<_>>(), [1, 0, 0]);
     assert_eq!(sa.timeout(), None);
+}
+
+#[test]
+fn the_same_request_cut_in_another_way_gets_the_same_answer() {
+    let (mut sa, mut peer) = pair();
+    let (coarse, fine, whole) = (peer.cut(3000, 3), peer.cut(3000, 5), peer.whole(3000));
+    assert!(coarse.iter().filter_map(|fragment| feed(&mut sa, fragment)).eq([chain(3000).1.len()]));
+    let mut answer = ChainBuilder::new();
+    answer.push(&Payload::Notify(Notify::new(NotifyType(40_001), &[7; 2000])));
+    let answered = sa.answer(answer, &mut peer.random).len();
+    assert_eq!(answered, 2);
+    for cut in [&coarse, &fine] {
+        let counts: Vec<usize> = cut.iter().map(|fragment| answers(&mut sa, fragment)).collect();
+        assert_eq!((counts[0], counts[1..].iter().sum()), (answered, 0_usize));
+    }
+    assert_eq!(answers(&mut sa, &whole), answered);
+    // Neither a forgery nor another exchange is a copy.
+    let mut forged = fine[0].to_vec();
+    forged[60] ^= 1;
+    let header = Header::parse(&forged).expect("a header");
+    assert!(matches!(sa.receive(epoch(), &header, &forged, true), Incoming::Forged));
+    let mut other = fine[0].to_vec();
+    other[18] = 36;
+    assert_eq!(answers(&mut sa, &other), 0);
+    assert_eq!(sa.timeout(), None, "nothing is kept");
+}
+
+#[test]
+fn what_is_too_long_for_one_message_goes_in_fragments_or_not_at_all() {
+    let (sa, mut peer) = pair();
+    let (first, chain) = chain(MAX_MESSAGE - 12);
+    for (fragmentation, expected) in [(true, 58..=64), (false, 0..=0)] {
+        let messages = super::sa::seal(&header(), &mut peer.key, fragmentation, Some(first), &chain, &mut peer.random);
+        assert!(expected.contains(&messages.len()), "{} messages", messages.len());
+        assert!(messages.iter().all(|message| message.len() <= super::fragments::FRAGMENT_LEN));
+    }
+    drop(sa);
 }
 
 #[test]

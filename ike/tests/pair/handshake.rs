@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cygnet_ike::crypto::dh::Group;
 use cygnet_ike::proposal::{Policy, PolicyName};
-use cygnet_ike::testing::{End, LinkQuality, Pair, Seen, Task};
+use cygnet_ike::testing::{Client, End, LinkQuality, Login, Pair, Seen, Task};
 use cygnet_ike::wire::num::NotifyType;
 use cygnet_ike::{Path, RefusalReason, SessionState};
 
@@ -137,6 +137,28 @@ fn half_open_handshakes_are_bounded_and_expire() {
     assert_eq!(pair.server.counters().half_open, 0);
     assert_eq!(pair.server.counters().half_open_expired, 3);
     assert_empty(&mut pair);
+}
+
+#[test]
+fn who_fails_to_prove_an_identity_counts_as_half_open_until_nothing_is_left() {
+    let mut gateway = server();
+    gateway.limits.half_open = 3;
+    let mut pair = Pair::new(gateway, LinkQuality::PERFECT, 1);
+    for seed in 0..5 {
+        let mut config = client();
+        config.login = Login::Psk(b"sardine".to_vec());
+        pair.connect(config, seed);
+        pair.advance(Duration::from_secs(1));
+    }
+    let refused = |client: &Client| client.end() == Some(&End::Refused(NotifyType::AUTHENTICATION_FAILED));
+    assert_eq!(pair.clients.iter().filter(|client| refused(client)).count(), 3);
+    assert_eq!(pair.server.counters().half_open, 3);
+    assert!(pair.server.counters().overload_dropped >= 2);
+    pair.advance(Duration::from_secs(60));
+    let newcomer = pair.connect(client(), 9);
+    pair.settle(LIMIT);
+    assert_up(&pair, newcomer);
+    assert_eq!(pair.server.counters().half_open, 0);
 }
 
 #[test]

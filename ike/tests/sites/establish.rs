@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use cygnet_ike::event::Role;
+use cygnet_ike::proposal::{Policy, PolicyName};
 use cygnet_ike::testing::LinkQuality;
+use cygnet_ike::wire::num::NotifyType;
 use cygnet_ike::{CloseReason, Limits, RefusalReason};
 
 use super::world::{World, child, identity, site};
@@ -110,6 +112,21 @@ fn sites_of(sites: &[cygnet_ike::Site; 2]) -> [cygnet_ike::Site; 2] {
         copy.policy = sites[own].policy.clone();
         copy
     })
+}
+
+#[test]
+fn a_gateway_without_clients_takes_the_suites_of_the_site_that_calls() {
+    let mut sites = [site(0), site(1)];
+    let old = Policy::named(&[PolicyName::LegacyAndroid]).with_ike(&["aes128-sha1-modp1024"]).expect("a suite");
+    sites[1].policy = old;
+    let mut world = World::with(sites, LinkQuality::PERFECT, 1);
+    world.initiate(0);
+    assert!(world.until(|world| !world.gateways[0].closed.is_empty()));
+    let refused = RefusalReason::PeerRefused { notify: NotifyType::NO_PROPOSAL_CHOSEN, protected: false };
+    assert_eq!(world.gateways[0].refusals, [refused]);
+    assert_eq!(world.gateways[1].refusals[0].name(), "ike_proposal");
+    assert_eq!(world.gateways[1].endpoint.counters().half_open_expired, 0, "nothing was begun");
+    world.assert_empty();
 }
 
 #[test]

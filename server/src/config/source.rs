@@ -51,7 +51,10 @@ impl<'a> Source<'a> {
             Ok(Secret::from(text.value))
         };
         match loaded {
-            Ok(secret) if secret.expose().is_empty() => value.error("a secret must not be empty", "nothing here", None),
+            Ok(secret) if secret.expose().is_empty() => {
+                let help = "write it there; a new one for two gateways:  openssl rand -base64 24";
+                value.error("a secret must not be empty", "nothing here", Some(help.into()))
+            }
             Ok(value) => Some(Located { value, spot: text.spot }),
             Err(unreadable) => value.error(unreadable.title, "named here", Some(unreadable.help)),
         }

@@ -26,9 +26,10 @@ fn up_and_down_wait_and_say_how_it_ended() {
     assert_eq!(site.run(&["up", "berlin", "--json"]).ok().json()["state"], "UP");
     let run = site.run(&["up", "berlin", "voice"]);
     assert!(run.code == Some(1) && run.err.contains("berlin has no child voice"), "{run:?}");
+    assert_eq!(run.err.matches("no child voice").count(), 1, "said once: {run:?}");
     let run = site.run(&["down", "lyon"]);
     assert!(run.code == Some(1) && run.err.contains("there is no site lyon"), "{run:?}");
-    let down = "berlin is down until `cygnet up berlin`, or until the peer calls\n";
+    let down = "berlin is down until `cygnet up berlin`; its peer is not let in meanwhile\n";
     assert_eq!(site.run(&["down", "berlin"]).ok().out, down);
     drop(daemon);
 }

@@ -23,7 +23,7 @@ fn an_unknown_key_names_the_nearest_one() {
 error: unknown key `dsn` in [remote]
  --> cygnet.toml:5:1
   |
-5 | dsn = "10.20.0.1"
+5 | dsn = "*********"
   | ^^^
   |
 help: did you mean `dns`?
