@@ -395,3 +395,13 @@ fn two_sites_are_exported_under_names_of_their_own() {
         &["  cygnet-lyon {\n", "  ike-cygnet-lyon {\n    id-1 = \"203.0.113.1\"\n    id-2 = \"198.51.100.8\"\n"],
     );
 }
+
+#[test]
+fn the_subject_of_a_certificate_is_an_identity_where_the_program_can_say_so() {
+    let site = configured("peer_id = \"C=CH, O=Example, CN=berlin\"\n");
+    let export = |program: &str| site.run(&["site", "export", "berlin", "--for", program]);
+    has(&export("libreswan").ok().out, &["    leftid=\"C=CH, O=Example, CN=berlin\"\n"]);
+    has(&export("strongswan").ok().out, &["      id = \"C=CH, O=Example, CN=berlin\"\n"]);
+    let run = export("openiked");
+    assert!(run.code == Some(1) && run.err.contains("for a DNS name"), "{run:?}");
+}

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::bail;
+use cygnet_ike::identity::Identity;
 
 use super::algorithms::{libreswan_esp, libreswan_ike};
 use super::other_end::{OtherEnd, Proof, by_family, hexadecimal, network, ports, protocol, quoted_key, span};
@@ -167,8 +168,11 @@ fn subnets(out: &mut String, side: &str, list: &[Selector], protocol: u8, transp
     }
 }
 
-/// Names have a `@` in front.
+/// Names have a `@` in front, subjects of certificates stand in quotes.
 fn identity(id: &str) -> String {
+    if let Ok(Identity::DerAsn1Dn(_)) = id.parse::<Identity>() {
+        return format!("\"{id}\"");
+    }
     let is_name = id.parse::<std::net::IpAddr>().is_err() && !id.contains('@') && !id.contains(':');
     match id.strip_prefix("keyid:").map(|key| key.strip_prefix("0x").unwrap_or(key)) {
         Some(key) => format!("@#{key}"),

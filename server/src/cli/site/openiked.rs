@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use anyhow::bail;
+use cygnet_ike::identity::Identity;
 
 use super::algorithms::{iked_esp, iked_ike};
 use super::other_end::{OtherEnd, Proof, commented, network, ports, protocol};
@@ -23,6 +24,11 @@ pub(super) fn render(end: &OtherEnd<'_>) -> anyhow::Result<String> {
     }
     if end.own_proof != end.our_proof {
         bail!("with iked both sides prove themselves in the same way: by certificate, bare key or pre-shared key");
+    }
+    for id in [end.own_id, end.our_id].into_iter().flatten() {
+        if let Ok(Identity::KeyId(_) | Identity::DerAsn1Dn(_)) = id.parse::<Identity>() {
+            bail!("iked would take \"{id}\" for a DNS name; write names or addresses into `id` and `peer_id`");
+        }
     }
     let unnamed = |child: &SiteChild| child.local.iter().chain(&child.remote).any(|s| s.network.prefix_len() == 0);
     if end.device().is_some() && end.site.children.iter().any(unnamed) {
