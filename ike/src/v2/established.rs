@@ -376,24 +376,21 @@ impl Established {
             return self.close(session, ctx, CloseReason::NotReauthenticated);
         }
         self.relocation.wake(ctx.now);
-        let due = self.sa.due(ctx.now);
-        if let Some(proven) = self.relocation.disproven(ctx.now, matches!(due, Due::Dead)) {
+        if let Some(proven) = self.relocation.disproven(ctx.now) {
             let is_lively = self.is_lively(session, ctx);
-            self.goes_back(session, ctx, proven);
-            if is_lively {
+            if self.goes_back(session, ctx, proven) || is_lively {
                 session.refuse(ctx, ExchangeType::INFORMATIONAL, RefusalReason::PathCheck);
                 return self.close(session, ctx, CloseReason::Failed);
             }
-            return State::Established(self);
         }
-        match due {
+        match self.sa.due(ctx.now) {
             Due::Nothing => {}
             Due::Again(messages) => {
                 ctx.shared.counters.retransmissions_sent += 1;
                 ctx.send(session.path, messages);
             }
-            // Packets still come: only the answers are lost on the way.
-            Due::Dead if self.is_lively(session, ctx) => {
+            // Packets still come: only the answers are lost on the way. Who has moved has its time to show that it is there.
+            Due::Dead if self.is_lively(session, ctx) || self.relocation.is_unproven() => {
                 self.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
             }
             Due::Dead if self.tries_elsewhere(session, ctx) => {}
