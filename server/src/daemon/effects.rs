@@ -45,7 +45,11 @@ impl EventLoop {
                 }
                 Effect::Resolve { site, name } => self.resolve(site, name),
                 Effect::LocalAddress { site, peer } => {
-                    let outcome = lookup::local_address(peer, &self.listen);
+                    let settings = self.settings.sites.iter().find(|known| *known.name == *site);
+                    let outcome = match settings.and_then(|site| site.local_address) {
+                        Some(own) => lookup::own_address(own),
+                        None => lookup::local_address(peer, &self.listen),
+                    };
                     self.gateway.local_address(self.now(), &site, outcome);
                 }
                 Effect::Traps(traps) => self.plane.set_traps(traps),

@@ -75,7 +75,7 @@ pub enum Effect {
         /// A DNS name.
         name: String,
     },
-    /// Ask the kernel which of our addresses leads to a site's peer, then call [`super::Gateway::local_address`].
+    /// Ask the kernel which of our addresses leads to a site's peer, or whether we have its `local_address`, then call [`super::Gateway::local_address`].
     LocalAddress {
         /// Whose peer.
         site: Arc<str>,

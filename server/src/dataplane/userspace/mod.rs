@@ -212,7 +212,7 @@ fn tun_hint(error: &io::Error) -> &'static str {
 
 fn udp_hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => ". Another IKE daemon may be running (charon, pluto, iked)",
+        io::ErrorKind::AddrInUse => ". Another IKE daemon may be running (charon, pluto, iked), or another cygnet",
         io::ErrorKind::AddrNotAvailable => ". No interface of this machine has this address",
         io::ErrorKind::PermissionDenied => ". Ports below 1024 take CAP_NET_BIND_SERVICE",
         _ => "",

@@ -140,9 +140,9 @@ impl Watched {
     fn tell_problem(&mut self) {
         let problem = self.supervisor.last_error().unwrap_or_default();
         let (kind, _) = problem.split_once(" (").unwrap_or((problem, ""));
-        if self.supervisor.is_up() {
+        if self.supervisor.is_up() || self.supervisor.is_stopped() {
             self.told.clear();
-        } else if self.told != kind {
+        } else if !problem.is_empty() && self.told != kind {
             tracing::warn!(site = %self.supervisor.plan.name, "{problem}");
             kind.clone_into(&mut self.told);
         }
@@ -233,9 +233,13 @@ impl Gateway {
     ///
     /// [`SiteStatus::is_about`]: crate::control::model::SiteStatus::is_about
     /// [`Session::is_about`]: crate::control::model::Session::is_about
-    pub fn rekey(&mut self, now: Now, who: &str, ike: bool) -> Rekeyed {
+    ///
+    /// # Errors
+    /// A sentence for the operator, if nobody is called so or the tunnel of that site is down.
+    pub fn rekey(&mut self, now: Now, who: &str, ike: bool) -> Result<Rekeyed, String> {
         let about = |site: &SiteStatus| site.is_about(who);
         let sites: Vec<String> = self.sites(now).into_iter().filter(about).map(|site| site.name).collect();
+        let down = sites.first().cloned();
         let mut pairs: Vec<(SessionId, Vec<EspSpi>)> = Vec::new();
         for name in sites {
             let tunnels = self.sites.watched.get(name.as_str()).map(|watched| &watched.supervisor.tunnels);
@@ -246,6 +250,12 @@ impl Gateway {
             self.status(now).sessions.into_iter().filter(|session| session.is_about(who)).map(|s| s.id).collect();
         for (&id, session) in self.sessions.iter().filter(|(id, s)| s.via == Via::Ikev2 && named.contains(&id.0)) {
             pairs.push((id, session.children.last().map(|child| child.inbound_spi).into_iter().collect()));
+        }
+        if pairs.is_empty() && named.is_empty() {
+            return Err(match down {
+                Some(site) => format!("{site} is down: there is nothing to renew"),
+                None => format!("there is no site, user or address {who:?}; `cygnet status` lists them"),
+            });
         }
         let mut done = Rekeyed::default();
         for (session, spis) in pairs {
@@ -258,7 +268,7 @@ impl Gateway {
             }
         }
         self.settle(now);
-        done
+        Ok(done)
     }
 
     /// The next answer to a [`Gateway::site_up`].
