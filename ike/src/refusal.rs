@@ -196,6 +196,8 @@ pub enum RefusalReason {
     },
     /// The site has chosen algorithms that were not offered.
     NotOffered,
+    /// The peer of a site needs a Child SA in IKE_AUTH, and none was asked for (RFC 6023).
+    Childless,
     /// The configuration of the site has no algorithms to offer.
     NothingToOffer,
     /// The site never answered.
@@ -275,6 +277,7 @@ impl RefusalReason {
             Self::PeerAddress { .. } => "peer_address",
             Self::OtherPeer { .. } => "other_peer",
             Self::NotOffered => "not_offered",
+            Self::Childless => "childless",
             Self::NothingToOffer => "nothing_to_offer",
             Self::NoAnswer => "no_answer",
             Self::PathCheck => "path_check",
@@ -479,6 +482,7 @@ impl fmt::Display for RefusalReason {
                 write!(f, "the other side calls itself {found}, expected is {expected}")
             }
             Self::NotOffered => write!(f, "the other side chose algorithms that were not offered"),
+            Self::Childless => write!(f, "the other side makes no connection without a tunnel, and none is wanted"),
             Self::NothingToOffer => write!(f, "there are no algorithms to offer"),
             Self::NoAnswer => write!(f, "the other side does not answer"),
             Self::PathCheck => write!(f, "the peer does not show that it receives what is sent to its new address"),

@@ -12,7 +12,7 @@
 //! Only the side that began the session moves it; the other may do so by what it tells of its other addresses. The
 //! responder follows at once and asks afterwards, so that no packet is lost while the question is on its way: who can ask
 //! for it has authenticated itself. If the answer stays away, the session goes back to where the peer was before and waits for it
-//! there; it ends if packets come all the time, as from one who has others get what is meant for it.
+//! there; it ends if packets come all the time, as from one who has others get what is meant for it, or if that happens twice.
 //!
 //! A message that comes from elsewhere without UPDATE_SA_ADDRESSES shows that the peer lives and is a test of that path: the answer
 //! goes there, and nothing else. The one exception is a port that changes at the same address of a translator: that is how a translator looks that has
@@ -202,10 +202,22 @@ impl Session {
     pub(super) fn heard(&mut self, ctx: &mut Context<'_>, path: Path) {
         self.last_heard = ctx.now;
         if path != self.path && !self.follows(path) {
-            debug!(session = %self.id, peer = %path.peer, "a message from elsewhere: the path stays as it is");
-            return;
+            debug!(session = %self.id, peer = %path.peer, "a message from elsewhere is a test of that path");
+            return self.hears_from(ctx, path);
         }
         self.move_to(ctx, path, self.nat);
+    }
+
+    fn hears_from(&mut self, ctx: &mut Context<'_>, path: Path) {
+        self.step(
+            |session, ctx, mut state| {
+                if let State::Established(state) = &mut state {
+                    state.hears_from(session, ctx, path);
+                }
+                state
+            },
+            ctx,
+        );
     }
 
     /// Whether a message along `path` alone is reason enough to go there. Without MOBIKE it is if the peer is behind a translator

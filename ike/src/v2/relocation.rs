@@ -35,7 +35,8 @@ const COOKIE_LEN: usize = 16;
 /// How often a request is sent to an address that the peer did not use so far.
 const TRANSMISSIONS_ELSEWHERE: u32 = 2;
 
-/// A peer that has moved has to show that it is where it says within this time, however often it moves again.
+/// A peer that has moved has to show that it is where it says within this time, however often it moves again. Twice as long as
+/// the transmissions of a request take.
 const PROOF_TIME: Duration = Duration::from_secs(120);
 
 /// So many refusals of our addresses one after the other may be a limit of the peer's that passes.
@@ -54,6 +55,8 @@ pub(super) struct Relocation {
     asked: Option<Asked>,
     /// The peer has not shown yet that it is where we send to.
     unproven: Option<Unproven>,
+    /// Where it was to be and did not answer.
+    doubted: Option<Place>,
     /// How often in a row the peer has refused our addresses, and when it is to be told of them again.
     refusals: u32,
     again: Option<Instant>,
@@ -79,12 +82,13 @@ struct Asked {
 
 /// The path in use is one that the peer has told of, and nothing else speaks for it.
 struct Unproven {
-    proven: Proven,
+    /// The last one on which the peer was for sure.
+    proven: Place,
     until: Instant,
 }
 
-/// The last path on which the peer was for sure, and the address translation there.
-pub(super) type Proven = (Path, NatStatus);
+/// A path, and the address translation on it.
+pub(super) type Place = (Path, NatStatus);
 
 impl Relocation {
     /// Repeats what the peer has refused, if it is time.
@@ -94,10 +98,14 @@ impl Relocation {
         }
     }
 
-    /// The path to go back to if the peer has had time enough to show that it is where we send to, or takes no notice of our
-    /// requests (`is_dead`).
-    pub(super) fn disproven(&mut self, now: Instant, is_dead: bool) -> Option<Proven> {
-        self.unproven.take_if(|unproven| is_dead || unproven.until <= now).map(|unproven| unproven.proven)
+    /// Where to go back to if the peer has had time enough to show that it is where we send to.
+    pub(super) fn disproven(&mut self, now: Instant) -> Option<Place> {
+        self.unproven.take_if(|unproven| unproven.until <= now).map(|unproven| unproven.proven)
+    }
+
+    /// Whether the peer has yet to show that it is where we send to.
+    pub(super) fn is_unproven(&self) -> bool {
+        self.unproven.is_some()
     }
 
     /// When [`Relocation::wake`] and [`Relocation::disproven`] are due.
@@ -150,21 +158,34 @@ impl Established {
     }
 
     /// The peer is to show that it is where its packets come from; `before` is where it was.
-    pub(super) fn asks_for_proof(&mut self, session: &Session, ctx: &mut Context<'_>, before: Proven) {
+    pub(super) fn asks_for_proof(&mut self, session: &Session, ctx: &mut Context<'_>, before: Place) {
         self.must_be_proven(session, ctx.now, before);
+        self.resend(session, ctx);
         self.send_next(session, ctx);
     }
 
-    fn must_be_proven(&mut self, session: &Session, now: Instant, before: Proven) {
+    fn must_be_proven(&mut self, session: &Session, now: Instant, before: Place) {
         self.relocation.check_wanted = true;
         let unproven = self.relocation.unproven.take().unwrap_or(Unproven { proven: before, until: now + PROOF_TIME });
         self.relocation.unproven = Some(unproven).filter(|unproven| unproven.proven.0 != session.path);
     }
 
-    /// The peer is not where it has said: the session goes on where it was for sure.
-    pub(super) fn goes_back(&mut self, session: &mut Session, ctx: &mut Context<'_>, (proven, nat): Proven) {
-        debug!(session = %session.id, from = %session.path.peer, peer = %proven.peer, "the peer did not answer at its new address");
-        session.move_to(ctx, proven, nat);
+    /// The peer is not where it has said: the session goes on where it was for sure. Whether that happens for the second time, without
+    /// anything proven in between.
+    pub(super) fn goes_back(&mut self, session: &mut Session, ctx: &mut Context<'_>, (path, nat): Place) -> bool {
+        debug!(session = %session.id, from = %session.path.peer, peer = %path.peer, "nobody has answered at the new address");
+        let doubted = (session.path, session.nat);
+        session.move_to(ctx, path, nat);
+        self.resend(session, ctx);
+        self.relocation.doubted.replace(doubted).is_some()
+    }
+
+    /// The peer is heard from `path`. If that is where it did not answer, the session goes there again, and it gets a second chance.
+    pub(super) fn hears_from(&mut self, session: &mut Session, ctx: &mut Context<'_>, path: Path) {
+        let Some((_, nat)) = self.relocation.doubted.filter(|(doubted, _)| *doubted == path) else { return };
+        let before = (session.path, session.nat);
+        session.move_to(ctx, path, nat);
+        self.must_be_proven(session, ctx.now, before);
         self.resend(session, ctx);
     }
 
@@ -283,7 +304,7 @@ impl Established {
             if let Some(notify) = answer.refusal {
                 return self.is_refused(ctx.now, notify);
             }
-            (self.relocation.refusals, self.relocation.unproven) = (0, None);
+            (self.relocation.refusals, self.relocation.unproven, self.relocation.doubted) = (0, None, None);
         }
         self.note_translation(session, ctx, purpose, &answer);
         Ok(())

@@ -3,7 +3,7 @@
 //! The window is one message in each direction. A request is answered once; the same bytes again get the same answer. Nothing
 //! here changes before the integrity of a message was checked.
 //!
-//! Does not: look into payloads.
+//! Does not: look into payloads of the peer.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -18,17 +18,21 @@ use crate::crypto::secret::Secret;
 use crate::crypto::sk::SkKey;
 use crate::proposal::IkeSuite;
 use crate::retransmit::{Retransmit, Verdict};
-use crate::wire::IkeSpi;
 use crate::wire::chain::GENERIC_HEADER_LEN;
 use crate::wire::header::{Flags, HEADER_LEN, Header, Version};
-use crate::wire::num::{ExchangeType, PayloadType};
+use crate::wire::num::{ExchangeType, PayloadType, ProtocolId};
 use crate::wire::v2::{ChainBuilder, Delete, Fragment, Payload, Sealed, fragment_prefix, sealed_prefix};
+use crate::wire::{EspSpi, IkeSpi};
 
 use super::fragments::{Complete, FRAGMENT_LEN, Reassembly};
 use super::keys::{SaKeys, SpiPair};
+use super::request;
 
 /// Own requests that may wait for the window: one for each Child SA of a site with many tunnels, and one for the IKE SA.
 const MAX_WAITING: usize = 64;
+
+/// Child SAs that one request of ours deletes.
+const MAX_DELETES: usize = 1024;
 
 /// Which end of the exchange that made an IKE SA we are. It stays so for the whole life of the SA, whoever sends a request
 /// (RFC 7296 section 3.1, Initiator flag).
@@ -107,6 +111,21 @@ pub(crate) struct OwnRequest {
 }
 
 impl OwnRequest {
+    /// One request that deletes the Child SAs of both, the last [`MAX_DELETES`] of them: the peer has most likely forgotten the
+    /// first ones by now.
+    pub(crate) fn joined(&self, other: &Self) -> Self {
+        let mut spis: Vec<EspSpi> = [self, other].into_iter().flat_map(Self::deleted).collect();
+        spis.drain(..spis.len().saturating_sub(MAX_DELETES));
+        Self::delete(self.purpose, Delete::ChildSas { protocol: ProtocolId::ESP, spis })
+    }
+
+    /// The Child SAs that it deletes.
+    pub(crate) fn deleted(&self) -> Vec<EspSpi> {
+        let deletes = request::deletes(self.first, &self.chain).unwrap_or_default();
+        let spis = |delete| if let Delete::ChildSas { spis, .. } = delete { spis } else { Vec::new() };
+        deletes.into_iter().flat_map(spis).collect()
+    }
+
     /// Deletes SAs.
     pub(crate) fn delete(purpose: Purpose, delete: Delete) -> Self {
         let mut chain = ChainBuilder::new();
@@ -233,8 +252,15 @@ impl IkeSa {
     }
 
     /// Checks and decrypts a message for this SA. Unless `takes` is set, the state has no use for such an exchange: then
-    /// only a retransmission of the last request is of interest.
-    pub(crate) fn receive(&mut self, now: Instant, header: &Header, message: &[u8], takes: bool) -> Incoming {
+    /// only a retransmission of the last request is of interest. Of an incomplete message at most `room` bytes are kept.
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        message: &[u8],
+        takes: bool,
+        room: usize,
+    ) -> Incoming {
         let is_from_peer = header.flags.initiator == (self.role == Role::Responder);
         let is_of_this_sa =
             header.initiator_spi == self.spis.initiator && header.responder_spi == Some(self.spis.responder);
@@ -246,7 +272,7 @@ impl IkeSa {
             if !takes {
                 return Incoming::Unexpected;
             }
-            return self.receive_response(now, header, message, &sealed);
+            return self.receive_response(now, header, message, &sealed, room);
         }
         let digest = Hash::Sha256.digest(&[message]);
         if header.message_id != self.received.next {
@@ -255,7 +281,7 @@ impl IkeSa {
         if self.received.busy.is_some() || !takes {
             return Incoming::Unexpected;
         }
-        let (incoming, complete) = self.open(now, header, message, &sealed, digest);
+        let (incoming, complete) = self.open((now, room), header, message, &sealed, digest);
         match incoming {
             Incoming::Request(request) => {
                 self.received.busy = Some(Pending { digest: complete, exchange: header.exchange });
@@ -283,9 +309,16 @@ impl IkeSa {
         }
     }
 
-    fn receive_response(&mut self, now: Instant, header: &Header, message: &[u8], sealed: &Sealed<'_>) -> Incoming {
+    fn receive_response(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        message: &[u8],
+        sealed: &Sealed<'_>,
+        room: usize,
+    ) -> Incoming {
         let Some(purpose) = self.sent.awaits(header.message_id, header.exchange) else { return Incoming::Unexpected };
-        match self.open(now, header, message, sealed, Vec::new()).0 {
+        match self.open((now, room), header, message, sealed, Vec::new()).0 {
             Incoming::Request(answer) => {
                 self.sent.outstanding = None;
                 Incoming::Response(purpose, answer)
@@ -298,7 +331,7 @@ impl IkeSa {
     /// retransmission: the message, or its first fragment.
     fn open(
         &mut self,
-        now: Instant,
+        (now, room): (Instant, usize),
         header: &Header,
         message: &[u8],
         sealed: &Sealed<'_>,
@@ -317,7 +350,7 @@ impl IkeSa {
         }
         let Ok(part) = key.open(message, sealed.body_offset()) else { return (Incoming::Forged, digest) };
         let reassembly = Reassembly::continued(parts.take(), now, header, fragment);
-        let reassembly = reassembly.with(fragment, sealed.inner, part, digest);
+        let reassembly = reassembly.with(fragment, sealed.inner, part, digest, room);
         match reassembly.complete() {
             Ok(Complete { first, chain, digest }) => {
                 (Incoming::Request(Message { exchange: header.exchange, first, chain }), digest)
@@ -357,9 +390,13 @@ impl IkeSa {
         outstanding.into_iter().chain(&self.sent.waiting).any(|request| request.purpose == purpose)
     }
 
-    /// Puts a request of ours behind those that wait.
+    /// Puts a request of ours behind those that wait. All Child SAs that are to be deleted go into one request, so that none
+    /// is forgotten.
     pub(crate) fn enqueue(&mut self, request: OwnRequest) {
-        if self.sent.waiting.len() < MAX_WAITING {
+        let deletes = request.purpose == Purpose::DeleteChild;
+        if let Some(waiting) = self.sent.waiting.iter_mut().find(|other| deletes && other.purpose == request.purpose) {
+            *waiting = waiting.joined(&request);
+        } else if deletes || self.sent.waiting.len() < MAX_WAITING {
             self.sent.waiting.push_back(request);
         }
     }
@@ -436,6 +473,11 @@ impl IkeSa {
             Verdict::Send => Due::Again(outstanding.messages.clone()),
             Verdict::GiveUp => Due::Dead,
         }
+    }
+
+    /// How many bytes of incomplete messages are kept.
+    pub(crate) fn kept(&self) -> usize {
+        [&self.received.reassembly, &self.sent.reassembly].into_iter().flatten().map(Reassembly::kept).sum()
     }
 
     /// When [`IkeSa::due`] has something to do.

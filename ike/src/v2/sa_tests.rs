@@ -3,17 +3,17 @@
 use bytes::Bytes;
 
 use super::keys::{IkeKeys, Nonces, SpiPair};
-use super::sa::{IkeSa, Incoming, Role};
+use super::sa::{IkeSa, Incoming, OwnRequest, Purpose, Role};
 use crate::crypto::secret::Secret;
 use crate::crypto::sk::SkKey;
 use crate::crypto::testing::SeededRandom;
 use crate::proposal::{IkeSuite, Policy};
 use crate::testing::epoch;
-use crate::wire::IkeSpi;
 use crate::wire::header::{Flags, Header, Version};
 use crate::wire::limits::MAX_MESSAGE;
-use crate::wire::num::{ExchangeType, NotifyType, PayloadType};
-use crate::wire::v2::{ChainBuilder, Fragment, Notify, Payload, fragment_prefix, sealed_prefix};
+use crate::wire::num::{ExchangeType, NotifyType, PayloadType, ProtocolId};
+use crate::wire::v2::{ChainBuilder, Delete, Fragment, Notify, Payload, fragment_prefix, sealed_prefix};
+use crate::wire::{EspSpi, IkeSpi};
 
 const SPIS: SpiPair = SpiPair { initiator: IkeSpi([1; 8]), responder: IkeSpi([2; 8]) };
 
@@ -87,7 +87,7 @@ impl Peer {
 /// Hands a message in; the length of the payloads if a request got complete.
 fn feed(sa: &mut IkeSa, message: &[u8]) -> Option<usize> {
     let header = Header::parse(message).expect("a header");
-    match sa.receive(epoch(), &header, message, true) {
+    match sa.receive(epoch(), &header, message, true, MAX_MESSAGE) {
         Incoming::Request(request) => Some(request.chain.len()),
         Incoming::Fragment | Incoming::Unexpected => None,
         _ => panic!("neither forged nor answered before"),
@@ -97,7 +97,7 @@ fn feed(sa: &mut IkeSa, message: &[u8]) -> Option<usize> {
 /// Hands a message in; how many messages are sent again for it.
 fn answers(sa: &mut IkeSa, message: &[u8]) -> usize {
     let header = Header::parse(message).expect("a header");
-    match sa.receive(epoch(), &header, message, true) {
+    match sa.receive(epoch(), &header, message, true, MAX_MESSAGE) {
         Incoming::Again(messages) => messages.len(),
         Incoming::Unexpected => 0,
         _ => panic!("neither forged nor new"),
@@ -153,7 +153,7 @@ fn the_same_request_cut_in_another_way_gets_the_same_answer() {
     let mut forged = fine[0].to_vec();
     forged[60] ^= 1;
     let header = Header::parse(&forged).expect("a header");
-    assert!(matches!(sa.receive(epoch(), &header, &forged, true), Incoming::Forged));
+    assert!(matches!(sa.receive(epoch(), &header, &forged, true, MAX_MESSAGE), Incoming::Forged));
     let mut other = fine[0].to_vec();
     other[18] = 36;
     assert_eq!(answers(&mut sa, &other), 0);
@@ -185,4 +185,39 @@ fn no_more_is_kept_than_the_longest_message() {
         peer.key.seal(&mut message, &part, &mut peer.random);
         assert_eq!(feed(&mut sa, &message), None);
     }
+}
+
+/// The peer answers a request of ours.
+fn answer_own(sa: &mut IkeSa, peer: &mut Peer, message_id: u32) {
+    let header = Header { flags: Flags { initiator: true, version: false, response: true }, message_id, ..header() };
+    let message = super::sa::seal(&header, &mut peer.key, false, None, &[], &mut peer.random);
+    let header = Header::parse(&message[0]).expect("a header");
+    assert!(matches!(sa.receive(epoch(), &header, &message[0], true, MAX_MESSAGE), Incoming::Response(..)));
+}
+
+#[test]
+fn what_is_to_be_deleted_goes_into_one_request_and_is_never_dropped() {
+    let (mut sa, mut peer) = pair();
+    let delete = |spi| {
+        let spis = vec![EspSpi(spi)];
+        OwnRequest::delete(Purpose::DeleteChild, Delete::ChildSas { protocol: ProtocolId::ESP, spis })
+    };
+    for _ in 0..100 {
+        sa.enqueue(OwnRequest::informational(Purpose::Liveness, ChainBuilder::new()));
+    }
+    (1..=2000).for_each(|spi| sa.enqueue(delete(spi)));
+    assert!(sa.has_own_request_for(Purpose::DeleteChild));
+    let timing = crate::config::Timing::default();
+    let mut sent = 0_u32;
+    while sa.has_own_request() {
+        assert!(!sa.send_next(epoch(), &timing, &mut peer.random).is_empty());
+        answer_own(&mut sa, &mut peer, sent);
+        sent += 1;
+    }
+    assert_eq!(sent, 64 + 1);
+    let mut both = delete(1);
+    for spi in 2..=2000 {
+        both = both.joined(&delete(spi));
+    }
+    assert_eq!(both.deleted(), (2000 - 1023..=2000).map(EspSpi).collect::<Vec<_>>(), "the last ones");
 }

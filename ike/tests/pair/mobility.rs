@@ -192,9 +192,11 @@ fn packets_of_the_path_that_was_left_do_not_move_the_session_back() {
     pair.advance(Duration::from_secs(11));
     assert!(pair.server.peer_moved(pair.now, session, old));
     assert_eq!(server_path(&pair), old, "later it is the truth");
-    pair.exchange();
-    let mut asked = pair.link.on_the_way().filter(|datagram| matches!(datagram.to, To::Client(0)));
-    assert!(asked.next().is_none(), "nobody is at the old address");
+    assert_eq!(
+        pair.server.poll_transmit().map(|asked| asked.path),
+        Some(old),
+        "the client is to show that it is there"
+    );
 }
 
 #[test]
@@ -219,7 +221,7 @@ fn who_sends_others_our_packets_does_so_for_a_while_only() {
     pair.link.quality.loss = 0;
     pair.advance(Duration::from_secs(1));
     assert_eq!(server_path(&pair), turned(victim));
-    pair.advance(Duration::from_secs(70));
+    pair.advance(Duration::from_secs(130));
     let home = turned(path_from("198.51.100.1:4500"));
     assert_eq!(server_path(&pair), home, "it goes back to where the client was");
     assert!(pair.children.values().all(|child| child.path == home));
@@ -235,7 +237,7 @@ fn who_sends_others_our_packets_and_goes_on_in_their_name_is_out() {
     pair.clients[0].roam(now, victim);
     pair.exchange();
     pair.clients[0].wander(path_from("198.51.100.1:4500"));
-    for _ in 0..14 {
+    for _ in 0..26 {
         pair.advance(Duration::from_secs(5));
         pair.server.note_inbound(pair.now, session);
     }
@@ -248,7 +250,6 @@ fn who_sends_others_our_packets_and_goes_on_in_their_name_is_out() {
 #[test]
 fn who_names_one_victim_after_another_is_out_of_time_nevertheless() {
     let mut pair = on_the_road();
-    let home = server_path(&pair);
     for victim in 1..=5 {
         let (now, place) = (pair.now, format!("203.0.113.{victim}:4500"));
         pair.clients[0].roam(now, path_from(&place));
@@ -256,7 +257,24 @@ fn who_names_one_victim_after_another_is_out_of_time_nevertheless() {
         pair.clients[0].wander(path_from("198.51.100.99:4500"));
         pair.advance(Duration::from_secs(25));
     }
-    assert_eq!(server_path(&pair), home);
+    assert_eq!(closed(&pair), [CloseReason::Failed]);
+}
+
+#[test]
+fn who_did_not_answer_at_a_new_address_gets_a_second_chance_there() {
+    let mut pair = on_the_road();
+    let (home, now, place) = (server_path(&pair), pair.now, path_from("198.51.100.77:4500"));
+    pair.clients[0].roam(now, place);
+    pair.exchange();
+    pair.advance(Duration::from_millis(15));
+    pair.link.quality.loss = 100;
+    pair.advance(Duration::from_secs(130));
+    assert_eq!(server_path(&pair), home, "the client has fallen asleep");
+    pair.link.quality.loss = 0;
+    run(&mut pair, 0, Task::Probe);
+    pair.advance(Duration::from_secs(200));
+    assert_eq!((server_path(&pair), closed(&pair)), (turned(place), vec![]));
+    assert_up(&pair, 0);
 }
 
 #[test]

@@ -375,6 +375,9 @@ lyon    down       203.0.113.77           10.1.0.0/16 === 10.9.0.0/16           
         for who in ["lyon", "10.1.0.1", "198.51.100.8", "198.51.100.7:500"] {
             assert!(!site.is_about(who), "{who}");
         }
+        let mut wide = berlin();
+        wide.children[0].remote = vec!["0.0.0.0/0 tcp/443".into()];
+        assert!(!wide.is_about("203.0.113.9") && wide.is_about("198.51.100.7"), "the whole internet is nobody");
     }
 
     #[test]

@@ -238,7 +238,8 @@ impl SiteStatus {
     }
 
     /// Whether `who` names this site: its name, the peer as configured or as it calls itself, its address with or without
-    /// port, or an address in one of its networks.
+    /// port, or an address in one of its networks. That one of them is the whole internet, or says nothing of addresses as in transport
+    /// mode, names nobody.
     #[must_use]
     pub fn is_about(&self, who: &str) -> bool {
         if let Ok(address) = who.parse::<IpAddr>() {
@@ -247,7 +248,8 @@ impl SiteStatus {
             let networks = self.children.iter().flat_map(|child| &child.remote);
             let network =
                 |text: &String| text.split_whitespace().next().and_then(|net| net.parse::<ipnet::IpNet>().ok());
-            let inside = |text: &String| network(text).is_some_and(|net| net.contains(&address));
+            let inside =
+                |text: &String| network(text).is_some_and(|net| net.prefix_len() > 0 && net.contains(&address));
             return outer || configured || networks.into_iter().any(inside);
         }
         if let Ok(address) = who.parse::<SocketAddr>() {

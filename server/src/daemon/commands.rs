@@ -100,6 +100,7 @@ impl EventLoop {
         self.host.replace_rules(rules).await?;
         self.crl.reconfigure(Wanted::of(&settings));
         self.settings = settings;
+        self.claim();
         self.perform();
         self.tell_static_routes().await;
         for change in reloaded.changes.iter().chain(&reloaded.needs_restart) {

@@ -28,9 +28,8 @@ use cygnet_ike::{EspSpi, SessionId, Site};
 
 use super::session::Via;
 use super::{ConfigurationError, Effect, Gateway, Now, Traffic, ike_config};
-use crate::config::{self, Peer, Settings, Start};
+use crate::config::{self, Peer, Settings, SiteMode, Start};
 use crate::control::model::{Rekeyed, SiteStatus};
-use crate::dataplane::Trap;
 use supervisor::{Plan, Supervisor};
 
 /// What became of [`Gateway::site_up`].
@@ -50,7 +49,8 @@ pub(super) struct Sites {
     of_session: BTreeMap<SessionId, Arc<str>>,
     /// Sites that may have something to say.
     stirred: BTreeSet<Arc<str>>,
-    traps: Vec<Trap>,
+    /// For which sites packets begin a tunnel.
+    traps: Vec<Arc<str>>,
     outcomes: VecDeque<SiteOutcome>,
 }
 
@@ -116,19 +116,14 @@ impl Sites {
         self.watched.values_mut().for_each(|watched| watched.supervisor.stop(now));
     }
 
-    /// Traffic that begins a tunnel.
-    fn wanted_traps(&self, settings: &Settings) -> Vec<Trap> {
+    /// The sites whose traffic begins a tunnel.
+    fn wanted_traps(&self, settings: &Settings) -> Vec<Arc<str>> {
         let begins = |site: &&config::Site| {
             let watched = self.watched.get(site.name.as_str());
             watched
                 .is_some_and(|w| site.start != Start::Passive && site.peer != Peer::Any && !w.supervisor.is_stopped())
         };
-        let trap = |site: &config::Site| Trap {
-            site: site.name.as_str().into(),
-            local: site.local_networks().collect(),
-            remote: site.remote_networks().collect(),
-        };
-        settings.sites.iter().filter(begins).map(trap).collect()
+        settings.sites.iter().filter(begins).map(|site| site.name.as_str().into()).collect()
     }
 }
 
@@ -160,6 +155,7 @@ fn plan(site: &config::Site) -> Plan {
         peer: site.peer.clone(),
         local_address: site.local_address,
         start: site.start,
+        transport: site.mode == SiteMode::Transport,
         children: site.children.iter().map(|child| child.name.as_str().into()).collect(),
     }
 }

@@ -82,6 +82,8 @@ pub(super) struct Plan {
     pub(super) peer: Peer,
     pub(super) local_address: Option<IpAddr>,
     pub(super) start: Start,
+    /// Between the two gateways themselves: another address is another tunnel.
+    pub(super) transport: bool,
     /// Names of the children.
     pub(super) children: Vec<Arc<str>>,
 }

@@ -29,7 +29,7 @@ impl Bench {
     fn with_children(peer: Peer, start: Start, children: &[&str]) -> Self {
         let now = Now { instant: cygnet_ike::testing::epoch(), wall: Timestamp::UNIX_EPOCH };
         let children = children.iter().map(|&name| name.into()).collect();
-        let plan = Plan { name: "berlin".into(), peer, local_address: None, start, children };
+        let plan = Plan { name: "berlin".into(), peer, local_address: None, start, transport: false, children };
         let supervisor = Supervisor::new(now, plan, 7);
         Self { supervisor, now, sessions: 0, spis: 0, heard: BTreeMap::new(), kernel: Some(OURS) }
     }
@@ -456,6 +456,18 @@ fn a_tunnel_follows_our_address() {
     bench.kernel = Some(OURS);
     bench.supervisor.addresses_changed(bench.now);
     assert_eq!(bench.pass(0.0), initiate(PEER, 500), "a new session instead");
+}
+
+#[test]
+fn a_tunnel_in_transport_mode_is_begun_anew_where_our_address_is_another() {
+    let mut bench = Bench::always();
+    bench.supervisor.plan.transport = true;
+    bench.pass(0.0);
+    bench.succeed();
+    bench.kernel = Some("192.0.2.77");
+    bench.supervisor.addresses_changed(bench.now);
+    let path = Path { local: "192.0.2.77:500".parse().unwrap(), ..path(OURS, PEER, 500) };
+    assert_eq!(bench.pass(0.0), [Action::Initiate(path)]);
 }
 
 #[test]
