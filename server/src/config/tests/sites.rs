@@ -88,8 +88,7 @@ fn five_lines_are_a_tunnel_and_the_rest_has_defaults() {
 #[test]
 fn every_key_of_a_site_has_its_effect() {
     let machine = machine();
-    let site = one(
-        &machine,
+    let settings = machine.settings(
         &site(
             "id = \"@here\"\npeer_id = \"keyid:there\"\nstart = \"demand\"\nnat = \"10.1.0.9\"\npolicy = \"modern\"\n\
              ike = [\"aes256gcm16-prfsha384-ecp384\"]\nesp = \"aes256gcm16\"\nchild_lifetime = \"20m\"\nike_lifetime = false\n\
@@ -98,6 +97,7 @@ fn every_key_of_a_site_has_its_effect() {
              ppk = { id = \"pq\", secret = \"0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\", required = true }\n",
         ),
     );
+    let site = settings.sites.into_iter().next().unwrap();
     assert_eq!((site.id.as_deref(), site.peer_id.as_deref()), (Some("@here"), Some("keyid:there")));
     assert_eq!((site.start, site.nat.as_slice()), (Start::Demand, &["10.1.0.9".parse().unwrap()][..]));
     assert_eq!(site.policy, [Policy::Modern]);
@@ -124,7 +124,8 @@ fn children_have_networks_of_their_own_or_those_of_the_site() {
             "[[site.berlin.child]]\nname = \"web\"\nremote = \"10.2.0.0/16 tcp/443\"\n\
              [[site.berlin.child]]\nname = \"ping\"\nlocal = \"10.1.0.1 icmp/8\"\nremote = \"10.2.0.1 icmp\"\n\
              [[site.berlin.child]]\nname = \"all6\"\nlocal = \"fd01::/64\"\nremote = [\"fd02::/64 udp/1000-2000\", \"fd03::1 47\"]\n",
-        ),
+        )
+        .replace("remote = [\"10.2.0.0/16\"]\n", ""),
     );
     let children: Vec<_> =
         site.children.iter().map(|c| (c.name.as_str(), selectors(&c.local), selectors(&c.remote))).collect();
