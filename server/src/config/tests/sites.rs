@@ -5,7 +5,7 @@ use std::time::Duration;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 use super::{Machine, machine, remote};
-use crate::config::{CrlPolicy, Lifetimes, LocalAuth, Peer, PeerAuth, Policy, Site, SiteMode, Start};
+use crate::config::{CrlPolicy, Lifetimes, LocalAuth, Peer, PeerAuth, Policy, Site, SiteChange, SiteMode, Start};
 
 /// Five lines, with `more` at the end.
 fn site(more: &str) -> String {
@@ -471,19 +471,22 @@ fn two_sites_must_not_collide() {
 fn two_readings_of_a_site_are_the_same_unless_something_differs() {
     let machine = machine();
     let site = |more| one(&machine, &site(more));
-    assert!(site("").is_same(&site("")));
-    for more in [
-        "nat = true\n",
-        "start = \"passive\"\n",
-        "rekey_bytes = \"1G\"\n",
-        "ppk = { id = \"x\", secret = \"0123456789-0123456789-0123456789\" }\n",
+    assert_eq!(site("").change_from(&site("")), SiteChange::Nothing);
+    for (more, change) in [
+        ("nat = true\n", SiteChange::Care),
+        ("start = \"passive\"\n", SiteChange::Care),
+        ("rekey_bytes = \"1G\"\n", SiteChange::Care),
+        ("id = \"somebody.else\"\n", SiteChange::Terms),
+        ("mobike = false\n", SiteChange::Terms),
+        ("ppk = { id = \"x\", secret = \"0123456789-0123456789-0123456789\" }\n", SiteChange::Terms),
+        ("local_address = \"192.0.2.7\"\n", SiteChange::Tunnel),
     ] {
-        assert!(!site("").is_same(&site(more)), "{more}");
+        assert_eq!(site("").change_from(&site(more)), change, "{more}");
     }
     machine.write("psk", "the-key-has-been-replaced\n");
     let other = site("");
     machine.write("psk", "a-pre-shared-key-in-a-file\n");
-    assert!(!site("").is_same(&other), "another key");
+    assert_eq!(site("").change_from(&other), SiteChange::Terms, "another key");
 }
 
 #[test]
