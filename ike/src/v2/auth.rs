@@ -94,8 +94,7 @@ fn login(
     let (own, client) = match request.auth {
         None => {
             // Only clients log in by EAP, and this one has proven nothing yet.
-            allows(ctx.config, &Connection::Remote, sa)
-                .map_err(|invalid| Invalid { notify: NotifyType::AUTHENTICATION_FAILED, ..invalid })?;
+            allows(ctx.config, &Connection::Remote, sa)?;
             (eap(ctx, proof, &request)?, Client::WantsEap(idi.clone()))
         }
         Some(auth) => {

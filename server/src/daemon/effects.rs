@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cygnet_ike::{ChildMode, ChildSa, EspSpi, Path, SessionId, Transmit};
 
 use super::event_loop::{Admission, EventLoop, Resolved};
-use super::host::Hosts;
+use super::host::{self, Hosts};
 use super::lookup;
 use crate::config::SiteMode;
 use crate::dataplane::{DataPlane, Device, Owner, SaPair};
