@@ -92,7 +92,12 @@ fn login(
     session.identity = Some(idi.clone());
     let idi_body = keys::id_body(&request.idi);
     let (own, client) = match request.auth {
-        None => (eap(ctx, proof, &request)?, Client::WantsEap(idi.clone())),
+        None => {
+            // Only clients log in by EAP, and this one has proven nothing yet.
+            allows(ctx.config, &Connection::Remote, sa)
+                .map_err(|invalid| Invalid { notify: NotifyType::AUTHENTICATION_FAILED, ..invalid })?;
+            (eap(ctx, proof, &request)?, Client::WantsEap(idi.clone()))
+        }
         Some(auth) => {
             let (own, by) = Attempt { request: &request, idi: &idi, idi_body: &idi_body, auth }
                 .authenticate(session, ctx, sa, proof)?;
@@ -197,7 +202,8 @@ impl Attempt<'_> {
     ) -> Result<AuthenticatedBy, Invalid> {
         let auth = Authentication { data, ..self.auth };
         let certificates = &self.request.certificates;
-        let claim = Claim { identity: self.idi, id_body: self.idi_body, certificates, auth };
+        let expected = connection.site().and_then(|site| site.peer_identity.as_ref());
+        let claim = Claim { identity: self.idi, expected, id_body: self.idi_body, certificates, auth };
         match connection {
             Connection::Site(site) => proof::verify(ctx, proof, Role::Initiator, &claim, &site.peer_auth),
             Connection::Remote if auth.method == AuthMethod::SHARED_KEY => {
@@ -260,7 +266,8 @@ fn weight(failure: &Invalid) -> u8 {
     }
 }
 
-/// A caller from a site's address with another name than the site's has most likely that name wrong.
+/// A caller from a site's address with another name than the site's has most likely that name wrong; one with a site's name
+/// from elsewhere has an address that the configuration does not know.
 fn explain(
     config: &Config,
     caller: &Caller<'_>,
@@ -273,11 +280,19 @@ fn explain(
     let mut named = connection::sites_at(config, caller.address);
     let expected = named.find_map(|site| Some((site, site.peer_identity.clone()?)));
     match expected {
-        Some((site, expected)) if expected != *caller.idi => {
+        Some((site, expected)) if !site.may_be_called(caller.idi) => {
             let found = caller.idi.clone();
             (Invalid::authentication(RefusalReason::PeerIdentity { expected, found }), Some(site.clone()))
         }
-        _ => (failure, site),
+        Some(_) => (failure, site),
+        None => match connection::sites_named(config, caller.idi).find(|site| !site.may_come_from(caller.address)) {
+            Some(site) => {
+                let expected = site.peer_addresses.iter().map(|prefix| prefix.address).collect();
+                let reason = RefusalReason::PeerAddress { expected, found: caller.address };
+                (Invalid::authentication(reason), Some(site.clone()))
+            }
+            None => (failure, site),
+        },
     }
 }
 
@@ -289,6 +304,7 @@ fn allows(config: &Config, connection: &Connection, sa: &IkeSa) -> Result<(), In
     }
     let allowed = policy.ike().iter().map(ToString::to_string).collect();
     let mismatch = Mismatch { offered: vec![sa.suite.to_string()], allowed, would_help: None };
+    // NO_PROPOSAL_CHOSEN would be about the Child SA here, and the IKE SA would go on (RFC 7296 section 2.21.2).
     Err(Invalid::authentication(RefusalReason::IkeProposal(mismatch)))
 }
 

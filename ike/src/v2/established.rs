@@ -35,6 +35,9 @@ const DELETE_LIFETIME: Duration = Duration::from_secs(60);
 /// Requests beyond the rate that may come at once.
 const BURST: u32 = 20;
 
+/// The peer may replace the IKE SA so often in a second, with as many at once as above: each time costs a key exchange.
+const IKE_REKEYS_PER_SECOND: u32 = 1;
+
 /// A client that is in.
 pub(crate) struct Established {
     pub(crate) sa: IkeSa,
@@ -52,6 +55,7 @@ pub(crate) struct Established {
     /// Since when there is no Child SA.
     childless_since: Instant,
     bucket: TokenBucket,
+    ike_rekeys: TokenBucket,
     pub(super) relocation: Relocation,
 }
 
@@ -97,6 +101,7 @@ impl Established {
             reauthentication: None,
             childless_since: ctx.now,
             bucket,
+            ike_rekeys: TokenBucket::full(ctx.now),
             relocation: Relocation::default(),
         };
         ctx.shared.counters.established += 1;
@@ -144,9 +149,7 @@ impl Established {
         }
         self.peer_has_followed();
         if !self.bucket.take(ctx.now, ctx.config.limits.create_child_per_second) {
-            session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, RefusalReason::TooManyRequests);
-            session.answer_notify(ctx, &mut self.sa, NotifyType::TEMPORARY_FAILURE, &[]);
-            return State::Established(self);
+            return self.too_many(session, ctx);
         }
         match CreateChild::read(request.first, &request.chain) {
             Ok(CreateChild::Child { .. }) if matches!(self.rekeying, Some(Rekeying::Ike(_))) => {
@@ -156,6 +159,9 @@ impl Established {
             Ok(CreateChild::IkeSa { .. }) if self.is_busy_with_children() => {
                 session.answer_notify(ctx, &mut self.sa, NotifyType::TEMPORARY_FAILURE, &[]);
                 State::Established(self)
+            }
+            Ok(CreateChild::IkeSa { .. }) if !self.ike_rekeys.take(ctx.now, IKE_REKEYS_PER_SECOND) => {
+                self.too_many(session, ctx)
             }
             Ok(CreateChild::Child { wish, nonce, ke, rekeys }) => {
                 self.make_child(session, ctx, &wish, nonce, ke.as_ref(), rekeys);
@@ -169,6 +175,12 @@ impl Established {
             }
             Err(invalid) => self.invalid(session, ctx, ExchangeType::CREATE_CHILD_SA, invalid),
         }
+    }
+
+    fn too_many(mut self: Box<Self>, session: &Session, ctx: &mut Context<'_>) -> State {
+        session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, RefusalReason::TooManyRequests);
+        session.answer_notify(ctx, &mut self.sa, NotifyType::TEMPORARY_FAILURE, &[]);
+        State::Established(self)
     }
 
     fn make_child(

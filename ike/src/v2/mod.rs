@@ -28,6 +28,7 @@ pub(crate) mod fragments;
 mod half_open;
 mod informational;
 pub(crate) mod init;
+mod initial_contact;
 mod initiate;
 pub(crate) mod keys;
 mod life;
@@ -45,6 +46,7 @@ pub(crate) mod request;
 pub(crate) mod sa;
 #[cfg(test)]
 mod sa_tests;
+mod spis;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -68,6 +70,7 @@ use crate::proposal::Policy;
 use crate::refusal::{Refusal, RefusalReason};
 use crate::site::Site;
 use crate::wire::header::Header;
+use crate::wire::limits::MAX_MESSAGE;
 use crate::wire::num::{ExchangeType, NotifyType};
 use crate::wire::v2::{ChainBuilder, Notify, Payload};
 use crate::wire::{EspSpi, IkeSpi};
@@ -76,6 +79,7 @@ use authenticating::Authenticating;
 use awaiting_list::AwaitingList;
 use closing::Closing;
 use established::Established;
+use fragments::{Kept, MAX_UNPROVEN};
 pub(crate) use half_open::HalfOpen;
 use initiate::{Initiating, Proving};
 use mobike::Mobility;
@@ -104,6 +108,8 @@ pub(crate) struct Shared {
     pub(crate) authenticated: Option<(SessionId, AccessRequest)>,
     /// Sites of the sessions that are established.
     pub(crate) connected: BTreeMap<SessionId, Arc<str>>,
+    /// What is kept of incomplete messages.
+    pub(crate) kept: Kept,
 }
 
 impl Shared {
@@ -270,6 +276,11 @@ impl Session {
         message: &[u8],
         takes: bool,
     ) -> Result<(Incoming, Option<IkeSpi>), RefusalReason> {
+        let is_unproven = self.is_half_open();
+        if is_unproven && message.len() > MAX_UNPROVEN {
+            return Ok((Incoming::Unexpected, None));
+        }
+        let room = if is_unproven { ctx.shared.kept.room(self.id) } else { MAX_MESSAGE };
         let (sa, replaced) = match &mut self.state {
             State::HalfOpen(state) if takes => (state.key()?, None),
             State::HalfOpen(_) | State::Initiating(_) | State::Over => return Ok((Incoming::Unexpected, None)),
@@ -282,7 +293,7 @@ impl Session {
             },
             State::Closing(state) => state.sa_of(header),
         };
-        Ok((sa.receive(ctx.now, header, message, takes), replaced))
+        Ok((sa.receive(ctx.now, header, message, takes, room), replaced))
     }
 
     fn request(&mut self, ctx: &mut Context<'_>, request: Message, replaced: Option<IkeSpi>) {
@@ -442,6 +453,10 @@ impl Session {
                     session.refuse(ctx, ExchangeType::IKE_SA_INIT, reason);
                     State::Over
                 }
+                State::HalfOpen(mut state) => {
+                    state.expire(ctx.now);
+                    State::HalfOpen(state)
+                }
                 State::AwaitingList(state) => state.handle_timeout(session, ctx),
                 State::Authenticating(state) => state.handle_timeout(session, ctx),
                 State::Initiating(state) => state.handle_timeout(session, ctx),
@@ -457,7 +472,7 @@ impl Session {
     /// When [`Session::handle_timeout`] is due.
     pub(crate) fn timeout(&self, config: &Config) -> Option<Instant> {
         match &self.state {
-            State::HalfOpen(state) => Some(state.deadline),
+            State::HalfOpen(state) => Some(state.timeout()),
             State::AwaitingList(state) => Some(state.timeout()),
             State::Authenticating(state) => Some(state.timeout()),
             State::Initiating(state) => Some(state.timeout()),
@@ -473,22 +488,31 @@ impl Session {
         matches!(self.state, State::Over)
     }
 
-    /// Whether the client has not proven yet who it is.
+    /// Whether whoever began here has not proven who it is: not yet, or in vain and a moment ago.
     pub(crate) fn is_half_open(&self) -> bool {
-        matches!(self.state, State::HalfOpen(_) | State::AwaitingList(_) | State::Authenticating(_))
+        match self.state {
+            State::HalfOpen(_) | State::AwaitingList(_) | State::Authenticating(_) => true,
+            State::Closing(_) => self.role == Role::Responder && self.established.is_none(),
+            State::Initiating(_) | State::Proving(_) | State::Established(_) | State::Over => false,
+        }
+    }
+
+    /// How many octets of messages are kept that are incomplete or wait for something else.
+    pub(crate) fn kept(&self) -> usize {
+        match &self.state {
+            State::HalfOpen(state) => state.kept(),
+            State::AwaitingList(state) => state.sa.kept().saturating_add(state.request.chain.len()),
+            State::Authenticating(state) => state.sa.kept(),
+            State::Proving(state) => state.sa.kept(),
+            State::Established(state) => state.sa.kept(),
+            State::Closing(state) => state.sa.kept(),
+            State::Initiating(_) | State::Over => 0,
+        }
     }
 
     /// Whether IKE_AUTH is done.
     pub(crate) fn is_established(&self) -> bool {
         matches!(self.state, State::Established(_))
-    }
-
-    /// Whether the session is one of this identity, proven without EAP, of this site or of a client, and was established before
-    /// this time.
-    pub(crate) fn is_of(&self, identity: &Identity, site: Option<&str>, before: Instant) -> bool {
-        let is_same = self.identity.as_ref() == Some(identity) && self.site.as_ref().map(|site| &*site.name) == site;
-        let is_older = self.established.is_some_and(|established| established < before);
-        self.is_established() && is_older && self.by != Some(AuthenticatedBy::Eap) && is_same
     }
 
     /// When the first message came or went.
@@ -666,32 +690,5 @@ impl Context<'_> {
         let id = SessionId(self.shared.next_session);
         self.shared.next_session += 1;
         id
-    }
-
-    /// A new SPI for an IKE SA of ours; its first byte tells the shard.
-    pub(crate) fn new_ike_spi(&mut self) -> IkeSpi {
-        loop {
-            let mut spi = [0; 8];
-            self.shared.random.fill(&mut spi);
-            spi[0] = self.config.ike_shard.saturating_add(1);
-            if !self.shared.ike_spis.contains_key(&IkeSpi(spi)) {
-                return IkeSpi(spi);
-            }
-        }
-    }
-
-    /// A new inbound SPI for a Child SA; its first byte tells the shard, the same for all of a session.
-    pub(crate) fn new_esp_spi(&mut self, session: SessionId) -> EspSpi {
-        let shards = u64::from(self.config.esp_shards.max(1));
-        let shard = u8::try_from(session.0 % shards).expect("there are at most 255 shards");
-        loop {
-            let mut spi = [0; 4];
-            self.shared.random.fill(&mut spi);
-            spi[0] = shard.saturating_add(1);
-            let spi = EspSpi(u32::from_be_bytes(spi));
-            if self.shared.esp_spis.insert(spi) {
-                return spi;
-            }
-        }
     }
 }

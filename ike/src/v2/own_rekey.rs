@@ -32,6 +32,10 @@ use super::request::CreateChildAnswer;
 use super::sa::{IkeSa, Message, OwnRequest, Purpose, Role};
 use super::{Context, LINGER, Session};
 
+/// IKE SAs that are kept after others took their place. If there are more, those that are deleted go first, and last one that
+/// the peer may still use.
+const MAX_REPLACED: usize = 4;
+
 /// Our CREATE_CHILD_SA that is under way.
 pub(super) enum Rekeying {
     Child(Box<ChildRequest>),
@@ -252,6 +256,13 @@ impl Established {
                 sa.enqueue(OwnRequest::delete(Purpose::DeleteIkeSa, Delete::IkeSa));
             }
             Who::Client => sa.forget_waiting_requests(),
+        }
+        if self.replaced.len() >= MAX_REPLACED {
+            let rank = |(_, replaced): &(usize, &Replaced)| (replaced.peer_may_use, replaced.until);
+            let first = self.replaced.iter().enumerate().min_by_key(rank).map(|(at, _)| at);
+            if let Some(at) = first {
+                self.replaced.remove(at);
+            }
         }
         let until = ctx.now + session.timing(ctx.config).replaced;
         self.replaced.push(Replaced { sa, until, peer_may_use: false, told: None });

@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "tests: clippy knows this file's helpers only as ordinary functions")]
 #![expect(clippy::panic, reason = "tests")]
 
+mod conntrack;
 mod firewall;
 mod forwarding;
 mod host;
 mod netns;
+mod reload;
 mod routes;
 mod sites;
 mod traffic;

@@ -106,7 +106,7 @@ pub struct Client {
     server_deletes_old: bool,
     /// IKE SAs that lost against others and that the server deletes.
     lost: Vec<ClientSa>,
-    /// After rekeying a Child SA the old one is not deleted.
+    /// After rekeying the old SA is not deleted.
     pub forgets_to_delete: bool,
     /// What the server's attempts to rekey are answered with, instead of agreeing.
     pub refuses_rekeys: Option<NotifyType>,

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use cygnet_ike::Path;
+use cygnet_ike::{CloseReason, Path};
 
 use super::super::round::{IKE, NAT_TRAVERSAL, Round};
 use super::{Action, Failure, Goal, Phase, RESOLVING, ROUTING, Supervisor};
@@ -42,14 +42,13 @@ impl Supervisor {
     pub(super) fn next_attempt(&mut self, now: Now) {
         while let Some(target) = self.round.next() {
             match self.plan.local_address {
-                None => {
-                    self.phase = Phase::Routing { target, until: now.instant + ROUTING };
-                    return self.actions.push_back(Action::AskLocalAddress(target.ip()));
-                }
-                Some(local) if local.is_ipv4() == target.is_ipv4() => return self.initiate(target, local),
-                Some(local) => {
+                Some(local) if local.is_ipv4() != target.is_ipv4() => {
                     self.round.note_answer(target.ip());
                     self.note_error(now, format!("local_address {local} cannot reach {}", target.ip()));
+                }
+                _ => {
+                    self.phase = Phase::Routing { target, until: now.instant + ROUTING };
+                    return self.actions.push_back(Action::AskLocalAddress(target.ip()));
                 }
             }
         }
@@ -60,6 +59,18 @@ impl Supervisor {
         self.phase = Phase::Trying { target, session: None };
         self.reason = None;
         self.actions.push_back(Action::Initiate(Path { local: SocketAddr::new(local, target.port()), peer: target }));
+    }
+
+    /// An attempt under way shows the peer what counts no more, and failures of before say nothing about the next one.
+    pub(in super::super) fn begin_anew(&mut self, now: Now, reason: CloseReason) {
+        if let Some(id) = self.trying() {
+            self.close(id, reason);
+        }
+        self.pauses.reset();
+        self.earliest = now.instant;
+        if let Phase::Waiting { until } = &mut self.phase {
+            *until = now.instant;
+        }
     }
 
     pub(super) fn attempt_failed(&mut self, now: Now, target: SocketAddr, failure: Failure) {
@@ -74,8 +85,11 @@ impl Supervisor {
     /// Every address and port was tried.
     pub(super) fn round_over(&mut self, now: Now) {
         if !self.round.is_empty() && !self.round.was_answered() {
-            let tries = self.attempts;
-            self.note_error(now, format!("no answer on UDP {IKE} and {NAT_TRAVERSAL} ({tries} tries)"));
+            self.note_error(now, format!("no answer on UDP {IKE} and {NAT_TRAVERSAL}"));
+        }
+        if self.round.is_empty() {
+            // There was no address to try.
+            self.attempts = self.attempts.saturating_add(1);
         }
         self.failed_at = Some(now.instant);
         self.earliest = now.instant + self.pauses.next();
