@@ -366,11 +366,11 @@ fn a_thousand_wanderings_over_a_terrible_network() {
 
 #[test]
 fn two_hundred_wanderings_over_a_terrible_network_with_the_default_patience() {
-    // Of a request and its answer one is lost in 36 of 100 cases, and with it five times in a row in 6 of 1000; a journey has a
-    // dozen of requests.
+    // Of a request and its answer one is lost in 36 of 100 cases, and that five times in a row in 6 of 1000. It ends the session
+    // unless the peer is heard meanwhile.
     let default = Timing::default().transmissions;
     let lost = (2_000_000..2_000_200).filter(|seed| !wander(*seed, LinkQuality::TERRIBLE, default)).count();
-    assert!(lost <= 20, "{lost} of 200 were given up");
+    assert!(lost <= 6, "{lost} of 200 were given up");
 }
 
 #[test]
