@@ -41,7 +41,8 @@ pub(super) fn run_down(args: &DownArgs, global: &Global, console: &mut Console) 
     if args.json {
         console.json(&site)?;
     } else {
-        console.line(format!("{} is down until `cygnet up {}`; its peer is not let in meanwhile", site.name, site.name))?;
+        console
+            .line(format!("{} is down until `cygnet up {}`; its peer is not let in meanwhile", site.name, site.name))?;
     }
     Ok(Outcome::Done)
 }
