@@ -76,7 +76,7 @@ impl<'a> Section<'a> {
             Some(meant) => format!("did you mean `{meant}`?"),
             None if self.keys.name == keys::SITE.name && self.is_table(key) => format!(
                 "the name of a site has no dots: [site.NAME]; further networks of one site are [[{}.child]]",
-                self.path
+                self.keys.name
             ),
             None => format!("known keys: {}", self.keys.keys.join(", ")),
         };

@@ -93,7 +93,7 @@ fn every_key_of_a_site_has_its_effect() {
             "id = \"@here\"\npeer_id = \"keyid:there\"\nstart = \"demand\"\nnat = \"10.1.0.9\"\npolicy = \"modern\"\n\
              ike = [\"aes256gcm16-prfsha384-ecp384\"]\nesp = \"aes256gcm16\"\nchild_lifetime = \"20m\"\nike_lifetime = false\n\
              rekey_bytes = \"2G\"\nrekey_packets = 1000000\nreauth = \"8h\"\nliveness = 10\nmobike = false\n\
-             force_udp_encap = true\nlocal_address = \"192.0.2.1\"\nmtu = 1380\ncrl = \"strict\"\n\
+             force_udp_encap = true\nlocal_address = \"192.0.2.1\"\nmtu = 1380\n\
              ppk = { id = \"pq\", secret = \"0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\", required = true }\n",
         ),
     );
@@ -109,7 +109,7 @@ fn every_key_of_a_site_has_its_effect() {
     assert_eq!(site.liveness, Some(Duration::from_secs(10)));
     assert!(!site.mobike && site.force_udp_encap);
     assert_eq!((site.local_address, site.mtu), (Some("192.0.2.1".parse().unwrap()), Some(1380)));
-    assert_eq!(site.crl.policy, CrlPolicy::Strict);
+    assert_eq!(site.crl.policy, CrlPolicy::Relaxed);
     let ppk = site.ppk.unwrap();
     assert_eq!((ppk.id.as_str(), ppk.required), ("pq", true));
     assert_eq!(ppk.secret.expose(), (0..32).collect::<Vec<u8>>());
@@ -185,7 +185,8 @@ fn nat_takes_the_first_address_of_local_unless_told_otherwise() {
 #[test]
 fn certificates_name_both_sides() {
     let machine = with_certificate(&["gw.example.org", "192.0.2.1"]);
-    let site = one(&machine, &format!("{BY_CERTIFICATE}peer_id = \"berlin.example.org\"\n"));
+    let site = one(&machine, &format!("{BY_CERTIFICATE}peer_id = \"berlin.example.org\"\ncrl = \"strict\"\n"));
+    assert_eq!(site.crl.policy, CrlPolicy::Strict);
     assert_eq!((site.id.as_deref(), site.peer_id.as_deref()), (Some("gw.example.org"), Some("berlin.example.org")));
     assert!(
         matches!((&site.local_auth, &site.peer_auth), (LocalAuth::Certificate(_), PeerAuth::Certificate(ca)) if ca.len() == 1)
@@ -423,7 +424,7 @@ fn others_words_and_other_shapes_lead_to_ours() {
         (site("left = \"192.0.2.1\"\n"), "did you mean `local_address`?"),
         (
             site("[site.berlin.office]\nremote = \"10.3.0.0/16\"\n"),
-            "further networks of one site are [[site.berlin.child]]",
+            "further networks of one site are [[site.NAME.child]]",
         ),
         ("[[site]]\nname = \"berlin\"\n".to_owned(), "write [site.NAME] with a name of your choice"),
         (site("mode = \"interface\"\ninterface = \"sixteen-letters-x\"\n"), "take at most 15 letters"),
