@@ -103,7 +103,7 @@ impl Gateway {
             Event::Authenticated { session, .. } => self.endpoint.grant(now, session, Grant::default()),
             Event::ChildUp { child, .. } => assert!(self.children.insert(child.inbound_spi), "an SPI is used twice"),
             Event::ChildDown { inbound_spi, .. } => {
-                assert!(self.children.remove(&inbound_spi), "a Child SA goes down once")
+                assert!(self.children.remove(&inbound_spi), "a Child SA goes down once");
             }
             _ => {}
         }
