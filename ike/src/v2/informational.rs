@@ -115,6 +115,8 @@ impl Established {
         }
         match (purpose, on_replaced) {
             (Purpose::DeleteIkeSa, Some(spi)) => self.other_sa_is_deleted(ctx.now, spi),
+            // What was asked on an SA that is not in use is asked again on the one that is.
+            (_, Some(_)) | (Purpose::Authenticate | Purpose::DeleteIkeSa, None) => {}
             (Purpose::CreateChild | Purpose::RekeyChild | Purpose::RekeyIkeSa, None) => {
                 self.rekey_answer(session, ctx, answer);
             }
@@ -125,8 +127,6 @@ impl Established {
                     return self.close(session, ctx, CloseReason::Failed);
                 }
             }
-            // What was asked on another IKE SA is asked again on the one in use.
-            (_, Some(_)) | (Purpose::Authenticate | Purpose::DeleteIkeSa, None) => {}
         }
         self.go_on(session, ctx);
         State::Established(self)
