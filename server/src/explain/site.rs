@@ -48,6 +48,7 @@ fn headline(reason: &RefusalReason) -> (String, Vec<String>) {
 }
 
 /// Two sides without a common suite: the sentence, and what each of them has, a line for each suite.
+#[must_use]
 pub fn mismatch(reason: &RefusalReason, other: &str) -> Option<(String, Vec<String>)> {
     let (headline, mismatch) = match reason {
         RefusalReason::IkeProposal(mismatch) => ("no acceptable IKE suite", mismatch),
