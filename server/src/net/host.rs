@@ -7,7 +7,7 @@
 //! A change of the settings happens as a whole or not at all.
 //!
 //! Every [`REPAIR_INTERVAL`] it puts right what others have changed: `nft flush ruleset`, deleted routes, a forwarding
-//! switch.
+//! switch. Connections of clients that have left are forgotten then, or earlier if their address is leased again.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,6 +19,7 @@ use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::conntrack::Former;
 use super::forwarding::{self, Changed, Families};
 use super::link::{Netlink, TunSettings};
 use super::nft::{Drops, Firewall, RuleSet};
@@ -73,7 +74,8 @@ impl HostNetwork {
         }
         let firewall = Firewall::install(settings.rules.clone()).await?;
         let routes = Routes::start(netlink, tun).await?;
-        let mut keeper = Keeper { firewall, routes, settings, latest: Turn(0), dropped: Tally::default() };
+        let (latest, dropped, former) = (Turn(0), Tally::default(), Former::default());
+        let mut keeper = Keeper { settings, firewall, routes, latest, dropped, former };
         if let Err(error) = keeper.lead_to_sites().await {
             keeper.take_away().await?;
             return Err(error);
@@ -211,6 +213,7 @@ struct Keeper {
     /// Whose settings are in force.
     latest: Turn,
     dropped: Tally,
+    former: Former,
 }
 
 impl Keeper {
@@ -285,6 +288,9 @@ impl Keeper {
         }
         let of = |wanted| outcome.iter().filter(move |(_, admit)| **admit == wanted).map(|(a, _)| *a);
         let (admitted, expelled): (Vec<IpAddr>, Vec<IpAddr>) = (of(true).collect(), of(false).collect());
+        // Not the outcome: an address that goes from one client to the next is in it as admitted only.
+        let left = changes.iter().filter(|change| !change.admit).flat_map(|change| change.addresses.iter().copied());
+        self.former.make_way(&admitted, left).await;
         let filtered = self.firewall.update(&admitted, &expelled).await.map_err(Arc::new);
         // Without its filter element an address cannot be used: its route goes too.
         let obsolete = if filtered.is_ok() { expelled } else { admitted };
@@ -423,6 +429,7 @@ impl Keeper {
     }
 
     async fn repair(&mut self) -> Result<bool, Shared> {
+        self.former.forget().await;
         let repaired = self.repair_all().await.map_err(Arc::new);
         match &repaired {
             Ok(true) => {
