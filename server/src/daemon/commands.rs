@@ -7,8 +7,8 @@ use sd_notify::NotifyState;
 use tokio::sync::oneshot;
 
 use super::event_loop::{EventLoop, tell_service_manager};
-use super::host::{self, Transports};
-use crate::config::{self, Settings, SiteChange, Surroundings};
+use super::host;
+use crate::config::{self, Settings, Surroundings};
 use crate::control::ControlCommand;
 use crate::control::model::{Counter, Failure, Kicked, Reloaded, SiteStatus, Status};
 use crate::dataplane::{DataPlane, SiteDevice};
@@ -104,14 +104,13 @@ impl EventLoop {
         let mut settings = config::load(&self.settings.path, &Surroundings::of_this_machine(self.clock.wall()))?;
         let mut needs_restart = self.fixed.keep(&mut settings);
         let settings = Arc::new(settings);
-        let transports = still_there(&self.transports, &self.settings, &settings);
-        let (turn, mut wanted) = (self.host.turn(), host::settings(&settings, &transports).await?);
+        let (turn, mut wanted) = (self.host.turn(), host::settings(&settings, &self.transports).await?);
         needs_restart.extend(self.fixed.keep_mtu(&mut wanted));
         let prepared = self.gateway.prepare(self.now(), Arc::clone(&settings))?;
         self.change_machine(turn, &settings, wanted).await?;
         let reloaded = Reloaded { needs_restart, ..self.gateway.reload(self.now(), prepared) };
         self.crl.reconfigure(Wanted::of(&settings));
-        (self.settings, self.transports) = (settings, transports);
+        self.settings = settings;
         self.claim();
         self.perform();
         if let Err(error) = self.plane.set_devices(&host::devices(&self.settings)) {
@@ -170,16 +169,6 @@ impl EventLoop {
         let found = self.gateway.status(self.now()).sites.into_iter().find(|site| site.name == name);
         found.ok_or_else(|| Failure { message: format!("there is no site {name}") })
     }
-}
-
-/// The ends of those tunnels in transport mode that go on.
-fn still_there(known: &Transports, old: &Settings, new: &Settings) -> Transports {
-    let goes_on = |name: &str| {
-        let before = old.sites.iter().find(|site| site.name == name);
-        let after = new.sites.iter().find(|site| site.name == name);
-        after.zip(before).is_some_and(|(after, before)| after.change_from(before) < SiteChange::Tunnel)
-    };
-    known.iter().filter(|(name, _)| goes_on(name)).map(|(name, hosts)| (name.clone(), hosts.clone())).collect()
 }
 
 /// The new devices, and those of before that are in nobody's way.

@@ -103,8 +103,8 @@ mod tests {
     const REMOTE: &str =
         "[remote]\nname = \"192.0.2.1\"\npool = \"10.83.20.0/24\"\npsk = \"a key that is long enough\"\n";
 
-    fn load(text: &str) -> Settings {
-        let folder = tempfile::tempdir().unwrap();
+    /// The users file lies beside the configuration, so one folder is one machine.
+    fn read(folder: &tempfile::TempDir, text: &str) -> Settings {
         let path = folder.path().join("cygnet.toml");
         std::fs::write(&path, text).unwrap();
         // As is demanded of files with secrets.
@@ -122,6 +122,8 @@ mod tests {
 
     #[test]
     fn what_cannot_change_stays_and_is_told_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = |text: &str| read(&folder, text);
         let daemon = |name: &str| format!("[daemon]\ninterface = \"{name}\"\n{REMOTE}");
         let fixed = Fixed::of(&load(&daemon("vpn0")), 1390);
         assert!(fixed.keep(&mut load(&daemon("vpn0"))).is_empty());
@@ -138,6 +140,8 @@ mod tests {
 
     #[test]
     fn an_address_without_socket_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = |text: &str| read(&folder, text);
         let all = Fixed::of(&load(REMOTE), 1390);
         let pinned = format!("{REMOTE}{}", site("local_address = \"127.0.0.1\""));
         assert!(all.keep(&mut load(&pinned)).is_empty(), "it listens everywhere");
@@ -151,6 +155,8 @@ mod tests {
 
     #[test]
     fn without_raw_sockets_esp_stays_in_udp() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = |text: &str| read(&folder, text);
         let remote = format!("{REMOTE}force_udp_encap = true\n");
         let fixed = Fixed::of(&load(&remote), 1390);
         let mut settings = load(&format!("{remote}{}", site("")));
@@ -164,6 +170,8 @@ mod tests {
 
     #[test]
     fn the_mtu_of_the_tun_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = |text: &str| read(&folder, text);
         let fixed = Fixed::of(&load(REMOTE), 1390);
         let rules = crate::net::nft::RuleSet {
             tun: InterfaceName::new("cygnet0").unwrap(),

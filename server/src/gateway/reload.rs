@@ -13,6 +13,9 @@ use crate::config::{Peer, Settings, SiteChange, Start};
 use crate::control::model::Reloaded;
 use crate::pool::LeaseTable;
 
+/// Keys that only a restart can put into effect; the daemon tells.
+const AFTER_A_RESTART: [&str; 2] = ["listen", "mtu"];
+
 /// New settings that can be used.
 pub struct Prepared {
     settings: Arc<Settings>,
@@ -90,7 +93,8 @@ fn changes(old: &Settings, new: &Settings) -> Vec<String> {
     changes.extend(site_changes(old, new));
     match (&old.remote, &new.remote) {
         (Some(old), Some(new)) => {
-            changes.extend(new.changes_from(old).into_iter().map(|key| format!("{key} changed")));
+            let keys = new.changes_from(old).into_iter().filter(|key| !AFTER_A_RESTART.contains(key));
+            changes.extend(keys.map(|key| format!("{key} changed")));
         }
         (None, Some(_)) => changes.push("[remote] added".to_owned()),
         (Some(_), None) => changes.push("[remote] removed".to_owned()),

@@ -74,8 +74,8 @@ impl HostNetwork {
         }
         let firewall = Firewall::install(settings.rules.clone()).await?;
         let routes = Routes::start(netlink, tun).await?;
-        let mut keeper =
-            Keeper { firewall, routes, settings, former: Former::default(), latest: Turn(0), dropped: Tally::default() };
+        let (latest, dropped, former) = (Turn(0), Tally::default(), Former::default());
+        let mut keeper = Keeper { settings, firewall, routes, latest, dropped, former };
         if let Err(error) = keeper.lead_to_sites().await {
             keeper.take_away().await?;
             return Err(error);
@@ -210,10 +210,10 @@ struct Keeper {
     settings: HostSettings,
     firewall: Firewall,
     routes: Routes,
-    former: Former,
     /// Whose settings are in force.
     latest: Turn,
     dropped: Tally,
+    former: Former,
 }
 
 impl Keeper {

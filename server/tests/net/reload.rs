@@ -70,7 +70,7 @@ fn config_of(folder: &tempfile::TempDir) -> PathBuf {
 fn write(folder: &tempfile::TempDir, config: &str) {
     let place = |name: &str| folder.path().join(name).display().to_string();
     let (state, socket, users) = (place("state"), place("control.sock"), place("users"));
-    let daemon = format!("[daemon]\nstate_dir = {state:?}\ncontrol_socket = {socket:?}\nusers_file = {users:?}\n");
+    let daemon = format!("[daemon]\nstate_dir = {state:?}\nsocket = {socket:?}\nusers_file = {users:?}\n");
     std::fs::write(config_of(folder), format!("{daemon}{config}")).unwrap();
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(config_of(folder), private).unwrap();

@@ -18,7 +18,7 @@ fn everything_that_differs_is_told_and_nothing_else() {
     let mut site = Site::new(&before);
     assert_eq!(reload(&mut site, &before).changes, [""; 0]);
     for (more, key) in [
-        ("unique = \"keep\"", "unique"),
+        ("unique = \"never\"", "unique"),
         ("mobike = false", "mobike"),
         ("reauth = \"8h\"", "reauth"),
         ("child_lifetime = \"2h\"", "lifetimes"),
@@ -31,6 +31,8 @@ fn everything_that_differs_is_told_and_nothing_else() {
         assert_eq!(reload(&mut site, &remote("10.83.20.0/24", more, users)).changes, [format!("{key} changed")]);
         assert_eq!(reload(&mut site, &before).changes, [format!("{key} changed")]);
     }
+    let mtu = remote("10.83.20.0/24", "mtu = 1300", "alice = \"correct horse\"\nbob = \"battery\"");
+    assert_eq!(reload(&mut site, &mtu).changes, [""; 0], "that takes a restart");
     let other = remote("10.83.20.0/24", "", "alice = \"another horse\"\nbob = { password = \"battery\", devices = 2 }");
     assert_eq!(reload(&mut site, &other).changes, ["user alice changed", "user bob changed"]);
     assert_eq!(reload(&mut site, &other.replace(KEY, "another key of some length")).changes, ["psk changed"]);
