@@ -66,11 +66,11 @@ enum Verb {
     Status(status::Args),
     /// Say why somebody could not connect, and what to change.
     Explain(explain::Args),
-    /// End the sessions of a user or address; who is kicked may come back.
+    /// End the sessions of a user, site or address; who is kicked may come back.
     Kick(kick::Args),
     /// Bring the tunnel of a site up, and wait until it is.
     Up(up::Args),
-    /// Close the tunnel of a site until `cygnet up`, or until the peer calls.
+    /// Close the tunnel of a site and keep it down until `cygnet up`, whoever calls.
     Down(up::DownArgs),
     /// Renew the keys of a site or client now.
     Rekey(rekey::Args),

@@ -41,7 +41,7 @@ pub(super) fn run_down(args: &DownArgs, global: &Global, console: &mut Console) 
     if args.json {
         console.json(&site)?;
     } else {
-        console.line(format!("{} is down until `cygnet up {}`, or until the peer calls", site.name, site.name))?;
+        console.line(format!("{} is down, whoever calls, until `cygnet up {}`", site.name, site.name))?;
     }
     Ok(Outcome::Done)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cygnet_ike::SessionId;
+use cygnet_ike::{CloseReason, SessionId};
 
 use super::{ConfigurationError, Gateway, Now, accounts, ike_config};
 use crate::auth::nt_hash::NtHash;
@@ -26,14 +26,14 @@ impl Gateway {
         let pools = settings.remote.as_ref().map(|r| r.pools.clone()).unwrap_or_default();
         self.leases.reconfigure(&pools, &accounts::fixed_addresses(&settings))?;
         self.exchange_sites(now, &settings, changed);
-        let ike = ike_config::build(&settings, self.sites.engines(), self.esp_shards)?;
-        self.eap_tls = accounts::eap_tls(&settings, ike.client_authorities.as_ref());
-        self.client_authorities = ike.client_authorities.clone();
-        self.ike.reconfigure(Arc::new(ike));
+        self.ike_config = Arc::new(ike_config::build(&settings, self.sites.engines(), self.esp_shards)?);
+        self.eap_tls = accounts::eap_tls(&settings, self.ike_config.client_authorities.as_ref());
+        self.ike.reconfigure(Arc::clone(&self.ike_config));
         self.l2tp.reconfigure(Arc::new(ike_config::l2tp(&settings)));
         let former = std::mem::replace(&mut self.users, users);
         self.settings = settings;
         self.apply_revocation();
+        self.end_revoked(now);
         let disconnected = self.close_barred(now, &former);
         self.settle(now);
         Ok(Reloaded {
@@ -59,7 +59,7 @@ impl Gateway {
             .map(|(&id, _)| id)
             .collect();
         for &id in &barred {
-            self.disconnect(now, id);
+            self.disconnect(now, id, CloseReason::Administrative);
         }
         barred.len() as u64
     }

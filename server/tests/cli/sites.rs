@@ -28,7 +28,7 @@ fn up_and_down_wait_and_say_how_it_ended() {
     assert!(run.code == Some(1) && run.err.contains("berlin has no child voice"), "{run:?}");
     let run = site.run(&["down", "lyon"]);
     assert!(run.code == Some(1) && run.err.contains("there is no site lyon"), "{run:?}");
-    let down = "berlin is down until `cygnet up berlin`, or until the peer calls\n";
+    let down = "berlin is down, whoever calls, until `cygnet up berlin`\n";
     assert_eq!(site.run(&["down", "berlin"]).ok().out, down);
     drop(daemon);
 }
