@@ -67,6 +67,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether there is any way for remote clients to log in by IKEv2.
+    #[must_use]
+    pub(crate) fn admits_clients(&self) -> bool {
+        self.eap || self.client_authorities.is_some() || !self.psks.is_empty()
+    }
+
     /// A configuration that nobody can log in to yet.
     #[must_use]
     pub fn new(identity: Identity) -> Self {

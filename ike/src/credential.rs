@@ -11,6 +11,7 @@ use crate::cert::{
 use crate::crypto::random::Random;
 use crate::crypto::secret::Secret;
 use crate::crypto::sign::{KeyError, NoScheme, PublicKey, SignError, SigningKey};
+use crate::distinguished_name;
 use crate::identity::Identity;
 use crate::wire::limits::MAX_CERTIFICATES;
 use crate::wire::num::{AuthMethod, HashAlgId};
@@ -110,8 +111,18 @@ impl Credential {
     #[must_use]
     pub fn speaks_for(&self, identity: &Identity) -> bool {
         match identity {
-            Identity::DerAsn1Dn(dn) => dn == self.certificate.subject(),
+            Identity::DerAsn1Dn(dn) => distinguished_name::is_same(dn, self.certificate.subject()),
             _ => self.certificate.names().contains(identity),
+        }
+    }
+
+    /// The name as the certificate has it, which is how peers compare distinguished names.
+    pub(crate) fn exact(&self, identity: Identity) -> Identity {
+        match identity {
+            Identity::DerAsn1Dn(_) if self.speaks_for(&identity) => {
+                Identity::DerAsn1Dn(self.certificate.subject().to_vec())
+            }
+            _ => identity,
         }
     }
 

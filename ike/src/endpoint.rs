@@ -17,6 +17,7 @@ use crate::refusal::{Refusal, RefusalReason};
 use crate::site::Site;
 use crate::v1::{Peer, Responder};
 use crate::v2::cookie::CookieJar;
+use crate::v2::fragments::Kept;
 use crate::v2::init::{self, Load};
 use crate::v2::{Context, Session, Shared};
 use crate::wire::header::{Flags, Header, Version};
@@ -61,6 +62,7 @@ impl Endpoint {
             esp_spis: BTreeSet::new(),
             authenticated: None,
             connected: BTreeMap::new(),
+            kept: Kept::default(),
         };
         Self {
             config,
@@ -314,12 +316,20 @@ impl Endpoint {
         self.with_session(now, session, |session, ctx| session.relocate(ctx, path));
     }
 
-    /// The packet path saw authentic ESP from a new address. No [`Event::Moved`] follows.
-    pub fn peer_moved(&mut self, now: Instant, session: SessionId, path: Path) {
+    /// The packet path saw authentic ESP from a new address. Whether the session goes there, and its Child SAs have to: an
+    /// [`Event::Moved`] does not follow.
+    #[must_use]
+    pub fn peer_moved(&mut self, now: Instant, session: SessionId, path: Path) -> bool {
+        let mut follows = false;
         if self.v1.has(session) {
-            return self.with_v1(now, session, |peer, ctx| peer.peer_moved(ctx, path));
+            self.with_v1(now, session, |peer, ctx| {
+                peer.peer_moved(ctx, path);
+                follows = true;
+            });
+        } else {
+            self.with_session(now, session, |session, ctx| follows = session.peer_moved(ctx, path));
         }
-        self.with_session(now, session, |session, ctx| session.peer_moved(ctx, path));
+        follows
     }
 
     /// Ends a session: its Child SAs go down at once, the client is told.
@@ -421,6 +431,7 @@ impl Endpoint {
         {
             self.answered.remove(&key);
         }
+        self.shared.kept.note(id, session.kept());
         self.arm(id, session.timeout(&self.config));
         if !session.is_over() {
             self.sessions.insert(id, session);
@@ -455,7 +466,8 @@ impl Endpoint {
         }
     }
 
-    /// INITIAL_CONTACT of a client that has just proven its identity ends its other sessions, RFC 7296 section 2.4. An
+    /// INITIAL_CONTACT of a peer that has just proven its identity ends the other sessions of a site, or of the same device of
+    /// a client, RFC 7296 section 2.4. An
     /// identity that comes with EAP is only claimed; there the server decides. Sessions that were established after this one
     /// began stay: when it said INITIAL_CONTACT, the peer may not have known of one that we began at the same time.
     fn announce_authenticated(&mut self, now: Instant) {
@@ -467,9 +479,8 @@ impl Endpoint {
             && is_proven
             && is_alone
         {
-            let is_stale = |(other, session): &(&SessionId, &Session)| {
-                **other != id && session.is_of(&request.identity, request.site.as_deref(), since)
-            };
+            let is_stale =
+                |(other, session): &(&SessionId, &Session)| **other != id && session.is_forgotten(&request, since);
             let stale: Vec<SessionId> = self.sessions.iter().filter(is_stale).map(|(other, _)| *other).collect();
             for other in stale {
                 self.with_session(now, other, |session, ctx| session.abandon(ctx, CloseReason::Replaced));

@@ -217,8 +217,9 @@ pub struct AccessRequest {
     pub by: AuthenticatedBy,
     /// Where the client is.
     pub path: Path,
-    /// The client says that it has no other session (RFC 7296 section 2.4). The endpoint has closed the ones that it
-    /// knows by this identity, unless identities are shared.
+    /// The client says that it has no other session (RFC 7296 section 2.4). The endpoint has closed the ones that have
+    /// proven this identity in the same way from the same address, or hold the inner address that is asked for, unless
+    /// identities are shared.
     pub initial_contact: bool,
     /// `Some` if an IPv4 address is wanted; within, the one that the client would like to have.
     pub ipv4: Option<Option<Ipv4Addr>>,
@@ -257,7 +258,8 @@ pub struct Grant {
 /// Why an authenticated client is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Denial {
-    /// No address is left: INTERNAL_ADDRESS_FAILURE. The IKE SA stays for a short while, so that the client may retry.
+    /// No address is left: INTERNAL_ADDRESS_FAILURE. The IKE SA stays for a short while, as RFC 7296 section 3.15.4 has it, but
+    /// gets no Child SA: a client that wants to try again has to log in again.
     NoAddress,
     /// This client may not come in (expired, disabled, too many devices): AUTHENTICATION_FAILED.
     Authorization,
@@ -436,7 +438,7 @@ pub struct Counters {
     pub refused: u64,
     /// Sessions that were established.
     pub established: u64,
-    /// Sessions now half-open or authenticating.
+    /// Sessions now half-open, authenticating, or refused a moment ago.
     pub half_open: u64,
     /// Sessions now established.
     pub sessions: u64,

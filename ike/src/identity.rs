@@ -11,9 +11,7 @@ use std::{
     str::FromStr,
 };
 
-use der::Decode;
-use x509_cert::name::Name;
-
+use crate::distinguished_name;
 use crate::wire::num::IdType;
 
 /// Longest host name, mail address or key identifier, in bytes: the length of a DNS name.
@@ -69,6 +67,15 @@ impl Identity {
         }
     }
 
+    /// Whether this is the name of the same peer: distinguished names may be written in several ways.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::DerAsn1Dn(one), Self::DerAsn1Dn(other)) => distinguished_name::is_same(one, other),
+            _ => self == other,
+        }
+    }
+
     /// The identification data of the payload.
     #[must_use]
     pub fn data(&self) -> Vec<u8> {
@@ -92,7 +99,8 @@ impl From<IpAddr> for Identity {
 
 /// Reads configuration text. A prefix names the type: `fqdn:` or `@` a host name, `email:` a mail
 /// address, `keyid:` a key identifier (`keyid:0x` in hexadecimal). Without one, an IP address is
-/// an address, text with `@` a mail address, and everything else a host name.
+/// an address, text like `CN=gw, O=Example` a distinguished name in either order, text with `@` a mail
+/// address, and everything else a host name.
 impl FromStr for Identity {
     type Err = InvalidIdentity;
 
@@ -108,6 +116,9 @@ impl FromStr for Identity {
             Self::parse(IdType::RFC822_ADDR, email)
         } else if let Ok(address) = text.parse::<IpAddr>() {
             Ok(address.into())
+        } else if distinguished_name::is_meant(text) {
+            let name = distinguished_name::parse(text).ok_or(InvalidIdentity::DistinguishedName)?;
+            Self::parse(IdType::DER_ASN1_DN, &name)
         } else if text.contains('@') {
             Self::parse(IdType::RFC822_ADDR, text.as_bytes())
         } else {
@@ -136,9 +147,9 @@ impl fmt::Display for Identity {
 
 /// A distinguished name for people: RFC 4514 text, or hexadecimal if it is not a name at all.
 pub(crate) fn dn_text(der: &[u8]) -> String {
-    match Name::from_der(der) {
-        Ok(name) => name.to_string().chars().flat_map(escaped).collect(),
-        Err(_) => format!("dn:0x{}", hex(der)),
+    match distinguished_name::text(der) {
+        Some(name) => name.chars().flat_map(escaped).collect(),
+        None => format!("dn:0x{}", hex(der)),
     }
 }
 
@@ -210,6 +221,9 @@ pub enum InvalidIdentity {
     /// What follows `keyid:0x` are not pairs of hexadecimal digits.
     #[error("`keyid:0x` is followed by pairs of hexadecimal digits")]
     Hexadecimal,
+    /// The text begins like a distinguished name but is none.
+    #[error("it is not a distinguished name: write it like \"CN=gw, O=Example, C=CH\"")]
+    DistinguishedName,
 }
 
 #[cfg(test)]
@@ -231,6 +245,7 @@ mod tests {
         assert_eq!(identity("email:bob"), Identity::UserFqdn("bob".into()));
         assert_eq!(identity("keyid:Site-A"), Identity::KeyId(b"Site-A".to_vec()));
         assert_eq!(identity("keyid:0x00fF"), Identity::KeyId(vec![0x00, 0xff]));
+        assert_eq!(identity("C=CH, O=Example, CN=gw").to_string(), "C=CH,O=Example,CN=gw");
     }
 
     #[test]
@@ -240,6 +255,7 @@ mod tests {
         assert_eq!("keyid:0x0".parse::<Identity>(), Err(InvalidIdentity::Hexadecimal));
         assert_eq!("keyid:0x0g".parse::<Identity>(), Err(InvalidIdentity::Hexadecimal));
         assert_eq!("a\nb".parse::<Identity>(), Err(InvalidIdentity::Characters));
+        assert_eq!("CN=gw,O".parse::<Identity>(), Err(InvalidIdentity::DistinguishedName));
     }
 
     #[test]
@@ -256,6 +272,7 @@ mod tests {
             Identity::KeyId(b"Site-A".to_vec()),
             Identity::KeyId(b"0xab".to_vec()),
             Identity::KeyId(vec![0, 1, 0xff]),
+            identity("CN=gw,O=Example"),
         ] {
             assert_eq!(identity(&id.to_string()), id, "{id}");
         }

@@ -77,6 +77,7 @@ pub mod child_sa;
 pub mod config;
 pub mod credential;
 pub mod crypto;
+mod distinguished_name;
 mod endpoint;
 pub mod event;
 #[doc(hidden)]

@@ -3,6 +3,7 @@
 //! A [`Refusal`] is told to the server only. The peer gets a notification of the RFC at most, never the reason.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::cert::CertError;
@@ -179,6 +180,13 @@ pub enum RefusalReason {
         /// Whether it has proven by the keys that it said so, if not who it is; otherwise anybody on the way may have.
         protected: bool,
     },
+    /// A caller has the name of a site, but comes from an address that the site does not have.
+    PeerAddress {
+        /// Where the site is.
+        expected: Vec<IpAddr>,
+        /// Where this came from.
+        found: IpAddr,
+    },
     /// The site calls itself otherwise than the configuration says.
     OtherPeer {
         /// Who it has to be.
@@ -188,6 +196,8 @@ pub enum RefusalReason {
     },
     /// The site has chosen algorithms that were not offered.
     NotOffered,
+    /// The peer of a site needs a Child SA in IKE_AUTH, and none was asked for (RFC 6023).
+    Childless,
     /// The configuration of the site has no algorithms to offer.
     NothingToOffer,
     /// The site never answered.
@@ -264,8 +274,10 @@ impl RefusalReason {
             Self::ChildRefused { .. } => "child_refused",
             Self::Mode => "mode",
             Self::PeerRefused { .. } => "peer_refused",
+            Self::PeerAddress { .. } => "peer_address",
             Self::OtherPeer { .. } => "other_peer",
             Self::NotOffered => "not_offered",
+            Self::Childless => "childless",
             Self::NothingToOffer => "nothing_to_offer",
             Self::NoAnswer => "no_answer",
             Self::PathCheck => "path_check",
@@ -302,6 +314,7 @@ impl RefusalReason {
             Self::WrongPsk => "enter the same pre-shared key on both sides".into(),
             Self::PpkRequired => "give the peer the postquantum key and its id, or let ppk_required be false".into(),
             Self::PpkUnknown => "enter the same postquantum key with the same id on both sides".into(),
+            Self::PeerAddress { .. } => "correct peer, or write peer = \"any\" if its address changes".into(),
             Self::PeerIdentity { .. } => "set peer_id to what the peer calls itself, or its own id to that name".into(),
             Self::EapNotMutual => {
                 "let the client use EAP-TLS, or expect the certificate of the gateway, or set eap_only = false".into()
@@ -409,6 +422,10 @@ impl fmt::Display for RefusalReason {
             Self::WrongPsk => write!(f, "the client has another pre-shared key"),
             Self::PpkRequired => write!(f, "the peer uses no postquantum preshared key, which is required"),
             Self::PpkUnknown => write!(f, "the peer uses a postquantum preshared key that is not known here"),
+            Self::PeerAddress { expected, found } => {
+                let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
+                write!(f, "the peer is expected at {}, this came from {found}", expected.join(", "))
+            }
             Self::PeerIdentity { expected, found } => {
                 write!(f, "the peer at this address should call itself {expected}; it calls itself {found}")
             }
@@ -465,6 +482,7 @@ impl fmt::Display for RefusalReason {
                 write!(f, "the other side calls itself {found}, expected is {expected}")
             }
             Self::NotOffered => write!(f, "the other side chose algorithms that were not offered"),
+            Self::Childless => write!(f, "the other side makes no connection without a tunnel, and none is wanted"),
             Self::NothingToOffer => write!(f, "there are no algorithms to offer"),
             Self::NoAnswer => write!(f, "the other side does not answer"),
             Self::PathCheck => write!(f, "the peer does not show that it receives what is sent to its new address"),

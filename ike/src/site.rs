@@ -22,7 +22,8 @@ pub struct Site {
     pub name: Arc<str>,
     /// Who we are towards it: `IDi` of what we begin, `IDr` of what it begins.
     pub identity: Identity,
-    /// Who it has to be; `None`: whoever has this site's key. Then our requests name nobody (`IDr`).
+    /// Who it has to be; `None`: whoever has this site's key. Then our requests name nobody (`IDr`), nor if it is a
+    /// distinguished name.
     pub peer_identity: Option<Identity>,
     /// Where it may begin from; empty: anywhere.
     pub peer_addresses: Vec<Prefix>,
@@ -80,6 +81,17 @@ impl Site {
     pub fn may_come_from(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.peer_addresses.is_empty() || self.peer_addresses.iter().any(|prefix| prefix.contains(address))
+    }
+
+    /// Whether it may call itself so. A peer that gives the whole subject of its certificate as its name, as many do unless
+    /// told otherwise, is the right one if the certificate has the expected name as well.
+    #[must_use]
+    pub(crate) fn may_be_called(&self, identity: &Identity) -> bool {
+        let Some(expected) = &self.peer_identity else { return true };
+        let is_told_by_certificate = matches!(self.peer_auth, PeerAuth::Certificate(_))
+            && matches!(identity, Identity::DerAsn1Dn(_))
+            && !matches!(expected, Identity::DerAsn1Dn(_));
+        expected.is_same(identity) || is_told_by_certificate
     }
 
     /// The tunnel of this name.

@@ -51,7 +51,7 @@ ipsec_up_libreswan() {
   on "$node" test -S /run/pluto/pluto.ctl || pluto "$node"
   on "$node" ipsec addconn --config /etc/ipsec.conf --ctlsocket /run/pluto/pluto.ctl l2tp >"$OUT/$node/addconn.log" 2>&1
   # whack waits for ever when something fails.
-  on "$node" timeout 25 ipsec whack --initiate --name l2tp >"$OUT/$node/initiate.log" 2>&1
+  on "$node" timeout 90 ipsec whack --initiate --name l2tp >"$OUT/$node/initiate.log" 2>&1
   grep -q 'IPsec SA established' "$OUT/$node/initiate.log"
 }
 
@@ -117,7 +117,7 @@ libreswan_add() { on "$1" ipsec addconn --config /etc/ipsec.conf --ctlsocket /ru
 
 # libreswan_initiate NODE: whack waits for ever when something fails.
 libreswan_initiate() {
-  on "$1" timeout 25 ipsec whack --initiate --name ls >"$OUT/$1/initiate.log" 2>&1
+  on "$1" timeout 90 ipsec whack --initiate --name ls >"$OUT/$1/initiate.log" 2>&1
   cat "$OUT/$1/initiate.log"
   grep -qE 'Child SA established|established Child SA|IPsec SA established' "$OUT/$1/initiate.log"
 }

@@ -51,7 +51,7 @@ connections {
     ${SWAN_CONN_OPT:-}
     local {
       $(swan_end client client)
-      id = $CLIENT_ID
+      $(peer_id)
     }
     remote {
       $(swan_end client server)
@@ -73,6 +73,9 @@ secrets {
 }
 CONF
 }
+
+# What the peer calls itself. PEER_ID=subject: nothing, then strongSwan takes the subject of its certificate.
+peer_id() { [ "${PEER_ID:-name}" = subject ] || echo "id = $CLIENT_ID"; }
 
 # swan_end OURS NAME: how NAME, server or client, proves itself, in the words of strongSwan; OURS is who writes this.
 swan_end() {

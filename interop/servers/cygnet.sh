@@ -132,7 +132,7 @@ cygnet_site() {
 [site.peer]
 peer = "${SRV_PEER:-$CLIENT_ADDR}"
 id = "$SERVER_ID"
-peer_id = "$CLIENT_ID"
+peer_id = "${SRV_PEER_ID:-$CLIENT_ID}"
 start = "$SRV_START"
 CONF
   cygnet_site_auth

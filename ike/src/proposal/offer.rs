@@ -101,7 +101,8 @@ pub fn chosen_child(
     let chosen = Chosen::find(offer, answer)?;
     let (encr, integ) = chosen.protection()?;
     let esn = match chosen.all(TransformType::ESN).as_slice() {
-        [] => false,
+        // Silence is a no, which has to be among what was offered.
+        [] if chosen.allows_no_esn => false,
         [Transform::Esn(id)] => *id == EsnId::YES,
         _ => return None,
     };
@@ -114,6 +115,8 @@ struct Chosen<'a> {
     transforms: &'a [Transform],
     /// Kinds of transforms that the offer had.
     needs_group: bool,
+    /// The offer did not insist on extended sequence numbers.
+    allows_no_esn: bool,
     spi: Spi,
 }
 
@@ -124,7 +127,10 @@ impl<'a> Chosen<'a> {
         let offered = offer.proposals.iter().find(is_it)?;
         let needs_group = offered.transforms.iter().any(|t| t.kind() == TransformType::GROUP);
         let all_offered = answer.transforms.iter().all(|t| offered.transforms.contains(t));
-        all_offered.then_some(Self { transforms: &answer.transforms, needs_group, spi: answer.spi })
+        let offers = |esn| offered.transforms.contains(&Transform::Esn(esn));
+        let allows_no_esn = offers(EsnId::NO) || !offers(EsnId::YES);
+        let (transforms, spi) = (answer.transforms.as_slice(), answer.spi);
+        all_offered.then_some(Self { transforms, needs_group, allows_no_esn, spi })
     }
 
     fn all(&self, kind: TransformType) -> Vec<&'a Transform> {
@@ -230,6 +236,29 @@ mod tests {
         assert_eq!(chosen_ike(&offer, &answer), None, "no group");
         answer.proposals.clear();
         assert_eq!(chosen_ike(&offer, &answer), None);
+    }
+
+    #[test]
+    fn an_answer_that_leaves_out_esn_declines_it_where_that_was_offered() {
+        let policy = Policy::default();
+        let silent = |offer: &SecurityAssociation| {
+            let mut answer =
+                choose_child(&policy, offer, ChildKeyExchange::Never).expect("acceptable").reply(EspSpi(9));
+            answer.proposals[0].transforms.retain(|t| t.kind() != TransformType::ESN);
+            chosen_child(offer, &answer).map(|(suite, ..)| suite.esn)
+        };
+        assert_eq!(silent(&child_offers(&policy, false, SPI)), Some(false));
+        let (suite, ..) = chosen_child(
+            &child_offers(&policy, false, SPI),
+            &choose_child(&policy, &child_offers(&policy, false, SPI), ChildKeyExchange::Never)
+                .expect("acceptable")
+                .reply(EspSpi(9)),
+        )
+        .expect("offered");
+        assert!(suite.esn);
+        assert_eq!(silent(&crate::proposal::child_offer(&suite, None, SPI)), None, "nothing else was offered");
+        let without = ChildSuite { esn: false, ..suite };
+        assert_eq!(silent(&crate::proposal::child_offer(&without, None, SPI)), Some(false));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::v2::fragments::Reassembly;
 use crate::v2::keys::{SaKeys, SpiPair};
 use crate::v2::sa;
 use crate::wire::header::{Flags, Header, Version};
+use crate::wire::limits::MAX_MESSAGE;
 use crate::wire::num::{ExchangeType, PayloadType};
 use crate::wire::v2::{ChainBuilder, Sealed};
 
@@ -127,7 +128,7 @@ impl ClientSa {
             None => (sealed.inner, part),
             Some(fragment) => {
                 let reassembly = Reassembly::continued(self.reassembly.take(), now, header, fragment);
-                match reassembly.with(fragment, sealed.inner, part, Vec::new()).complete() {
+                match reassembly.with(fragment, sealed.inner, part, Vec::new(), MAX_MESSAGE).complete() {
                     Ok(complete) => (complete.first, complete.chain),
                     Err(incomplete) => {
                         self.reassembly = Some(incomplete);

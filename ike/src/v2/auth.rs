@@ -9,7 +9,7 @@ use crate::identity::Identity;
 use crate::proposal::Mismatch;
 use crate::refusal::RefusalReason;
 use crate::site::Site;
-use crate::wire::num::{AuthMethod, CertEncoding, ExchangeType};
+use crate::wire::num::{AuthMethod, CertEncoding, ExchangeType, NotifyType};
 use crate::wire::v2::Authentication;
 
 use super::authenticating::{Authenticating, Step};
@@ -92,7 +92,11 @@ fn login(
     session.identity = Some(idi.clone());
     let idi_body = keys::id_body(&request.idi);
     let (own, client) = match request.auth {
-        None => (eap(ctx, proof, &request)?, Client::WantsEap(idi.clone())),
+        None => {
+            // Only clients log in by EAP.
+            allows(ctx.config, &Connection::Remote, sa)?;
+            (eap(ctx, proof, &request)?, Client::WantsEap(idi.clone()))
+        }
         Some(auth) => {
             let (own, by) = Attempt { request: &request, idi: &idi, idi_body: &idi_body, auth }
                 .authenticate(session, ctx, sa, proof)?;
@@ -198,7 +202,8 @@ impl Attempt<'_> {
     ) -> Result<Proven, Invalid> {
         let auth = Authentication { data, ..self.auth };
         let certificates = &self.request.certificates;
-        let claim = Claim { identity: self.idi, id_body: self.idi_body, certificates, auth };
+        let expected = connection.site().and_then(|site| site.peer_identity.as_ref());
+        let claim = Claim { identity: self.idi, expected, id_body: self.idi_body, certificates, auth };
         match connection {
             Connection::Site(site) => proof::verify(ctx, proof, Role::Initiator, &claim, &site.peer_auth),
             Connection::Remote if auth.method == AuthMethod::SHARED_KEY => {
@@ -261,7 +266,8 @@ fn weight(failure: &Invalid) -> u8 {
     }
 }
 
-/// A caller from a site's address with another name than the site's has most likely that name wrong.
+/// A caller from a site's address with another name than the site's has most likely that name wrong; one with a site's name
+/// from elsewhere has an address that the configuration does not know.
 fn explain(
     config: &Config,
     caller: &Caller<'_>,
@@ -274,11 +280,19 @@ fn explain(
     let mut named = connection::sites_at(config, caller.address);
     let expected = named.find_map(|site| Some((site, site.peer_identity.clone()?)));
     match expected {
-        Some((site, expected)) if expected != *caller.idi => {
+        Some((site, expected)) if !site.may_be_called(caller.idi) => {
             let found = caller.idi.clone();
             (Invalid::authentication(RefusalReason::PeerIdentity { expected, found }), Some(site.clone()))
         }
-        _ => (failure, site),
+        Some(_) => (failure, site),
+        None => match connection::sites_named(config, caller.idi).find(|site| !site.may_come_from(caller.address)) {
+            Some(site) => {
+                let expected = site.peer_addresses.iter().map(|prefix| prefix.address).collect();
+                let reason = RefusalReason::PeerAddress { expected, found: caller.address };
+                (Invalid::authentication(reason), Some(site.clone()))
+            }
+            None => (failure, site),
+        },
     }
 }
 
@@ -290,7 +304,9 @@ fn allows(config: &Config, connection: &Connection, sa: &IkeSa) -> Result<(), In
     }
     let allowed = policy.ike().iter().map(ToString::to_string).collect();
     let mismatch = Mismatch { offered: vec![sa.suite.to_string()], allowed, would_help: None };
-    Err(Invalid::authentication(RefusalReason::IkeProposal(mismatch)))
+    let reason = Box::new(RefusalReason::IkeProposal(mismatch));
+    // The caller has proven who it is: it may know what is wrong.
+    Err(Invalid { reason, notify: NotifyType::NO_PROPOSAL_CHOSEN, data: Vec::new() })
 }
 
 fn eap(ctx: &mut Context<'_>, proof: &Proof, request: &AuthRequest<'_>) -> Result<OwnProof, Invalid> {

@@ -213,6 +213,7 @@ impl Authenticating {
                 let mut chain = ChainBuilder::new();
                 self.push_proof(session, eap_auth.as_ref(), &mut chain);
                 chain.push(&Payload::Notify(Notify::new(NotifyType::INTERNAL_ADDRESS_FAILURE, &[])));
+                session.push_abilities(ctx, &mut chain);
                 session.refuse(ctx, ExchangeType::IKE_AUTH, RefusalReason::NoAddress);
                 session.answer(ctx, &mut self.sa, chain);
                 Established::begin(session, ctx, self.sa, Grant::default(), Vec::new())

@@ -94,11 +94,26 @@ pub(crate) fn candidates(config: &Config, caller: &Caller<'_>) -> Vec<Connection
 }
 
 /// The policies of those who may call from `address`, which is all that is known when a suite is chosen: sites that are
-/// there, remote clients, sites that may be anywhere.
+/// there, remote clients if there are any, sites that may be anywhere. Never empty: a stranger is measured by what clients
+/// may use.
 pub(crate) fn policies(config: &Config, address: IpAddr) -> impl Iterator<Item = &Policy> {
-    let anywhere = config.sites.iter().filter(|site| site.peer_addresses.is_empty());
-    let there = sites_at(config, address).map(|site| &site.policy);
-    there.chain([&config.policy]).chain(anywhere.map(|site| &site.policy))
+    let anywhere = || config.sites.iter().filter(|site| site.peer_addresses.is_empty());
+    let there = || sites_at(config, address);
+    let nobody = there().chain(anywhere()).next().is_none();
+    let of_clients = (config.admits_clients() || nobody).then_some(&config.policy);
+    there().map(|site| &site.policy).chain(of_clients).chain(anywhere().map(|site| &site.policy))
+}
+
+/// The site that a caller from `address` has to be, if there are neither clients nor others that it could be.
+pub(crate) fn only_site(config: &Config, address: IpAddr) -> Option<&Arc<Site>> {
+    let mut callers = config.sites.iter().filter(|site| site.may_come_from(address));
+    let first = callers.next().filter(|_| !config.admits_clients())?;
+    callers.next().is_none().then_some(first)
+}
+
+/// The sites whose peer calls itself so, wherever it may be.
+pub(crate) fn sites_named<'a>(config: &'a Config, identity: &Identity) -> impl Iterator<Item = &'a Arc<Site>> {
+    config.sites.iter().filter(move |site| site.peer_identity.as_ref() == Some(identity))
 }
 
 /// The sites that are known to be at `address`.
@@ -130,7 +145,7 @@ impl Fit {
     /// `None` if it cannot be this site.
     fn of(site: &Site, caller: &Caller<'_>) -> Option<Self> {
         let names_caller = site.peer_identity.is_some();
-        if !site.may_come_from(caller.address) || site.peer_identity.as_ref().is_some_and(|id| id != caller.idi) {
+        if !site.may_come_from(caller.address) || !site.may_be_called(caller.idi) {
             return None;
         }
         let (fits, proves_identity) = match (&site.peer_auth, caller.method) {
@@ -144,7 +159,7 @@ impl Fit {
         };
         let has_address = !site.peer_addresses.is_empty();
         let is_vague = !names_caller && (proves_identity || !has_address);
-        let is_asked_for = caller.idr.is_some_and(|idr| *idr == site.identity);
+        let is_asked_for = caller.idr.is_some_and(|idr| idr.is_same(&site.identity));
         let (names_caller, is_asked_for) = (Reverse(names_caller), Reverse(is_asked_for));
         fits.then_some(Self { is_vague, names_caller, is_asked_for, has_address: Reverse(has_address) })
     }

@@ -35,6 +35,9 @@ const DELETE_LIFETIME: Duration = Duration::from_secs(60);
 /// Requests beyond the rate that may come at once.
 const BURST: u32 = 20;
 
+/// The peer may replace the IKE SA so often in a second, with as many at once as above: each time costs a key exchange.
+const IKE_REKEYS_PER_SECOND: u32 = 1;
+
 /// A client that is in.
 pub(crate) struct Established {
     pub(crate) sa: IkeSa,
@@ -52,6 +55,7 @@ pub(crate) struct Established {
     /// Since when there is no Child SA.
     childless_since: Instant,
     bucket: TokenBucket,
+    ike_rekeys: TokenBucket,
     pub(super) relocation: Relocation,
 }
 
@@ -59,6 +63,20 @@ pub(crate) struct Established {
 pub(super) struct Replaced {
     pub(super) sa: IkeSa,
     pub(super) until: Instant,
+    /// The peer has asked for the SA that took its place, and was not heard on that so far: our answer may be lost, and this the
+    /// only one that it has.
+    pub(super) peer_may_use: bool,
+    /// The move of which the peer was told on it last.
+    pub(super) told: Option<u32>,
+}
+
+impl Replaced {
+    /// The peer has the SA that took its place; what is left to do is our DELETE, if we owe one.
+    pub(super) fn is_confirmed(&mut self) {
+        if std::mem::take(&mut self.peer_may_use) {
+            self.sa.forget_own_requests();
+        }
+    }
 }
 
 impl Established {
@@ -83,6 +101,7 @@ impl Established {
             reauthentication: None,
             childless_since: ctx.now,
             bucket,
+            ike_rekeys: TokenBucket::full(ctx.now),
             relocation: Relocation::default(),
         };
         ctx.shared.counters.established += 1;
@@ -128,10 +147,9 @@ impl Established {
             self.answer_on_other(session, ctx, spi, NotifyType::TEMPORARY_FAILURE, &[]);
             return State::Established(self);
         }
+        self.peer_has_followed();
         if !self.bucket.take(ctx.now, ctx.config.limits.create_child_per_second) {
-            session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, RefusalReason::TooManyRequests);
-            session.answer_notify(ctx, &mut self.sa, NotifyType::TEMPORARY_FAILURE, &[]);
-            return State::Established(self);
+            return self.too_many(session, ctx);
         }
         match CreateChild::read(request.first, &request.chain) {
             Ok(CreateChild::Child { .. }) if matches!(self.rekeying, Some(Rekeying::Ike(_))) => {
@@ -141,6 +159,9 @@ impl Established {
             Ok(CreateChild::IkeSa { .. }) if self.is_busy_with_children() => {
                 session.answer_notify(ctx, &mut self.sa, NotifyType::TEMPORARY_FAILURE, &[]);
                 State::Established(self)
+            }
+            Ok(CreateChild::IkeSa { .. }) if !self.ike_rekeys.take(ctx.now, IKE_REKEYS_PER_SECOND) => {
+                self.too_many(session, ctx)
             }
             Ok(CreateChild::Child { wish, nonce, ke, rekeys }) => {
                 self.make_child(session, ctx, &wish, nonce, ke.as_ref(), rekeys);
@@ -154,6 +175,12 @@ impl Established {
             }
             Err(invalid) => self.invalid(session, ctx, ExchangeType::CREATE_CHILD_SA, invalid),
         }
+    }
+
+    fn too_many(mut self: Box<Self>, session: &Session, ctx: &mut Context<'_>) -> State {
+        session.refuse(ctx, ExchangeType::CREATE_CHILD_SA, RefusalReason::TooManyRequests);
+        session.answer_notify(ctx, &mut self.sa, NotifyType::TEMPORARY_FAILURE, &[]);
+        State::Established(self)
     }
 
     fn make_child(
@@ -291,9 +318,14 @@ impl Established {
         self.take_down_all(session.id, ctx);
         session.announce_end(ctx, reason);
         self.relocation = Relocation::default();
-        self.enqueue_delete(Purpose::DeleteIkeSa, Delete::IkeSa);
-        self.send_next(session, ctx);
-        Closing::deleting(ctx.now + DELETE_LIFETIME, self.sa)
+        self.replaced.retain(|replaced| replaced.peer_may_use);
+        let mut before = self.replaced.pop().map(|replaced| replaced.sa);
+        for sa in std::iter::once(&mut self.sa).chain(&mut before) {
+            sa.enqueue(OwnRequest::delete(Purpose::DeleteIkeSa, Delete::IkeSa));
+            let messages = sa.send_next(ctx.now, &session.timing(ctx.config), &mut *ctx.shared.random);
+            ctx.send(session.path, messages);
+        }
+        Closing::deleting_both(ctx.now + DELETE_LIFETIME, self.sa, before)
     }
 
     pub(super) fn enqueue_delete(&mut self, purpose: Purpose, delete: Delete) {
@@ -302,6 +334,7 @@ impl Established {
 
     pub(super) fn send_next(&mut self, session: &Session, ctx: &mut Context<'_>) {
         self.prepare_path_request(session, ctx);
+        self.tell_on_replaced(session, ctx);
         for sa in std::iter::once(&mut self.sa).chain(self.replaced.iter_mut().map(|replaced| &mut replaced.sa)) {
             let messages = sa.send_next(ctx.now, &session.timing(ctx.config), &mut *ctx.shared.random);
             ctx.send(session.path, messages);
@@ -342,14 +375,22 @@ impl Established {
         if session.login_ends.is_some_and(|ends| ends <= ctx.now) {
             return self.close(session, ctx, CloseReason::NotReauthenticated);
         }
+        self.relocation.wake(ctx.now);
+        if let Some(proven) = self.relocation.disproven(ctx.now) {
+            let is_lively = self.is_lively(session, ctx);
+            if self.goes_back(session, ctx, proven) || is_lively {
+                session.refuse(ctx, ExchangeType::INFORMATIONAL, RefusalReason::PathCheck);
+                return self.close(session, ctx, CloseReason::Failed);
+            }
+        }
         match self.sa.due(ctx.now) {
             Due::Nothing => {}
             Due::Again(messages) => {
                 ctx.shared.counters.retransmissions_sent += 1;
                 ctx.send(session.path, messages);
             }
-            // Packets still come: only the answers are lost on the way.
-            Due::Dead if self.is_lively(session, ctx) => {
+            // Packets still come: only the answers are lost on the way. Who has moved has its time to show that it is there.
+            Due::Dead if self.is_lively(session, ctx) || self.relocation.is_unproven() => {
                 self.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
             }
             Due::Dead if self.tries_elsewhere(session, ctx) => {}
@@ -378,6 +419,10 @@ impl Established {
                 Due::Again(messages) => {
                     ctx.shared.counters.retransmissions_sent += 1;
                     ctx.send(session.path, messages);
+                }
+                // Its answers are what the peer needs to go on.
+                Due::Dead if replaced.peer_may_use => {
+                    replaced.sa.restart_transmissions(ctx.now, &session.timing(ctx.config));
                 }
                 Due::Dead => replaced.until = ctx.now,
                 Due::Nothing => {}
@@ -424,7 +469,8 @@ impl Established {
             timing.liveness.filter(|_| !self.sa.has_own_request()).map(|interval| session.last_heard + interval);
         let reminder = self.reauthentication.as_ref().map(Reauthentication::due);
         let times = replaced.chain(children).chain(reminder).chain(ends).chain(rekeys).chain(childless).chain(liveness);
-        times.chain(self.sa.timeout()).chain(session.login_ends).min()
+        let moving = self.relocation.timeouts();
+        times.chain(moving).chain(self.sa.timeout()).chain(session.login_ends).min()
     }
 
     pub(super) fn ike_spis(&self) -> Vec<IkeSpi> {

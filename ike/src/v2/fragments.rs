@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::event::SessionId;
 use crate::wire::header::Header;
-use crate::wire::limits::MAX_MESSAGE;
 use crate::wire::num::PayloadType;
 use crate::wire::v2::Fragment;
 
@@ -14,6 +14,33 @@ pub(crate) const FRAGMENT_LEN: usize = 1180;
 
 /// The missing fragments of a message have this long to arrive.
 const LIFETIME: Duration = Duration::from_secs(15);
+
+/// Most that is taken of a message whose sender has not proven yet who it is, in bytes: chains of certificates are shorter.
+pub(crate) const MAX_UNPROVEN: usize = 32 * 1024;
+
+/// Peers that have not proven who they are get no more room once so much is kept, in bytes.
+const MAX_KEPT: usize = 16 * 1024 * 1024;
+
+/// What is kept of incomplete messages, in bytes. Those who have proven who they are count, but always get room.
+#[derive(Default)]
+pub(crate) struct Kept {
+    sessions: BTreeMap<SessionId, usize>,
+    total: usize,
+}
+
+impl Kept {
+    /// A session keeps so much now.
+    pub(crate) fn note(&mut self, session: SessionId, bytes: usize) {
+        let before = if bytes > 0 { self.sessions.insert(session, bytes) } else { self.sessions.remove(&session) };
+        self.total = self.total.saturating_sub(before.unwrap_or_default()).saturating_add(bytes);
+    }
+
+    /// How much this session may keep before its peer has proven who it is.
+    pub(crate) fn room(&self, session: SessionId) -> usize {
+        let own = self.sessions.get(&session).copied().unwrap_or_default();
+        own.saturating_add(MAX_KEPT.saturating_sub(self.total)).min(MAX_UNPROVEN)
+    }
+}
 
 /// A message whose fragments are all there.
 pub(crate) struct Complete {
@@ -63,16 +90,16 @@ impl Reassembly {
         (self.message_id, self.response) == (header.message_id, header.flags.response)
     }
 
-    /// Adds a fragment. One that is there already, or of another cut, is ignored.
+    /// Adds a fragment, if there is `room` for so many bytes in all. One that is there already, or of another cut, is ignored.
     pub(crate) fn with(
         mut self,
         fragment: Fragment,
         first: Option<PayloadType>,
         part: Vec<u8>,
         digest: Vec<u8>,
+        room: usize,
     ) -> Self {
-        let length: usize = self.parts.values().map(Vec::len).sum();
-        if fragment.total != self.total || length.saturating_add(part.len()) > MAX_MESSAGE {
+        if fragment.total != self.total || self.kept().saturating_add(part.len()) > room {
             return self;
         }
         if fragment.number == 1 && !self.parts.contains_key(&1) {
@@ -88,6 +115,11 @@ impl Reassembly {
             return Err(self);
         }
         Ok(Complete { first: self.first, chain: self.parts.into_values().flatten().collect(), digest: self.digest })
+    }
+
+    /// How many bytes are there.
+    pub(crate) fn kept(&self) -> usize {
+        self.parts.values().map(Vec::len).sum()
     }
 
     /// When the fragments are given up.
@@ -131,7 +163,7 @@ mod tests {
             let fragment = fragment(*number, *total);
             let reassembly = Reassembly::continued(state.take(), crate::testing::epoch(), &header(*id), fragment);
             let byte = u8::try_from(*number).expect("small");
-            match reassembly.with(fragment, Some(PayloadType::IDI), vec![byte], vec![byte]).complete() {
+            match reassembly.with(fragment, Some(PayloadType::IDI), vec![byte], vec![byte], 99).complete() {
                 Ok(complete) => {
                     assert_eq!((complete.first, complete.digest), (Some(PayloadType::IDI), vec![1]));
                     return Some(complete.chain);
@@ -165,10 +197,27 @@ mod tests {
     }
 
     #[test]
+    fn who_is_unproven_gets_no_room_beyond_its_own_and_that_of_all() {
+        let mut kept = Kept::default();
+        assert_eq!(kept.room(SessionId(1)), MAX_UNPROVEN);
+        let full = MAX_KEPT / MAX_UNPROVEN;
+        for id in 1..=full as u64 {
+            kept.note(SessionId(id), MAX_UNPROVEN);
+        }
+        assert_eq!((kept.room(SessionId(1)), kept.room(SessionId(0))), (MAX_UNPROVEN, 0));
+        kept.note(SessionId(2), 1000);
+        assert_eq!(kept.room(SessionId(0)), MAX_UNPROVEN - 1000);
+        for id in 1..=full as u64 {
+            kept.note(SessionId(id), 0);
+        }
+        assert_eq!((kept.total, kept.sessions.len()), (0, 0));
+    }
+
+    #[test]
     fn late_fragments_do_not_complete_an_old_message() {
         let now = crate::testing::epoch();
         let first = Reassembly::continued(None, now, &header(1), fragment(1, 2));
-        let first = first.with(fragment(1, 2), None, vec![1], Vec::new());
+        let first = first.with(fragment(1, 2), None, vec![1], Vec::new(), 99);
         let late = Reassembly::continued(Some(first), now + LIFETIME, &header(1), fragment(2, 2));
         assert_eq!(late.parts(), Vec::<u16>::new());
     }

@@ -72,6 +72,24 @@ impl HalfOpen {
         }
     }
 
+    /// How many octets of an incomplete message are kept.
+    pub(crate) fn kept(&self) -> usize {
+        if let Exchange::Done(sa, ..) = &self.exchange { sa.kept() } else { 0 }
+    }
+
+    /// Gives up what is incomplete for too long.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        if let Exchange::Done(sa, ..) = &mut self.exchange {
+            sa.due(now);
+        }
+    }
+
+    /// When something of it is over.
+    pub(crate) fn timeout(&self) -> Instant {
+        let parts = if let Exchange::Done(sa, ..) = &self.exchange { sa.timeout() } else { None };
+        parts.map_or(self.deadline, |due| due.min(self.deadline))
+    }
+
     /// The IKE SA and what AUTH is computed from, once the keys exist.
     pub(crate) fn into_keyed(self) -> Option<(IkeSa, Proof)> {
         let Exchange::Done(sa, prove_initiator, prove_responder) = self.exchange else { return None };

@@ -13,7 +13,7 @@ use super::sa::{Message, Purpose};
 use super::{Closing, Context, Session, State};
 
 impl Established {
-    /// Takes a request. On an IKE SA that is not used any more, it can end that SA and tell of addresses.
+    /// Takes a request. On an IKE SA that is not used any more, it can end that SA or Child SAs and tell of addresses.
     pub(super) fn informational(
         mut self: Box<Self>,
         session: &mut Session,
@@ -26,6 +26,9 @@ impl Established {
             self.drop_rival(session, ctx, on_replaced);
         }
         let on_replaced = self.settle_rival(session, ctx, on_replaced);
+        if on_replaced.is_none() {
+            self.peer_has_followed();
+        }
         let read = match read {
             Ok(read) => read,
             Err(invalid) => {
@@ -39,6 +42,7 @@ impl Established {
         let chain = self.take_mobike(session, ctx, &read.mobike, on_replaced);
         self.limit_login(session, ctx, read.auth_lifetime);
         if let Some(spi) = on_replaced {
+            let chain = self.delete_children(session, ctx, &read.deletes, chain);
             if let Some(sa) = self.other_sa(spi) {
                 session.answer(ctx, sa, chain);
             }
@@ -53,7 +57,8 @@ impl Established {
                 return self.is_deleted(session, ctx, CloseReason::PeerDeleted);
             }
         } else {
-            self.delete_children(session, ctx, &read.deletes, chain);
+            let chain = self.delete_children(session, ctx, &read.deletes, chain);
+            session.answer(ctx, &mut self.sa, chain);
         }
         self.send_next(session, ctx);
         State::Established(self)
@@ -68,7 +73,7 @@ impl Established {
         Closing::lingering(ctx.now, self.sa)
     }
 
-    /// Takes down what the peer has deleted, and answers with our SPIs of the same Child SAs; except of those that we are
+    /// Takes down what the peer has deleted; the answer has our SPIs of the same Child SAs; except of those that we are
     /// deleting ourselves at this moment (section 1.4.1).
     fn delete_children(
         &mut self,
@@ -76,7 +81,7 @@ impl Established {
         ctx: &mut Context<'_>,
         deletes: &[Delete],
         mut chain: ChainBuilder,
-    ) {
+    ) -> ChainBuilder {
         let mut spis = Vec::new();
         for delete in deletes {
             let Delete::ChildSas { protocol: ProtocolId::ESP, spis: deleted } = delete else { continue };
@@ -93,7 +98,7 @@ impl Established {
         if !spis.is_empty() {
             chain.push(&Payload::Delete(Delete::ChildSas { protocol: ProtocolId::ESP, spis }));
         }
-        session.answer(ctx, &mut self.sa, chain);
+        chain
     }
 
     /// A request of ours was answered: the next may go.
@@ -105,10 +110,13 @@ impl Established {
         on_replaced: Option<IkeSpi>,
     ) -> State {
         if on_replaced.is_none() {
+            self.peer_has_followed();
             self.arrived_elsewhere(session, ctx);
         }
         match (purpose, on_replaced) {
-            (_, Some(spi)) => self.other_sa_is_deleted(ctx.now, spi),
+            (Purpose::DeleteIkeSa, Some(spi)) => self.other_sa_is_deleted(ctx.now, spi),
+            // What was asked there is asked again on the SA in use.
+            (_, Some(_)) => {}
             (Purpose::CreateChild | Purpose::RekeyChild | Purpose::RekeyIkeSa, None) => {
                 self.rekey_answer(session, ctx, answer);
             }

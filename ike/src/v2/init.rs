@@ -4,6 +4,7 @@
 //! a cookie that it receives what we send to its address. All refusals are stateless.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tracing::debug;
@@ -33,6 +34,18 @@ use super::{Context, Session, connection, ppk};
 /// Length of our nonces in bytes: at least half the key size of any PRF (RFC 7296 section 2.10).
 pub(crate) const NONCE_LEN: usize = 32;
 
+/// Longest request: a score of proposals, the largest group and some vendor IDs need half of it. It is kept until the peer
+/// has proven who it is.
+const MAX_REQUEST: usize = 4096;
+
+/// The same under load: still more than any stock client sends.
+const MAX_REQUEST_UNDER_LOAD: usize = 2048;
+
+/// Under load a handshake waits no longer than this for IKE_AUTH. Otherwise it has the time of [`Timing`](crate::Timing),
+/// which is for clients like strongSwan: where packets are lost, their third transmission comes after 11 s, the fourth after
+/// 24 s.
+const PATIENCE_UNDER_LOAD: Duration = Duration::from_secs(10);
+
 /// How busy we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Load {
@@ -44,11 +57,24 @@ pub(crate) enum Load {
     Full,
 }
 
+impl Load {
+    fn max_request(self) -> usize {
+        if self == Self::Normal { MAX_REQUEST } else { MAX_REQUEST_UNDER_LOAD }
+    }
+
+    /// How long a new handshake waits for IKE_AUTH.
+    fn patience(self, config: &Config) -> Duration {
+        let patience = config.timing.half_open;
+        if self == Self::Normal { patience } else { patience.min(PATIENCE_UNDER_LOAD) }
+    }
+}
+
 /// A request as it came in.
 struct Incoming<'a> {
     path: Path,
     header: &'a Header,
     message: &'a [u8],
+    load: Load,
 }
 
 /// Whether both sides have postquantum preshared keys, RFC 8784 section 3.
@@ -65,7 +91,11 @@ pub(crate) fn handle(
     (header, message): (&Header, &[u8]),
     id: SessionId,
 ) -> Option<Session> {
-    let incoming = Incoming { path, header, message };
+    let incoming = Incoming { path, header, message, load };
+    if message.len() > load.max_request() {
+        incoming.refuse(ctx, RefusalReason::Payloads { problem: "it is longer than any client's first message" });
+        return None;
+    }
     let chain = message.get(HEADER_LEN..)?;
     let parsed = Payloads::parse(header.next_payload, chain);
     let payloads = match parsed {
@@ -84,14 +114,15 @@ pub(crate) fn handle(
         }
     };
     request.fragmentation &= connection::sites_at(ctx.config, path.peer.ip()).all(|site| site.fragmentation);
-    if !incoming.passes(ctx, cookies, load, &request) {
+    if !incoming.passes(ctx, cookies, &request) {
         return None;
     }
     let chosen = match choose(ctx.config, path, &request) {
         Ok(chosen) => chosen,
         Err(mismatch) => {
             incoming.answer_notify(ctx, NotifyType::NO_PROPOSAL_CHOSEN, &[]);
-            incoming.refuse(ctx, RefusalReason::IkeProposal(mismatch));
+            let site = connection::only_site(ctx.config, path.peer.ip()).map(|site| Arc::clone(&site.name));
+            incoming.refuse_site(ctx, site, RefusalReason::IkeProposal(mismatch));
             return None;
         }
     };
@@ -107,16 +138,16 @@ fn choose(config: &Config, path: Path, request: &InitRequest<'_>) -> Result<Chos
             Err(mismatch) => first = first.or(Some(mismatch)),
         }
     }
-    Err(first.expect("there is the policy for remote clients at least"))
+    Err(first.expect("there is one policy at least"))
 }
 
 impl Incoming<'_> {
     /// Whether the load allows to go on; if not, the peer may get a cookie.
-    fn passes(&self, ctx: &mut Context<'_>, cookies: &mut CookieJar, load: Load, request: &InitRequest<'_>) -> bool {
+    fn passes(&self, ctx: &mut Context<'_>, cookies: &mut CookieJar, request: &InitRequest<'_>) -> bool {
         let (lifetime, address, spi) =
             (ctx.config.timing.cookie_secret, self.path.peer.ip(), self.header.initiator_spi);
         let known = |cookie: &[u8]| cookies.accepts(ctx.now, lifetime, cookie, request.nonce, address, spi);
-        match load {
+        match self.load {
             Load::Normal => true,
             Load::Cookies if request.cookie.is_some_and(known) => true,
             Load::Cookies => {
@@ -165,7 +196,7 @@ impl Incoming<'_> {
             hashes: request.hashes.clone(),
             ppk: offers_ppk(ctx.config, request),
         };
-        let deadline = ctx.now + ctx.config.timing.half_open;
+        let deadline = ctx.now + self.load.patience(ctx.config);
         let exchange = (pair, request.ke.data.to_vec());
         let state = HalfOpen::new(spis, chosen.suite, deadline, transcript, exchange, request.fragmentation);
         debug!(session = %id, peer = %self.path.peer, suite = %chosen.suite, ?nat, "IKE_SA_INIT answered");
@@ -252,10 +283,15 @@ impl Incoming<'_> {
     }
 
     fn refuse(&self, ctx: &mut Context<'_>, reason: RefusalReason) {
+        self.refuse_site(ctx, None, reason);
+    }
+
+    /// Nothing is proven: the site is the one that the caller would be, going by its address.
+    fn refuse_site(&self, ctx: &mut Context<'_>, site: Option<Arc<str>>, reason: RefusalReason) {
         debug!(peer = %self.path.peer, exchange = %ExchangeType::IKE_SA_INIT, reason = reason.name(), "refused");
         ctx.shared.counters.refused += 1;
         let (path, exchange) = (self.path, ExchangeType::IKE_SA_INIT);
-        let refusal = Refusal { path, session: None, exchange, identity: None, site: None, reason };
+        let refusal = Refusal { path, session: None, exchange, identity: None, site, reason };
         ctx.shared.events.push_back(Event::Refused(Box::new(refusal)));
     }
 

@@ -11,10 +11,11 @@
 //!
 //! Only the side that began the session moves it; the other may do so by what it tells of its other addresses. The
 //! responder follows at once and asks afterwards, so that no packet is lost while the question is on its way: who can ask
-//! for it has authenticated itself, and if the answer stays away, the session ends and with it what is sent there.
+//! for it has authenticated itself. If the answer stays away, the session goes back to where the peer was before and waits for it
+//! there; it ends if packets come all the time, as from one who has others get what is meant for it, or if that happens twice.
 //!
-//! A message that comes from elsewhere without UPDATE_SA_ADDRESSES is a test of that path: the answer goes there, and nothing
-//! else. The one exception is a port that changes at the same address of a translator: that is how a translator looks that has
+//! A message that comes from elsewhere without UPDATE_SA_ADDRESSES shows that the peer lives and is a test of that path: the answer
+//! goes there, and nothing else. The one exception is a port that changes at the same address of a translator: that is how a translator looks that has
 //! lost its table, and clients do not always notice it themselves. ESP from elsewhere moves the session as section 3.8 allows.
 //!
 //! Does not: look for addresses of this machine, or move packets (the server does, on [`Event::Moved`]).
@@ -134,6 +135,8 @@ pub(crate) struct Mobility {
     /// Other addresses of the peer.
     additional: Vec<IpAddr>,
     bucket: Option<TokenBucket>,
+    /// Counts changes of the path.
+    moves: u32,
     /// The path that was left last, and until when packets of it may come late.
     left: Option<(Path, Instant)>,
 }
@@ -159,6 +162,11 @@ impl Mobility {
     /// Whether it is we who move the session.
     pub(crate) fn is_ours(&self) -> bool {
         self.agreed && self.began
+    }
+
+    /// How often the path has changed.
+    pub(crate) fn moves(&self) -> u32 {
+        self.moves
     }
 
     /// Other addresses of the peer, as it told them.
@@ -189,39 +197,70 @@ impl Session {
         self.push_auth_lifetime(ctx, chain);
     }
 
-    /// Notes an authentic and fresh message. With MOBIKE, one from elsewhere says nothing about the path in use.
+    /// Notes an authentic and fresh message. The peer lives, wherever it came from; with MOBIKE, one from elsewhere says nothing
+    /// about the path in use.
     pub(super) fn heard(&mut self, ctx: &mut Context<'_>, path: Path) {
-        if path != self.path && !self.follows(path) {
-            debug!(session = %self.id, peer = %path.peer, "a message from elsewhere: the path stays as it is");
-            return;
-        }
         self.last_heard = ctx.now;
+        if path != self.path && !self.follows(path) {
+            debug!(session = %self.id, peer = %path.peer, "a message from elsewhere is a test of that path");
+            return self.hears_from(ctx, path);
+        }
         self.move_to(ctx, path, self.nat);
     }
 
-    /// Whether a message along `path` alone is reason enough to go there.
-    fn follows(&self, path: Path) -> bool {
-        if !matches!(self.state, State::Established(_)) || !self.mobility.agreed {
-            return true;
-        }
-        let is_another_port = path.local == self.path.local && path.peer.ip() == self.path.peer.ip();
-        !self.mobility.began && self.nat.peer_behind && is_another_port
+    fn hears_from(&mut self, ctx: &mut Context<'_>, path: Path) {
+        self.step(
+            |session, ctx, mut state| {
+                if let State::Established(state) = &mut state {
+                    state.hears_from(session, ctx, path);
+                }
+                state
+            },
+            ctx,
+        );
     }
 
-    /// The packet path has seen the peer at a new address, where it sends to already.
-    pub(crate) fn peer_moved(&mut self, ctx: &mut Context<'_>, path: Path) {
-        if !matches!(self.state, State::Established(_)) || self.mobility.is_ours() {
-            return;
+    /// Whether a message along `path` alone is reason enough to go there. Without MOBIKE it is if the peer is behind a translator
+    /// (RFC 7296 section 2.23); if we are, too, any address may be the work of whoever translates, and only a port is followed.
+    fn follows(&self, path: Path) -> bool {
+        let is_another_port = path.local == self.path.local && path.peer.ip() == self.path.peer.ip();
+        match &self.state {
+            State::Established(_) if self.mobility.agreed => {
+                !self.mobility.began && self.nat.peer_behind && is_another_port
+            }
+            State::Established(state) => {
+                self.nat.peer_behind && (is_another_port || !self.nat.self_behind) && !state.has_transport()
+            }
+            // Who was called at an address answers from there.
+            State::Proving(_) => false,
+            _ => true,
+        }
+    }
+
+    /// The packet path has seen the peer at a new address. Whether it is to send there.
+    pub(crate) fn peer_moved(&mut self, ctx: &mut Context<'_>, path: Path) -> bool {
+        if !self.is_established() || self.mobility.is_ours() {
+            return false;
         }
         if self.mobility.left.is_some_and(|(left, until)| left == path && ctx.now < until) {
             debug!(session = %self.id, peer = %path.peer, "a late packet of the path that was left");
-            return self.announce_move(ctx);
+            return false;
         }
         self.last_heard = ctx.now;
-        if path != self.path {
-            debug!(session = %self.id, from = %self.path.peer, peer = %path.peer, "packets come from a new address");
-            self.path = path;
+        let before = (self.path, self.nat);
+        if path == self.path {
+            return true;
         }
+        if !self.mobility.agreed && !self.follows(path) {
+            debug!(session = %self.id, peer = %path.peer, "packets from elsewhere: the path stays as it is");
+            return false;
+        }
+        debug!(session = %self.id, from = %self.path.peer, peer = %path.peer, "packets come from a new address");
+        self.set_path(path);
+        if self.mobility.agreed {
+            self.if_established(ctx, |state, session, ctx| state.asks_for_proof(session, ctx, before));
+        }
+        true
     }
 
     /// Takes the notifications of a request: what its answer has to say, and whether the session has moved.
@@ -280,13 +319,21 @@ impl Session {
     /// The session goes on along `path`, with this address translation on it.
     pub(super) fn move_to(&mut self, ctx: &mut Context<'_>, path: Path, nat: NatStatus) {
         let (old, was_encapsulated) = (self.path, child::uses_udp(self, ctx));
-        (self.path, self.nat) = (path, nat);
+        self.set_path(path);
+        self.nat = nat;
         if old != path {
             debug!(session = %self.id, from = %old.peer, peer = %path.peer, "the session has moved");
             self.mobility.left = Some((old, ctx.now + REORDERING));
         }
         if (old, was_encapsulated) != (path, child::uses_udp(self, ctx)) {
             self.announce_move(ctx);
+        }
+    }
+
+    /// Sends along `path` from now on.
+    pub(super) fn set_path(&mut self, path: Path) {
+        if std::mem::replace(&mut self.path, path) != path {
+            self.mobility.moves = self.mobility.moves.wrapping_add(1);
         }
     }
 

@@ -49,6 +49,7 @@ mod sa_tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::mem;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -69,6 +70,7 @@ use crate::proposal::Policy;
 use crate::refusal::{Refusal, RefusalReason};
 use crate::site::Site;
 use crate::wire::header::Header;
+use crate::wire::limits::MAX_MESSAGE;
 use crate::wire::num::{ExchangeType, NotifyType};
 use crate::wire::v2::{ChainBuilder, Notify, Payload};
 use crate::wire::{EspSpi, IkeSpi};
@@ -77,6 +79,7 @@ use authenticating::Authenticating;
 use awaiting_list::AwaitingList;
 use closing::Closing;
 use established::Established;
+use fragments::{Kept, MAX_UNPROVEN};
 pub(crate) use half_open::HalfOpen;
 use initiate::{Initiating, Proving};
 use mobike::Mobility;
@@ -105,6 +108,8 @@ pub(crate) struct Shared {
     pub(crate) authenticated: Option<(SessionId, AccessRequest)>,
     /// Sites of the sessions that are established.
     pub(crate) connected: BTreeMap<SessionId, Arc<str>>,
+    /// What is kept of incomplete messages.
+    pub(crate) kept: Kept,
 }
 
 impl Shared {
@@ -274,6 +279,11 @@ impl Session {
         message: &[u8],
         takes: bool,
     ) -> Result<(Incoming, Option<IkeSpi>), RefusalReason> {
+        let is_unproven = self.is_half_open();
+        if is_unproven && message.len() > MAX_UNPROVEN {
+            return Ok((Incoming::Unexpected, None));
+        }
+        let room = if is_unproven { ctx.shared.kept.room(self.id) } else { MAX_MESSAGE };
         let (sa, replaced) = match &mut self.state {
             State::HalfOpen(state) if takes => (state.key()?, None),
             State::HalfOpen(_) | State::Initiating(_) | State::Over => return Ok((Incoming::Unexpected, None)),
@@ -284,9 +294,9 @@ impl Session {
                 Some(found) => found,
                 None => return Ok((Incoming::Unexpected, None)),
             },
-            State::Closing(state) => (&mut state.sa, None),
+            State::Closing(state) => state.sa_of(header),
         };
-        Ok((sa.receive(ctx.now, header, message, takes), replaced))
+        Ok((sa.receive(ctx.now, header, message, takes, room), replaced))
     }
 
     fn request(&mut self, ctx: &mut Context<'_>, request: Message, replaced: Option<IkeSpi>) {
@@ -300,7 +310,7 @@ impl Session {
                     state.create_child(session, ctx, &request, replaced)
                 }
                 (State::Established(state), _) => state.informational(session, ctx, &request, replaced),
-                (State::Closing(state), _) => state.request(session, ctx, &request),
+                (State::Closing(state), _) => state.request(session, ctx, &request, replaced),
                 (state @ (State::AwaitingList(_) | State::Initiating(_) | State::Proving(_)), _) => state,
                 (State::Over, _) => State::Over,
             },
@@ -465,6 +475,10 @@ impl Session {
                     session.refuse(ctx, ExchangeType::IKE_SA_INIT, reason);
                     State::Over
                 }
+                State::HalfOpen(mut state) => {
+                    state.expire(ctx.now);
+                    State::HalfOpen(state)
+                }
                 State::AwaitingList(state) => state.handle_timeout(session, ctx),
                 State::Authenticating(state) => state.handle_timeout(session, ctx),
                 State::Initiating(state) => state.handle_timeout(session, ctx),
@@ -480,7 +494,7 @@ impl Session {
     /// When [`Session::handle_timeout`] is due.
     pub(crate) fn timeout(&self, config: &Config) -> Option<Instant> {
         match &self.state {
-            State::HalfOpen(state) => Some(state.deadline),
+            State::HalfOpen(state) => Some(state.timeout()),
             State::AwaitingList(state) => Some(state.timeout()),
             State::Authenticating(state) => Some(state.timeout()),
             State::Initiating(state) => Some(state.timeout()),
@@ -496,9 +510,26 @@ impl Session {
         matches!(self.state, State::Over)
     }
 
-    /// Whether the client has not proven yet who it is.
+    /// Whether whoever began here has not proven who it is: not yet, or in vain and a moment ago.
     pub(crate) fn is_half_open(&self) -> bool {
-        matches!(self.state, State::HalfOpen(_) | State::AwaitingList(_) | State::Authenticating(_))
+        match self.state {
+            State::HalfOpen(_) | State::AwaitingList(_) | State::Authenticating(_) => true,
+            State::Closing(_) => self.role == Role::Responder && self.established.is_none(),
+            State::Initiating(_) | State::Proving(_) | State::Established(_) | State::Over => false,
+        }
+    }
+
+    /// How many octets of messages are kept that are incomplete or wait for something else.
+    pub(crate) fn kept(&self) -> usize {
+        match &self.state {
+            State::HalfOpen(state) => state.kept(),
+            State::AwaitingList(state) => state.sa.kept().saturating_add(state.request.chain.len()),
+            State::Authenticating(state) => state.sa.kept(),
+            State::Proving(state) => state.sa.kept(),
+            State::Established(state) => state.sa.kept(),
+            State::Closing(state) => state.sa.kept(),
+            State::Initiating(_) | State::Over => 0,
+        }
     }
 
     /// Whether IKE_AUTH is done.
@@ -506,12 +537,21 @@ impl Session {
         matches!(self.state, State::Established(_))
     }
 
-    /// Whether the session is one of this identity, proven without EAP, of this site or of a client, and was established before
-    /// this time.
-    pub(crate) fn is_of(&self, identity: &Identity, site: Option<&str>, before: Instant) -> bool {
-        let is_same = self.identity.as_ref() == Some(identity) && self.site.as_ref().map(|site| &*site.name) == site;
-        let is_older = self.established.is_some_and(|established| established < before);
-        self.is_established() && is_older && self.by != Some(AuthenticatedBy::Eap) && is_same
+    /// Whether a peer means this session when it says by INITIAL_CONTACT that it has no other (RFC 7296 section 2.4): it has
+    /// proven the same identity in the same way, in a session that began at `since`, after this one was established. Several
+    /// devices of a client may have one certificate or key. So this has to be the same device as well: it calls from the same
+    /// address, or asks for an inner address of this session, which is no proof where a key is known to others.
+    pub(crate) fn is_forgotten(&self, request: &AccessRequest, since: Instant) -> bool {
+        let State::Established(state) = &self.state else { return false };
+        let is_same = self.identity.as_ref() == Some(&request.identity)
+            && self.by == Some(request.by)
+            && self.site.as_ref().map(|site| &site.name) == request.site.as_ref();
+        let is_older = self.established.is_some_and(|established| established < since);
+        let is_here = self.path.peer.ip().to_canonical() == request.path.peer.ip().to_canonical();
+        let asked = [request.ipv4.flatten().map(IpAddr::V4), request.ipv6.flatten().map(IpAddr::V6)];
+        let is_asked_for = request.by != AuthenticatedBy::Psk
+            && state.addresses().iter().any(|address| asked.contains(&Some(*address)));
+        is_same && is_older && (self.site.is_some() || is_here || is_asked_for)
     }
 
     /// When the first message came or went.
@@ -541,7 +581,7 @@ impl Session {
             State::Initiating(state) => vec![state.spi],
             State::Proving(state) => vec![state.sa.own_spi()],
             State::Established(state) => state.ike_spis(),
-            State::Closing(state) => vec![state.sa.own_spi()],
+            State::Closing(state) => state.ike_spis(),
             State::Over => Vec::new(),
         }
     }
@@ -673,7 +713,7 @@ impl State {
         match self {
             Self::Proving(state) => state.answer(session, ctx, answer.1),
             Self::Established(state) => state.response(session, ctx, answer, replaced),
-            Self::Closing(state) => state.response(session, ctx, answer.0),
+            Self::Closing(state) => state.response(session, ctx, answer.0, replaced),
             other => other,
         }
     }

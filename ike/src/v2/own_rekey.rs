@@ -32,6 +32,10 @@ use super::request::CreateChildAnswer;
 use super::sa::{IkeSa, Message, OwnRequest, Purpose, Role};
 use super::{Context, LINGER, Session};
 
+/// IKE SAs that are kept after others took their place. If there are more, those that are deleted go first, and last one that
+/// the peer may still use.
+const MAX_REPLACED: usize = 4;
+
 /// Our CREATE_CHILD_SA that is under way.
 pub(super) enum Rekeying {
     Child(Box<ChildRequest>),
@@ -187,7 +191,7 @@ impl Established {
         let spis = SpiPair { initiator: spi, responder };
         let nonces = Nonces { initiator: nonce, responder: peer_nonce };
         let keys = IkeKeys::rekeyed(suite.prf, &self.sa.derive, &suite, &shared, &nonces, spis);
-        let new = IkeSa::new(Role::Initiator, spis, suite, keys.sa, self.sa.fragmentation(), 0);
+        let new = IkeSa::rekeyed(Role::Initiator, spis, suite, keys.sa, &self.sa);
         Ok((new, peer_nonce.to_vec()))
     }
 
@@ -198,6 +202,9 @@ impl Established {
         self.sa.take_over_requests(&mut old);
         self.life = Life::begin(ctx, session.timing(ctx.config).ike_lifetime);
         self.leave(session, ctx, old, deleter);
+        if let Some(replaced) = self.replaced.last_mut().filter(|_| deleter == Who::Client) {
+            replaced.peer_may_use = true;
+        }
     }
 
     /// Both sides rekey the IKE SA, and the client deletes the old one before its answer to us arrives: it knows already that
@@ -208,6 +215,7 @@ impl Established {
         self.rekeying = None;
         session.answer(ctx, &mut self.sa, ChainBuilder::new());
         self.switch_to(session, ctx, rival, Who::Client);
+        self.peer_has_followed();
         true
     }
 
@@ -242,16 +250,33 @@ impl Established {
 
     /// Keeps an IKE SA that is not used any more until `deleter` has deleted it.
     fn leave(&mut self, session: &Session, ctx: &mut Context<'_>, mut sa: IkeSa, deleter: Who) {
-        sa.forget_own_requests();
-        if deleter == Who::Us {
-            sa.enqueue(OwnRequest::delete(Purpose::DeleteIkeSa, Delete::IkeSa));
+        match deleter {
+            Who::Us => {
+                sa.forget_own_requests();
+                sa.enqueue(OwnRequest::delete(Purpose::DeleteIkeSa, Delete::IkeSa));
+            }
+            Who::Client => sa.forget_waiting_requests(),
         }
-        self.replaced.push(Replaced { sa, until: ctx.now + session.timing(ctx.config).replaced });
+        if self.replaced.len() >= MAX_REPLACED {
+            let rank = |(_, replaced): &(usize, &Replaced)| (replaced.peer_may_use, replaced.until);
+            let first = self.replaced.iter().enumerate().min_by_key(rank).map(|(at, _)| at);
+            if let Some(at) = first {
+                self.replaced.remove(at);
+            }
+        }
+        let until = ctx.now + session.timing(ctx.config).replaced;
+        self.replaced.push(Replaced { sa, until, peer_may_use: false, told: None });
+    }
+
+    /// The peer was heard on the IKE SA in use: it has it, and has no use for requests on those that came before.
+    pub(super) fn peer_has_followed(&mut self) {
+        self.replaced.iter_mut().for_each(Replaced::is_confirmed);
     }
 
     /// An IKE SA that is not in use was deleted by one side; it still answers copies of the last request.
     pub(super) fn other_sa_is_deleted(&mut self, now: Instant, spi: IkeSpi) {
         if let Some(replaced) = self.replaced.iter_mut().find(|replaced| replaced.sa.own_spi() == spi) {
+            replaced.is_confirmed();
             replaced.until = replaced.until.min(now + LINGER);
         }
     }

@@ -74,6 +74,8 @@ pub(crate) struct Proven {
 /// What the peer says about itself.
 pub(crate) struct Claim<'a> {
     pub(crate) identity: &'a Identity,
+    /// Who it has to be: a certificate has to name that, too.
+    pub(crate) expected: Option<&'a Identity>,
     /// The body of its identification payload.
     pub(crate) id_body: &'a [u8],
     pub(crate) certificates: &'a [Certificate<'a>],
@@ -176,6 +178,7 @@ pub(crate) fn prove_by_certificate(
     identity: Identity,
     credential: &Arc<Credential>,
 ) -> Result<OwnProof, Invalid> {
+    let identity = credential.exact(identity);
     prove_by_signature(ctx, proof, role, (identity, Sent::Chain(credential.clone())), credential.key())
 }
 
@@ -243,6 +246,9 @@ pub(crate) fn verify_certificate(
     let certificates: Vec<&[u8]> = claim.certificates.iter().filter(is_x509).map(|found| found.data).collect();
     let verified = authorities.verify(&certificates, ctx.shared.wall, purpose).map_err(refused)?;
     verified.require(claim.identity).map_err(refused)?;
+    if let Some(expected) = claim.expected.filter(|expected| !expected.is_same(claim.identity)) {
+        verified.require(expected).map_err(refused)?;
+    }
     verified
         .verify_auth(claim.auth.method, claim.auth.data, &proof.octets(role, claim.id_body), allows_sha1(ctx, proof))
         .map_err(|error| Invalid::authentication(RefusalReason::Signature(error)))?;

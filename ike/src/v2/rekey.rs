@@ -16,9 +16,6 @@ use super::own_rekey::Who;
 use super::sa::{IkeSa, Role};
 use super::{Context, Session};
 
-/// Message ID of the first request in a rekeyed IKE SA, section 2.18.
-const FIRST_REQUEST: u32 = 0;
-
 impl Established {
     /// Takes the request to replace the IKE SA.
     pub(super) fn rekey(
@@ -67,7 +64,7 @@ impl Established {
         chain.push(&Payload::SecurityAssociation(chosen.reply(Some(spis.responder))));
         chain.push(&Payload::Nonce(Nonce(&own_nonce)));
         chain.push(&Payload::KeyExchange(KeyExchange { group: group.id(), data: public }));
-        let new = IkeSa::new(Role::Responder, spis, chosen.suite, keys.sa, old.fragmentation(), FIRST_REQUEST);
+        let new = IkeSa::rekeyed(Role::Responder, spis, chosen.suite, keys.sa, old);
         Ok((new, own_nonce))
     }
 }

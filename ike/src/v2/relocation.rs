@@ -3,9 +3,13 @@
 //!
 //! Such a request is made when it can go out, not before: by then the session may have moved again, or have another IKE SA.
 //!
+//! A peer that has rekeyed the IKE SA and does not get our answer has only the old one, and repeats its request to an address that
+//! we may have left. Until it was heard on the new one, it is told of our addresses on both.
+//!
 //! Does not: decide where to go (the server does), except among the addresses that the peer has told (section 3.4).
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use tracing::debug;
 
@@ -15,10 +19,11 @@ use crate::event::Path;
 use crate::nat::NatStatus;
 use crate::refusal::RefusalReason;
 use crate::wire::IkeSpi;
-use crate::wire::num::NotifyType;
+use crate::wire::num::{ExchangeType, NotifyType};
 use crate::wire::v2::{ChainBuilder, Notify, Payload};
 
-use super::established::Established;
+use super::established::{Established, Replaced};
+use super::keys::SpiPair;
 use super::mobike::{Mobike, untranslated};
 use super::request::Informational;
 use super::sa::{Message, OwnRequest, Purpose};
@@ -30,6 +35,16 @@ const COOKIE_LEN: usize = 16;
 /// How often a request is sent to an address that the peer did not use so far.
 const TRANSMISSIONS_ELSEWHERE: u32 = 2;
 
+/// A peer that has moved has to show that it is where it says within this time, however often it moves again. Twice as long as
+/// the transmissions of a request take.
+const PROOF_TIME: Duration = Duration::from_secs(120);
+
+/// So many refusals of our addresses one after the other may be a limit of the peer's that passes.
+const MAX_REFUSALS: u32 = 4;
+
+/// Pause after a refusal.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(3);
+
 /// What is to be asked about the path, and what was.
 #[derive(Default)]
 pub(super) struct Relocation {
@@ -38,6 +53,15 @@ pub(super) struct Relocation {
     /// The peer is to show that it receives what we send.
     check_wanted: bool,
     asked: Option<Asked>,
+    /// The peer has not shown yet that it is where we send to.
+    unproven: Option<Unproven>,
+    /// Where it was to be and did not answer.
+    doubted: Option<Place>,
+    /// How often in a row the peer has refused our addresses, and when it is to be told of them again.
+    refusals: u32,
+    again: Option<Instant>,
+    /// The generation of the IKE SA on which the peer has told last of its addresses.
+    told_in: u32,
     /// How the peer saw our address last, in which IKE SA.
     seen: Option<(IkeSpi, Vec<u8>)>,
     /// Addresses of the peer that were tried since it was last heard.
@@ -51,16 +75,60 @@ struct Asked {
     /// Our SPI of its IKE SA.
     sa: IkeSpi,
     purpose: Purpose,
-    path: Path,
+    /// [`Mobility::moves`](super::mobike::Mobility::moves) at that time.
+    moves: u32,
     cookie: [u8; COOKIE_LEN],
 }
 
+/// The path in use is one that the peer has told of, and nothing else speaks for it.
+struct Unproven {
+    /// The last one on which the peer was for sure.
+    proven: Place,
+    until: Instant,
+}
+
+/// A path, and the address translation on it.
+pub(super) type Place = (Path, NatStatus);
+
 impl Relocation {
+    /// Repeats what the peer has refused, if it is time.
+    pub(super) fn wake(&mut self, now: Instant) {
+        if self.again.take_if(|again| *again <= now).is_some() {
+            self.update_wanted = true;
+        }
+    }
+
+    /// Where to go back to if the peer has had time enough to show that it is where we send to.
+    pub(super) fn disproven(&mut self, now: Instant) -> Option<Place> {
+        self.unproven.take_if(|unproven| unproven.until <= now).map(|unproven| unproven.proven)
+    }
+
+    /// Whether the peer has yet to show that it is where we send to.
+    pub(super) fn is_unproven(&self) -> bool {
+        self.unproven.is_some()
+    }
+
+    /// When [`Relocation::wake`] and [`Relocation::disproven`] are due.
+    pub(super) fn timeouts(&self) -> impl Iterator<Item = Instant> {
+        self.again.into_iter().chain(self.unproven.as_ref().map(|unproven| unproven.until))
+    }
+
     fn want(&mut self, purpose: Purpose) {
         match purpose {
             Purpose::UpdateAddresses => self.update_wanted = true,
             _ => self.check_wanted = true,
         }
+    }
+
+    /// Whether the peer has yet to confirm our addresses.
+    fn is_updating(&self) -> bool {
+        self.update_wanted || self.asked.as_ref().is_some_and(|asked| asked.purpose == Purpose::UpdateAddresses)
+    }
+
+    /// Whether something newer has come on a later IKE SA than the one of this generation (RFC 4555 section 3.5).
+    fn is_outdated(&mut self, generation: u32) -> bool {
+        self.told_in = self.told_in.max(generation);
+        generation < self.told_in
     }
 }
 
@@ -73,14 +141,57 @@ impl Established {
         request: &Mobike<'_>,
         on_replaced: Option<IkeSpi>,
     ) -> ChainBuilder {
-        let spis = on_replaced.and_then(|spi| self.other_sa(spi).map(|sa| sa.spis)).unwrap_or(self.sa.spis);
-        let has_transport = self.children.iter().any(|child| child.info().mode == ChildMode::Transport);
-        let (chain, has_moved) = session.mobike_request(ctx, spis, request, has_transport);
+        let other = on_replaced.and_then(|spi| self.other_sa(spi).map(|sa| (sa.spis, sa.generation())));
+        let (spis, generation) = other.unwrap_or((self.sa.spis, self.sa.generation()));
+        let has_transport = self.has_transport();
+        let mut request = request.clone();
+        if request.update && self.relocation.is_outdated(generation) {
+            (request.update, request.additional) = (false, None);
+        }
+        let before = (session.path, session.nat);
+        let (chain, has_moved) = session.mobike_request(ctx, spis, &request, has_transport);
         if has_moved {
-            self.relocation.check_wanted = true;
+            self.must_be_proven(session, ctx.now, before);
             self.resend(session, ctx);
         }
         chain
+    }
+
+    /// The peer is to show that it is where its packets come from; `before` is where it was.
+    pub(super) fn asks_for_proof(&mut self, session: &Session, ctx: &mut Context<'_>, before: Place) {
+        self.must_be_proven(session, ctx.now, before);
+        self.resend(session, ctx);
+        self.send_next(session, ctx);
+    }
+
+    fn must_be_proven(&mut self, session: &Session, now: Instant, before: Place) {
+        self.relocation.check_wanted = true;
+        let unproven = self.relocation.unproven.take().unwrap_or(Unproven { proven: before, until: now + PROOF_TIME });
+        self.relocation.unproven = Some(unproven).filter(|unproven| unproven.proven.0 != session.path);
+    }
+
+    /// The peer is not where it has said: the session goes on where it was for sure. Whether that happens for the second time, without
+    /// anything proven in between.
+    pub(super) fn goes_back(&mut self, session: &mut Session, ctx: &mut Context<'_>, (path, nat): Place) -> bool {
+        debug!(session = %session.id, from = %session.path.peer, peer = %path.peer, "nobody has answered at the new address");
+        let doubted = (session.path, session.nat);
+        session.move_to(ctx, path, nat);
+        self.resend(session, ctx);
+        self.relocation.doubted.replace(doubted).is_some()
+    }
+
+    /// The peer is heard from `path`. If that is where it did not answer, the session goes there again, and it gets a second chance.
+    pub(super) fn hears_from(&mut self, session: &mut Session, ctx: &mut Context<'_>, path: Path) {
+        let Some((_, nat)) = self.relocation.doubted.filter(|(doubted, _)| *doubted == path) else { return };
+        let before = (session.path, session.nat);
+        session.move_to(ctx, path, nat);
+        self.must_be_proven(session, ctx.now, before);
+        self.resend(session, ctx);
+    }
+
+    /// Whether a Child SA is bound to the addresses of the IKE SA.
+    pub(super) fn has_transport(&self) -> bool {
+        self.children.iter().any(|child| child.mode == ChildMode::Transport)
     }
 
     /// Our own addresses have changed, or the server has another reason to leave the path.
@@ -90,6 +201,7 @@ impl Established {
         }
         session.move_to(ctx, path, session.nat);
         self.relocation.tried.clear();
+        (self.relocation.refusals, self.relocation.again) = (0, None);
         self.relocation.update_wanted = true;
         self.resend(session, ctx);
         self.send_next(session, ctx);
@@ -127,22 +239,30 @@ impl Established {
         ctx.shared.random.fill(&mut cookie);
         let mut chain = ChainBuilder::new();
         if purpose == Purpose::UpdateAddresses {
-            self.push_update(session, ctx, &mut chain);
+            push_update(session, ctx, self.sa.spis, &mut chain);
         }
         chain.push(&Payload::Notify(Notify::new(NotifyType::COOKIE2, &cookie)));
         self.sa.enqueue_first(OwnRequest::informational(purpose, chain));
         // An answer to the one is an answer to the other.
         (self.relocation.update_wanted, self.relocation.check_wanted) = (false, false);
-        self.relocation.asked = Some(Asked { sa: spi, purpose, path: session.path, cookie });
+        self.relocation.asked = Some(Asked { sa: spi, purpose, moves: session.mobility.moves(), cookie });
     }
 
-    fn push_update(&self, session: &Session, ctx: &Context<'_>, chain: &mut ChainBuilder) {
-        chain.push(&Payload::Notify(Notify::new(NotifyType::UPDATE_SA_ADDRESSES, &[])));
-        if session.nat.supported {
-            return session.push_hashes(ctx, self.sa.spis, session.path, chain);
+    /// Tells the peer of our addresses on the IKE SA that may be the only one it has. What it answers there does not matter, only
+    /// that it knows where to send its requests again.
+    pub(super) fn tell_on_replaced(&mut self, session: &Session, ctx: &Context<'_>) {
+        if !session.mobility.is_ours() || !self.relocation.is_updating() {
+            return;
         }
-        let ends = untranslated(session.path.local, session.path.peer);
-        chain.push(&Payload::Notify(Notify::new(NotifyType::NO_NATS_ALLOWED, &ends)));
+        let now = Some(session.mobility.moves());
+        for Replaced { sa, told, .. } in self.replaced.iter_mut().filter(|replaced| replaced.peer_may_use) {
+            if *told != now && !sa.has_own_request() {
+                let mut chain = ChainBuilder::new();
+                push_update(session, ctx, sa.spis, &mut chain);
+                sa.enqueue(OwnRequest::informational(Purpose::UpdateAddresses, chain));
+                *told = now;
+            }
+        }
     }
 
     /// A question whether the peer lives; from behind a translator also whether that still knows us.
@@ -162,22 +282,42 @@ impl Established {
         purpose: Purpose,
         answer: &Message,
     ) -> Result<(), RefusalReason> {
-        let answer = Informational::read(answer.first, &answer.chain).map_err(|invalid| *invalid.reason)?.mobike;
+        let answer = match Informational::read(answer.first, &answer.chain) {
+            Ok(answer) => answer.mobike,
+            // The peer lives; nothing else was asked.
+            Err(invalid) if purpose == Purpose::Liveness => {
+                session.refuse(ctx, ExchangeType::INFORMATIONAL, *invalid.reason);
+                return Ok(());
+            }
+            Err(invalid) => return Err(*invalid.reason),
+        };
         let asked = self.relocation.asked.take_if(|asked| asked.purpose == purpose);
         if let Some(asked) = asked {
             if answer.cookie2 != Some(&asked.cookie) {
                 return Err(RefusalReason::PathCheck);
             }
-            // The answer does not tell which of the two paths works.
-            if asked.path != session.path {
+            // The answer does not tell which path it is about, even if we are back on the one where the request was made.
+            if asked.moves != session.mobility.moves() {
                 self.relocation.want(purpose);
                 return Ok(());
             }
             if let Some(notify) = answer.refusal {
-                return Err(RefusalReason::AddressesRefused { notify });
+                return self.is_refused(ctx.now, notify);
             }
+            (self.relocation.refusals, self.relocation.unproven, self.relocation.doubted) = (0, None, None);
         }
         self.note_translation(session, ctx, purpose, &answer);
+        Ok(())
+    }
+
+    /// The peer does not go where we are. It may, if that is only because we have moved too often (RFC 4555 section 3.5).
+    fn is_refused(&mut self, now: Instant, notify: NotifyType) -> Result<(), RefusalReason> {
+        let may_pass = notify == NotifyType::UNACCEPTABLE_ADDRESSES && !self.has_transport();
+        self.relocation.refusals += 1;
+        if !may_pass || self.relocation.refusals >= MAX_REFUSALS {
+            return Err(RefusalReason::AddressesRefused { notify });
+        }
+        self.relocation.again = Some(now + REFUSAL_PAUSE);
         Ok(())
     }
 
@@ -217,7 +357,7 @@ impl Established {
         let additional = session.mobility.additional().iter();
         let Some(next) = additional.filter(is_new).find(is_outside).copied() else { return false };
         debug!(session = %session.id, from = %peer, peer = %next, "the path is broken: another address of the peer");
-        session.path.peer = SocketAddr::new(next, peer.port());
+        session.set_path(Path { local, peer: SocketAddr::new(next, peer.port()) });
         // The peer has been silent for the whole time that it may be: now each address gets a short look.
         let timing = Timing { transmissions: TRANSMISSIONS_ELSEWHERE, ..session.timing(ctx.config) };
         self.resend_with(session, ctx, &timing);
@@ -240,4 +380,14 @@ impl Established {
         session.has_arrived(ctx);
         self.relocation.update_wanted = true;
     }
+}
+
+/// Appends that our addresses are those of the path, in an IKE SA with these SPIs (RFC 4555 section 3.5).
+fn push_update(session: &Session, ctx: &Context<'_>, spis: SpiPair, chain: &mut ChainBuilder) {
+    chain.push(&Payload::Notify(Notify::new(NotifyType::UPDATE_SA_ADDRESSES, &[])));
+    if session.nat.supported {
+        return session.push_hashes(ctx, spis, session.path, chain);
+    }
+    let ends = untranslated(session.path.local, session.path.peer);
+    chain.push(&Payload::Notify(Notify::new(NotifyType::NO_NATS_ALLOWED, &ends)));
 }

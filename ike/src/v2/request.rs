@@ -91,6 +91,8 @@ pub(crate) struct InitKeys<'a> {
     pub(crate) hashes: Option<Vec<HashAlgId>>,
     /// It has a postquantum preshared key, RFC 8784.
     pub(crate) ppk: bool,
+    /// It does without a Child SA in IKE_AUTH, RFC 6023.
+    pub(crate) childless: bool,
 }
 
 /// The answer to our IKE_AUTH, section 1.2.
@@ -335,6 +337,7 @@ impl<'a> InitAnswer<'a> {
         }
         Ok(Self::Keys(InitKeys {
             hashes: parts.hashes(),
+            childless: parts.notify(NotifyType::CHILDLESS_IKEV2_SUPPORTED).is_some(),
             ppk: parts.notify(NotifyType::USE_PPK).is_some(),
             fragmentation: parts.notify(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED).is_some(),
             sa: parts.sa.ok_or(Invalid::problem("SA is missing"))?,

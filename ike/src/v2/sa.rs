@@ -3,12 +3,13 @@
 //! The window is one message in each direction. A request is answered once; the same bytes again get the same answer. Nothing
 //! here changes before the integrity of a message was checked.
 //!
-//! Does not: look into payloads.
+//! Does not: look into payloads of the peer.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
+use tracing::debug;
 
 use crate::config::Timing;
 use crate::crypto::hash::Hash;
@@ -17,16 +18,21 @@ use crate::crypto::secret::Secret;
 use crate::crypto::sk::SkKey;
 use crate::proposal::IkeSuite;
 use crate::retransmit::{Retransmit, Verdict};
-use crate::wire::IkeSpi;
-use crate::wire::header::{Flags, Header, Version};
-use crate::wire::num::{ExchangeType, PayloadType};
+use crate::wire::chain::GENERIC_HEADER_LEN;
+use crate::wire::header::{Flags, HEADER_LEN, Header, Version};
+use crate::wire::num::{ExchangeType, PayloadType, ProtocolId};
 use crate::wire::v2::{ChainBuilder, Delete, Fragment, Payload, Sealed, fragment_prefix, sealed_prefix};
+use crate::wire::{EspSpi, IkeSpi};
 
 use super::fragments::{Complete, FRAGMENT_LEN, Reassembly};
 use super::keys::{SaKeys, SpiPair};
+use super::request;
 
 /// Own requests that may wait for the window: one for each Child SA of a site with many tunnels, and one for the IKE SA.
 const MAX_WAITING: usize = 64;
+
+/// Child SAs that one request of ours deletes.
+const MAX_DELETES: usize = 1024;
 
 /// Which end of the exchange that made an IKE SA we are. It stays so for the whole life of the SA, whoever sends a request
 /// (RFC 7296 section 3.1, Initiator flag).
@@ -49,6 +55,8 @@ pub(crate) struct IkeSa {
     outbound: SkKey,
     /// Both sides fragment messages, RFC 7383.
     fragmentation: bool,
+    /// How many IKE SAs of the session came before, one in place of the other.
+    generation: u32,
     received: Received,
     sent: Sent,
 }
@@ -70,6 +78,7 @@ struct Pending {
 
 struct Answered {
     digest: Digest,
+    exchange: ExchangeType,
     messages: Vec<Bytes>,
 }
 
@@ -102,6 +111,21 @@ pub(crate) struct OwnRequest {
 }
 
 impl OwnRequest {
+    /// One request that deletes the Child SAs of both, the last [`MAX_DELETES`] of them: the peer has most likely forgotten the
+    /// first ones by now.
+    pub(crate) fn joined(&self, other: &Self) -> Self {
+        let mut spis: Vec<EspSpi> = [self, other].into_iter().flat_map(Self::deleted).collect();
+        spis.drain(..spis.len().saturating_sub(MAX_DELETES));
+        Self::delete(self.purpose, Delete::ChildSas { protocol: ProtocolId::ESP, spis })
+    }
+
+    /// The Child SAs that it deletes.
+    pub(crate) fn deleted(&self) -> Vec<EspSpi> {
+        let deletes = request::deletes(self.first, &self.chain).unwrap_or_default();
+        let spis = |delete| if let Delete::ChildSas { spis, .. } = delete { spis } else { Vec::new() };
+        deletes.into_iter().flat_map(spis).collect()
+    }
+
     /// Deletes SAs.
     pub(crate) fn delete(purpose: Purpose, delete: Delete) -> Self {
         let mut chain = ChainBuilder::new();
@@ -194,6 +218,7 @@ impl IkeSa {
             inbound,
             outbound,
             fragmentation,
+            generation: 0,
             received: Received { next: next_request, busy: None, last: None, reassembly: None },
             sent: Sent::default(),
         }
@@ -206,6 +231,18 @@ impl IkeSa {
         sa
     }
 
+    /// The SA that takes the place of `old`: message IDs begin with 0 in both directions (RFC 7296 section 2.18).
+    pub(crate) fn rekeyed(role: Role, spis: SpiPair, suite: IkeSuite, keys: SaKeys, old: &Self) -> Self {
+        let mut sa = Self::new(role, spis, suite, keys, old.fragmentation, 0);
+        sa.generation = old.generation.saturating_add(1);
+        sa
+    }
+
+    /// How many IKE SAs of the session came before this one.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// The SPI that we chose.
     pub(crate) fn own_spi(&self) -> IkeSpi {
         match self.role {
@@ -214,14 +251,16 @@ impl IkeSa {
         }
     }
 
-    /// Whether both sides fragment messages.
-    pub(crate) fn fragmentation(&self) -> bool {
-        self.fragmentation
-    }
-
     /// Checks and decrypts a message for this SA. Unless `takes` is set, the state has no use for such an exchange: then
-    /// only a retransmission of the last request is of interest.
-    pub(crate) fn receive(&mut self, now: Instant, header: &Header, message: &[u8], takes: bool) -> Incoming {
+    /// only a retransmission of the last request is of interest. Of an incomplete message at most `room` bytes are kept.
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        message: &[u8],
+        takes: bool,
+        room: usize,
+    ) -> Incoming {
         let is_from_peer = header.flags.initiator == (self.role == Role::Responder);
         let is_of_this_sa =
             header.initiator_spi == self.spis.initiator && header.responder_spi == Some(self.spis.responder);
@@ -233,16 +272,16 @@ impl IkeSa {
             if !takes {
                 return Incoming::Unexpected;
             }
-            return self.receive_response(now, header, message, &sealed);
+            return self.receive_response(now, header, message, &sealed, room);
         }
         let digest = Hash::Sha256.digest(&[message]);
         if header.message_id != self.received.next {
-            return self.received.again(header.message_id, &digest);
+            return self.again(header, message, &sealed, &digest);
         }
         if self.received.busy.is_some() || !takes {
             return Incoming::Unexpected;
         }
-        let (incoming, complete) = self.open(now, header, message, &sealed, digest);
+        let (incoming, complete) = self.open((now, room), header, message, &sealed, digest);
         match incoming {
             Incoming::Request(request) => {
                 self.received.busy = Some(Pending { digest: complete, exchange: header.exchange });
@@ -252,9 +291,34 @@ impl IkeSa {
         }
     }
 
-    fn receive_response(&mut self, now: Instant, header: &Header, message: &[u8], sealed: &Sealed<'_>) -> Incoming {
+    /// The answer to a request that was answered before: one with the same bytes, or its first fragment cut in another way,
+    /// which the peer does if its messages seem to be too long for the path (RFC 7383 sections 2.5.2 and 2.6.1).
+    fn again(&self, header: &Header, message: &[u8], sealed: &Sealed<'_>, digest: &[u8]) -> Incoming {
+        let is_last = header.message_id.checked_add(1) == Some(self.received.next);
+        let Some(last) = self.received.last.as_ref().filter(|_| is_last) else { return Incoming::Unexpected };
+        if last.digest == digest {
+            return Incoming::Again(last.messages.clone());
+        }
+        let is_first = self.fragmentation && sealed.fragment.is_none_or(|fragment| fragment.number == 1);
+        if !is_first || header.exchange != last.exchange {
+            return Incoming::Unexpected;
+        }
+        match self.inbound.open(message, sealed.body_offset()) {
+            Ok(_) => Incoming::Again(last.messages.clone()),
+            Err(_) => Incoming::Forged,
+        }
+    }
+
+    fn receive_response(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        message: &[u8],
+        sealed: &Sealed<'_>,
+        room: usize,
+    ) -> Incoming {
         let Some(purpose) = self.sent.awaits(header.message_id, header.exchange) else { return Incoming::Unexpected };
-        match self.open(now, header, message, sealed, Vec::new()).0 {
+        match self.open((now, room), header, message, sealed, Vec::new()).0 {
             Incoming::Request(answer) => {
                 self.sent.outstanding = None;
                 Incoming::Response(purpose, answer)
@@ -267,7 +331,7 @@ impl IkeSa {
     /// retransmission: the message, or its first fragment.
     fn open(
         &mut self,
-        now: Instant,
+        (now, room): (Instant, usize),
         header: &Header,
         message: &[u8],
         sealed: &Sealed<'_>,
@@ -286,7 +350,7 @@ impl IkeSa {
         }
         let Ok(part) = key.open(message, sealed.body_offset()) else { return (Incoming::Forged, digest) };
         let reassembly = Reassembly::continued(parts.take(), now, header, fragment);
-        let reassembly = reassembly.with(fragment, sealed.inner, part, digest);
+        let reassembly = reassembly.with(fragment, sealed.inner, part, digest, room);
         match reassembly.complete() {
             Ok(Complete { first, chain, digest }) => {
                 (Incoming::Request(Message { exchange: header.exchange, first, chain }), digest)
@@ -305,7 +369,8 @@ impl IkeSa {
         let id = self.received.next;
         let messages = self.seal(pending.exchange, id, true, first, &chain, random);
         self.received.next = id.saturating_add(1);
-        self.received.last = Some(Answered { digest: pending.digest, messages: messages.clone() });
+        self.received.last =
+            Some(Answered { digest: pending.digest, exchange: pending.exchange, messages: messages.clone() });
         messages
     }
 
@@ -325,9 +390,13 @@ impl IkeSa {
         outstanding.into_iter().chain(&self.sent.waiting).any(|request| request.purpose == purpose)
     }
 
-    /// Puts a request of ours behind those that wait.
+    /// Puts a request of ours behind those that wait. All Child SAs that are to be deleted go into one request, so that none
+    /// is forgotten.
     pub(crate) fn enqueue(&mut self, request: OwnRequest) {
-        if self.sent.waiting.len() < MAX_WAITING {
+        let deletes = request.purpose == Purpose::DeleteChild;
+        if let Some(waiting) = self.sent.waiting.iter_mut().find(|other| deletes && other.purpose == request.purpose) {
+            *waiting = waiting.joined(&request);
+        } else if deletes || self.sent.waiting.len() < MAX_WAITING {
             self.sent.waiting.push_back(request);
         }
     }
@@ -336,7 +405,7 @@ impl IkeSa {
     /// get an answer in time for it to matter.
     pub(crate) fn take_over_requests(&mut self, old: &mut Self) {
         let is_about_all = |request: &OwnRequest| request.purpose == Purpose::DeleteChild;
-        let outstanding = old.sent.outstanding.take().map(|outstanding| outstanding.request);
+        let outstanding = old.sent.outstanding.as_ref().map(|outstanding| outstanding.request.clone());
         let left = outstanding.into_iter().chain(old.sent.waiting.drain(..));
         self.sent.waiting.extend(left.filter(is_about_all));
     }
@@ -355,6 +424,11 @@ impl IkeSa {
     pub(crate) fn resend(&mut self, now: Instant, timing: &Timing) -> Vec<Bytes> {
         self.restart_transmissions(now, timing);
         self.sent.outstanding.as_ref().map(|outstanding| outstanding.messages.clone()).unwrap_or_default()
+    }
+
+    /// Sends no further requests of ours, except for the one that is on its way: until the peer has answered it, it takes no other.
+    pub(crate) fn forget_waiting_requests(&mut self) {
+        self.sent.waiting.clear();
     }
 
     /// Stops sending requests of ours.
@@ -401,6 +475,11 @@ impl IkeSa {
         }
     }
 
+    /// How many bytes of incomplete messages are kept.
+    pub(crate) fn kept(&self) -> usize {
+        [&self.received.reassembly, &self.sent.reassembly].into_iter().flatten().map(Reassembly::kept).sum()
+    }
+
     /// When [`IkeSa::due`] has something to do.
     pub(crate) fn timeout(&self) -> Option<Instant> {
         let retransmit = self.sent.outstanding.as_ref().map(|o| o.retransmit.due());
@@ -439,7 +518,14 @@ impl IkeSa {
     }
 }
 
-/// Protects a chain of payloads: one message, or several fragments if it is long and `fragmentation` was agreed.
+/// Length of what precedes the IV: IKE header and generic header.
+const PREFIX_LEN: usize = HEADER_LEN + GENERIC_HEADER_LEN;
+
+/// The same in a fragment, with its two numbers.
+const FRAGMENT_PREFIX_LEN: usize = PREFIX_LEN + 4;
+
+/// Protects a chain of payloads: one message, or several fragments if it is long and `fragmentation` was agreed. Nothing if
+/// it is longer than a datagram can be, and fragments were not agreed.
 pub(crate) fn seal(
     header: &Header,
     key: &mut SkKey,
@@ -448,13 +534,16 @@ pub(crate) fn seal(
     chain: &[u8],
     random: &mut dyn Random,
 ) -> Vec<Bytes> {
-    let whole = sealed_prefix(header, first, key.sealed_len(chain.len())).expect("messages are bounded");
-    if !fragmentation || whole.len().saturating_add(key.sealed_len(chain.len())) <= FRAGMENT_LEN {
-        let mut message = whole;
+    let sealed_len = key.sealed_len(chain.len());
+    if !fragmentation || PREFIX_LEN.saturating_add(sealed_len) <= FRAGMENT_LEN {
+        let Ok(mut message) = sealed_prefix(header, first, sealed_len) else {
+            debug!(exchange = %header.exchange, octets = chain.len(), "too long for a peer that takes no fragments");
+            return Vec::new();
+        };
         key.seal(&mut message, chain, random);
         return vec![message.into()];
     }
-    let room = FRAGMENT_LEN.saturating_sub(whole.len()).saturating_sub(4);
+    let room = FRAGMENT_LEN.saturating_sub(FRAGMENT_PREFIX_LEN);
     let parts: Vec<&[u8]> = chain.chunks(key.plaintext_room(room).max(1)).collect();
     let total = u16::try_from(parts.len()).expect("messages are bounded");
     let seal_part = |(number, part): (u16, &&[u8])| {
@@ -465,18 +554,6 @@ pub(crate) fn seal(
         Bytes::from(message)
     };
     (1..=total).zip(&parts).map(seal_part).collect()
-}
-
-impl Received {
-    /// The answer to a request that was answered before.
-    fn again(&self, message_id: u32, digest: &[u8]) -> Incoming {
-        match &self.last {
-            Some(last) if message_id.checked_add(1) == Some(self.next) && last.digest == digest => {
-                Incoming::Again(last.messages.clone())
-            }
-            _ => Incoming::Unexpected,
-        }
-    }
 }
 
 impl Sent {

@@ -11,6 +11,7 @@ use cygnet_ike::wire::num::{CpAttr, NotifyType};
 use cygnet_ike::wire::v2::TrafficSelector;
 use cygnet_ike::{AuthenticatedBy, CloseReason, Denial, Grant, Prefix, RefusalReason, SessionState};
 
+use crate::pki::{Pki, params};
 use crate::setup::*;
 
 #[test]
@@ -108,11 +109,18 @@ fn a_denied_client_is_out() {
 
 #[test]
 fn an_empty_pool_fails_the_child_sa_only_and_the_rest_ends_later() {
-    let mut pair = Pair::new(server(), LinkQuality::PERFECT, 1);
+    let mut gateway = server();
+    gateway.reauthentication = Some(Duration::from_secs(3600));
+    let mut pair = Pair::new(gateway, LinkQuality::PERFECT, 1);
     pair.denial = Some(Denial::NoAddress);
-    pair.connect(client(), 2);
+    let mut config = client();
+    config.mobike = true;
+    pair.connect(config, 2);
     pair.settle(LIMIT);
     assert!(pair.clients[0].is_up());
+    let is_told = |wanted| pair.clients[0].told.iter().any(|(kind, _)| *kind == wanted);
+    assert!(is_told(NotifyType::MOBIKE_SUPPORTED) && is_told(NotifyType::AUTH_LIFETIME));
+    assert!(pair.server.snapshot()[0].mobike);
     assert_eq!(pair.clients[0].refusals, [NotifyType::INTERNAL_ADDRESS_FAILURE]);
     run(&mut pair, 0, Task::NewChild);
     assert_eq!(pair.clients[0].refusals.last(), Some(&NotifyType::FAILED_CP_REQUIRED));
@@ -173,26 +181,77 @@ fn esp_suites_must_be_acceptable() {
     assert!(matches!(refusals(&pair)[..], [RefusalReason::ChildProposal(_)]));
 }
 
-#[test]
-fn initial_contact_replaces_sessions_of_the_same_identity_only() {
-    let mut pair = connected();
-    pair.connect(ClientConfig::psk(identity("other.example"), b"swordfish"), 3);
-    pair.connect(client(), 4);
+/// A client at one address with all others, as behind a translator.
+fn connect_from_home(pair: &mut Pair, config: ClientConfig, seed: u64) -> usize {
+    let client = pair.clients.len();
+    pair.link.translate(client);
+    pair.connect(config, seed);
     pair.settle(LIMIT);
-    assert_eq!(pair.server.counters().sessions, 3, "without INITIAL_CONTACT all may stay");
+    assert_up(pair, client);
+    client
+}
+
+#[test]
+fn initial_contact_replaces_sessions_of_the_same_identity_and_address_only() {
+    let mut pair = Pair::new(server(), LinkQuality::PERFECT, 1);
+    connect_from_home(&mut pair, client(), 2);
+    connect_from_home(&mut pair, ClientConfig::psk(identity("other.example"), b"swordfish"), 3);
+    connect_from_home(&mut pair, client(), 4);
+    let elsewhere = pair.connect(client(), 5);
+    pair.settle(LIMIT);
+    assert_eq!(pair.server.counters().sessions, 4, "without INITIAL_CONTACT all may stay");
     let mut config = client();
     config.initial_contact = true;
-    let newcomer = pair.connect(config, 5);
-    pair.settle(LIMIT);
-    assert_up(&pair, newcomer);
+    connect_from_home(&mut pair, config, 6);
     assert_up(&pair, 1);
+    assert_up(&pair, elsewhere);
     assert_eq!(closed(&pair), [CloseReason::Replaced, CloseReason::Replaced]);
-    assert_eq!(pair.server.counters().sessions, 2);
+    assert_eq!(pair.server.counters().sessions, 3);
+}
+
+#[test]
+fn a_second_device_ends_the_first_only_if_it_asks_for_its_address_and_proves_that_it_is_the_same() {
+    let pki = Pki::new();
+    let by_certificate = || pki.client(pki.certificate(&params("laptop", &["laptop.example"])));
+    for (asks, is_psk, ends) in [(false, false, 0), (true, false, 1), (true, true, 0), (false, true, 0)] {
+        let mut gateway = pki.server();
+        gateway.psks = server().psks;
+        let config = || if is_psk { client() } else { by_certificate() };
+        let mut pair = login(gateway, config());
+        assert_up(&pair, 0);
+        let held = pair.clients[0].addresses().first().copied();
+        let mut second = config();
+        second.initial_contact = true;
+        second.wanted = held.filter(|_| asks).and_then(|held| match held {
+            std::net::IpAddr::V4(held) => Some(held),
+            std::net::IpAddr::V6(_) => None,
+        });
+        assert_eq!(second.wanted.is_some(), asks);
+        let second = pair.connect(second, 3);
+        pair.settle(LIMIT);
+        assert_up(&pair, second);
+        assert_eq!(closed(&pair).len(), ends, "asks: {asks}, by key: {is_psk}");
+    }
+}
+
+#[test]
+fn a_shared_key_ends_no_session_that_was_proven_by_certificate() {
+    let pki = Pki::new();
+    let mut gateway = pki.server();
+    gateway.psks = server().psks;
+    let mut pair = Pair::new(gateway, LinkQuality::PERFECT, 1);
+    connect_from_home(&mut pair, pki.client(pki.certificate(&params("laptop", &["laptop.example"]))), 2);
+    let mut config = client();
+    config.initial_contact = true;
+    connect_from_home(&mut pair, config, 3);
+    assert_eq!((closed(&pair), pair.server.counters().sessions), (vec![], 2));
 }
 
 #[test]
 fn initial_contact_of_a_wrong_psk_replaces_nobody() {
-    let mut pair = connected();
+    let mut pair = Pair::new(server(), LinkQuality::PERFECT, 1);
+    connect_from_home(&mut pair, client(), 2);
+    pair.link.translate(1);
     let mut config = client();
     config.initial_contact = true;
     config.login = Login::Psk(b"sardine".to_vec());
@@ -210,8 +269,7 @@ fn shared_identities_do_not_replace_each_other() {
     for seed in 0..3 {
         let mut config = client();
         config.initial_contact = true;
-        pair.connect(config, seed);
-        pair.settle(LIMIT);
+        connect_from_home(&mut pair, config, seed);
     }
     assert_eq!(pair.server.counters().sessions, 3);
 }

@@ -130,3 +130,25 @@ fn an_ike_sa_that_both_sides_delete_is_gone_at_once() {
     assert_eq!(refusals(&pair), Vec::<&RefusalReason>::new());
     assert_empty(&mut pair);
 }
+
+#[test]
+fn a_child_sa_that_is_deleted_on_the_ike_sa_before_is_gone() {
+    let mut pair = connected();
+    let (now, session) = (pair.now, pair.server.snapshot()[0].session);
+    pair.link.quality.loss = 100;
+    pair.clients[0].enqueue(now, Task::DeleteChild);
+    pair.exchange();
+    pair.link.quality.loss = 0;
+    pair.server.rekey_ike(now, session);
+    pair.exchange();
+    pair.advance(Duration::from_millis(15));
+    pair.link.quality.loss = 100;
+    pair.advance(Duration::from_millis(10));
+    pair.link.quality.loss = 0;
+    // The gateway uses the new IKE SA; its DELETE of the old one was lost.
+    pair.clients[0].retransmit();
+    pair.exchange();
+    pair.advance(Duration::from_millis(30));
+    assert!(pair.clients[0].children.is_empty(), "it was answered");
+    assert!(pair.children.is_empty(), "and done");
+}

@@ -8,7 +8,7 @@ use cygnet_ike::crypto::sign::{PublicKey, SigningKey};
 use cygnet_ike::proposal::{Policy, PolicyName};
 use cygnet_ike::psk::{PskSelector, PskTable};
 use cygnet_ike::site::Site;
-use cygnet_ike::testing::{ClientConfig, End, Login, Pair, ServerProof, To};
+use cygnet_ike::testing::{ClientConfig, End, Login, Pair, ServerProof, To, ToyEapPeer};
 use cygnet_ike::wire::num::NotifyType;
 use cygnet_ike::{AuthenticatedBy, LocalAuth, PeerAuth, Prefix, RefusalReason};
 use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SignatureAlgorithm};
@@ -127,6 +127,19 @@ fn a_site_with_the_wrong_name_is_told_to_the_operator() {
     assert_eq!(taken_for(&pair), Err(RefusalReason::PeerIdentity { expected, found }));
     let explained = refusals(&pair)[0].explain();
     assert!(explained.contains("berlin.example") && explained.contains("peer_id"), "{explained}");
+}
+
+#[test]
+fn a_site_at_another_address_is_told_to_the_operator() {
+    let mut away = psk_site("away", b"away's");
+    away.peer_identity = Some(identity("away.example"));
+    away.peer_addresses = at("203.0.113.77");
+    let mut config = with_sites(server(), vec![away]);
+    config.psks = PskTable::default();
+    let pair = login(config, caller("away.example", b"away's"));
+    let expected = vec!["203.0.113.77".parse().expect("an address")];
+    let found = CALLER.parse().expect("an address");
+    assert_eq!(taken_for(&pair), Err(RefusalReason::PeerAddress { expected, found }));
 }
 
 #[test]
@@ -274,6 +287,32 @@ fn a_suite_that_only_a_site_may_have_lets_no_client_in() {
     assert_eq!(taken_for(&pair), Ok("berlin".into()));
     let reason = taken_for(&login(make(), call(b"swordfish"))).expect_err("too old for clients");
     assert!(matches!(reason, RefusalReason::WrongPsk | RefusalReason::IkeProposal(_)), "{reason}");
+}
+
+#[test]
+fn nor_does_it_let_in_a_client_that_logs_in_by_eap() {
+    let pki = Pki::new();
+    let make = |clients: &[PolicyName]| {
+        let mut old = psk_site("anywhere", b"its own");
+        old.policy = Policy::named(&[PolicyName::LegacyWindowsIkev2]);
+        let mut config = with_sites(pki.server(), vec![old]);
+        config.policy = Policy::named(clients);
+        config
+    };
+    let call = |gateway| {
+        let peer = ToyEapPeer { name: "alice".into(), password: "wonderland".into() };
+        let mut client = pki.client(Login::Eap(Box::new(peer)));
+        client.policy = Policy::named(&[PolicyName::LegacyWindowsIkev2]);
+        client.guess = cygnet_ike::crypto::dh::Group::Modp1024;
+        let mut pair = Pair::new(gateway, cygnet_ike::testing::LinkQuality::PERFECT, 1);
+        pair.passwords.insert("alice".into(), "wonderland".into());
+        pair.connect(client, 2);
+        pair.settle(LIMIT);
+        taken_for(&pair)
+    };
+    let reason = call(make(&[PolicyName::Compatible])).expect_err("too old for clients");
+    assert!(matches!(reason, RefusalReason::IkeProposal(_)), "{reason}");
+    assert_eq!(call(make(&[PolicyName::Compatible, PolicyName::LegacyWindowsIkev2])), Ok("a client".into()));
 }
 
 #[test]

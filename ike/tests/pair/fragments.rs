@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cygnet_ike::Path;
-use cygnet_ike::testing::{ClientConfig, LinkQuality, Pair, Task};
+use cygnet_ike::testing::{ClientConfig, End, LinkQuality, Pair, Task};
 use cygnet_ike::wire::num::{CpAttr, ExchangeType, NotifyType};
 use cygnet_ike::wire::v2::{Notify, Payload};
 
@@ -92,6 +92,40 @@ fn an_answer_of_32_fragments_arrives_over_a_bad_link() {
         }
     }
     assert!(arrived >= 48, "{arrived} of 50");
+}
+
+#[test]
+fn half_a_login_is_given_up_before_the_handshake_is() {
+    let mut pair = Pair::new(server(), LinkQuality::PERFECT, 1);
+    let mut config = client();
+    config.vendor_ids = vec![vec![7; 700]; 2];
+    config.transmissions = 1;
+    pair.connect(config, 2);
+    pair.advance(Duration::from_millis(25));
+    let fragments: Vec<_> = pair.link.on_the_way().map(|datagram| datagram.payload.clone()).collect();
+    assert!(fragments.len() > 1 && fragments.iter().all(|fragment| fragment[16] == SKF));
+    // The last fragment arrives alone; the others are lost.
+    let last = pair.link.on_the_way().last().expect("fragments").clone();
+    pair.link = cygnet_ike::testing::Link::new(LinkQuality::PERFECT, 1);
+    let before = pair.server.poll_timeout();
+    pair.server.handle_datagram(pair.now, pair.wall, last.path, &last.payload);
+    assert!(pair.server.poll_timeout() < before, "what is incomplete has a timer of its own");
+    pair.advance(Duration::from_secs(16));
+    assert_eq!(pair.server.poll_timeout(), before, "the handshake still waits");
+}
+
+#[test]
+fn who_has_not_proven_anything_gets_room_for_a_chain_of_certificates_and_no_more() {
+    for (octets, is_taken) in [(20_000, true), (40_000, false)] {
+        let mut config = client();
+        config.late_vendor_ids = vec![vec![7; 1000]; octets / 1000];
+        let mut pair = login(server(), config);
+        assert_eq!(pair.clients[0].is_up(), is_taken, "{octets} octets");
+        if !is_taken {
+            assert_eq!(pair.clients[0].end(), Some(&End::TimedOut));
+            assert_empty(&mut pair);
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cygnet_ike::crypto::dh::Group;
 use cygnet_ike::proposal::{Policy, PolicyName};
-use cygnet_ike::testing::{End, LinkQuality, Pair, Seen, Task};
+use cygnet_ike::testing::{Client, End, LinkQuality, Login, Pair, Seen, Task};
 use cygnet_ike::wire::num::NotifyType;
 use cygnet_ike::{Path, RefusalReason, SessionState};
 
@@ -137,6 +137,74 @@ fn half_open_handshakes_are_bounded_and_expire() {
     assert_eq!(pair.server.counters().half_open, 0);
     assert_eq!(pair.server.counters().half_open_expired, 3);
     assert_empty(&mut pair);
+}
+
+#[test]
+fn a_first_message_of_unusual_length_leaves_no_state() {
+    for (threshold, filler, is_taken) in [(1000, 2600, true), (1000, 3800, false), (0, 1000, true), (0, 2000, false)] {
+        let mut gateway = server();
+        gateway.limits.cookie_threshold = threshold;
+        let mut config = client();
+        config.vendor_ids = vec![vec![7; filler / 2]; 2];
+        let mut pair = login(gateway, config);
+        assert_eq!(pair.clients[0].is_up(), is_taken, "{filler} octets of vendor IDs");
+        if !is_taken {
+            assert!(matches!(refusals(&pair)[0], RefusalReason::Payloads { .. }));
+            assert_empty(&mut pair);
+        }
+    }
+}
+
+/// Hands messages over between a client and the server until there is a handshake whose answer is lost.
+fn leave_half_open(pair: &mut Pair, seed: u64) {
+    let (client, before) = (pair.connect(client(), seed), pair.server.counters().half_open);
+    while let Some(request) = pair.clients[client].poll_transmit() {
+        let path = Path { local: request.path.peer, peer: request.path.local };
+        pair.server.handle_datagram(pair.now, pair.wall, path, &request.payload);
+        let answer = pair.server.poll_transmit().expect("an answer");
+        if pair.server.counters().half_open == before {
+            pair.clients[client].handle_datagram(pair.now, &answer.payload);
+        }
+    }
+    assert_eq!(pair.server.counters().half_open, before + 1);
+}
+
+#[test]
+fn under_load_a_handshake_has_less_time() {
+    for (threshold, left) in [(1000, [2, 2, 0]), (1, [2, 1, 0])] {
+        let mut gateway = server();
+        gateway.limits.cookie_threshold = threshold;
+        let mut pair = Pair::new(gateway, LinkQuality { loss: 100, ..LinkQuality::PERFECT }, 1);
+        leave_half_open(&mut pair, 2);
+        leave_half_open(&mut pair, 3);
+        let half_open = [9, 2, 20].map(|seconds| {
+            pair.advance(Duration::from_secs(seconds));
+            pair.server.counters().half_open
+        });
+        assert_eq!(half_open, left);
+    }
+}
+
+#[test]
+fn who_fails_to_prove_an_identity_counts_as_half_open_until_nothing_is_left() {
+    let mut gateway = server();
+    gateway.limits.half_open = 3;
+    let mut pair = Pair::new(gateway, LinkQuality::PERFECT, 1);
+    for seed in 0..5 {
+        let mut config = client();
+        config.login = Login::Psk(b"sardine".to_vec());
+        pair.connect(config, seed);
+        pair.advance(Duration::from_secs(1));
+    }
+    let refused = |client: &Client| client.end() == Some(&End::Refused(NotifyType::AUTHENTICATION_FAILED));
+    assert_eq!(pair.clients.iter().filter(|client| refused(client)).count(), 3);
+    assert_eq!(pair.server.counters().half_open, 3);
+    assert!(pair.server.counters().overload_dropped >= 2);
+    pair.advance(Duration::from_secs(60));
+    let newcomer = pair.connect(client(), 9);
+    pair.settle(LIMIT);
+    assert_up(&pair, newcomer);
+    assert_eq!(pair.server.counters().half_open, 0);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cygnet_ike::testing::{End, LinkQuality, Pair, Task};
-use cygnet_ike::{CloseReason, SessionState};
+use cygnet_ike::{CloseReason, RefusalReason, SessionState};
 
 use crate::setup::*;
 
@@ -39,6 +39,16 @@ fn packets_prove_that_a_client_lives() {
     }
     assert_eq!(pair.server.counters().retransmissions_sent, 0, "nothing had to be asked");
     assert_eq!(pair.server.counters().sessions, 1);
+}
+
+#[test]
+fn a_malformed_sign_of_life_is_one() {
+    let mut pair = connected();
+    pair.clients[0].talks_nonsense = true;
+    pair.advance(Duration::from_secs(100));
+    assert!(matches!(refusals(&pair)[..], [RefusalReason::Malformed(_), ..]));
+    assert_eq!(closed(&pair), []);
+    assert_up(&pair, 0);
 }
 
 #[test]

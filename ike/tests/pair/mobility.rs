@@ -139,12 +139,28 @@ fn a_test_of_another_path_is_answered_there_and_moves_nothing() {
 }
 
 #[test]
-fn without_mobike_a_message_from_elsewhere_moves_the_session() {
+fn without_mobike_a_client_is_followed_if_its_address_is_translated() {
     let mut pair = connected();
-    let path = Path { local: address("198.51.100.88:500"), peer: address("192.0.2.1:500") };
+    let (before, path) =
+        (server_path(&pair), Path { local: address("198.51.100.88:500"), peer: address("192.0.2.1:500") });
     pair.clients[0].wander(path);
     run(&mut pair, 0, Task::Probe);
-    assert_eq!(server_path(&pair), turned(path));
+    assert!(pair.clients[0].is_up(), "it is answered where it is");
+    assert_eq!(server_path(&pair), before, "an address of its own does not change without a word");
+    assert!(!pair.server.peer_moved(pair.now, pair.server.snapshot()[0].session, turned(path)));
+    assert_eq!(server_path(&pair), before);
+
+    let mut pair = Pair::new(server(), LinkQuality::PERFECT, 1);
+    pair.link.translate(0);
+    pair.connect(client(), 2);
+    pair.settle(LIMIT);
+    let before = server_path(&pair);
+    pair.link.translate(0);
+    run(&mut pair, 0, Task::Probe);
+    assert_ne!(server_path(&pair), before);
+    let elsewhere = Path { peer: address("203.0.113.99:4500"), ..before };
+    assert!(pair.server.peer_moved(pair.now, pair.server.snapshot()[0].session, elsewhere));
+    assert_eq!(server_path(&pair), elsewhere, "its translator may have another address");
     let payloads = [Payload::Notify(Notify::new(NotifyType::UPDATE_SA_ADDRESSES, &[]))];
     inform(&mut pair, &payloads);
     assert_eq!(pair.clients[0].path_checks, 0, "nobody is asked for what was not agreed");
@@ -171,14 +187,16 @@ fn packets_of_the_path_that_was_left_do_not_move_the_session_back() {
     let (old, session) = (server_path(&pair), pair.server.snapshot()[0].session);
     roam(&mut pair, "198.51.100.77:4500");
     let new = server_path(&pair);
-    let count = moves(&pair).len();
-    pair.server.peer_moved(pair.now, session, old);
-    pair.exchange();
+    assert!(!pair.server.peer_moved(pair.now, session, old));
     assert_eq!(server_path(&pair), new);
-    assert_eq!(moves(&pair)[count..], [(new, false)], "the packet path is told where to send");
     pair.advance(Duration::from_secs(11));
-    pair.server.peer_moved(pair.now, session, old);
+    assert!(pair.server.peer_moved(pair.now, session, old));
     assert_eq!(server_path(&pair), old, "later it is the truth");
+    assert_eq!(
+        pair.server.poll_transmit().map(|asked| asked.path),
+        Some(old),
+        "the client is to show that it is there"
+    );
 }
 
 #[test]
@@ -203,10 +221,60 @@ fn who_sends_others_our_packets_does_so_for_a_while_only() {
     pair.link.quality.loss = 0;
     pair.advance(Duration::from_secs(1));
     assert_eq!(server_path(&pair), turned(victim));
+    pair.advance(Duration::from_secs(130));
+    let home = turned(path_from("198.51.100.1:4500"));
+    assert_eq!(server_path(&pair), home, "it goes back to where the client was");
+    assert!(pair.children.values().all(|child| child.path == home));
     pair.advance(Duration::from_secs(400));
-    assert_eq!(closed(&pair), [CloseReason::PeerDead]);
+    assert_eq!((server_path(&pair), closed(&pair)), (home, vec![]));
+}
+
+#[test]
+fn who_sends_others_our_packets_and_goes_on_in_their_name_is_out() {
+    let mut pair = on_the_road();
+    let (now, victim) = (pair.now, path_from("203.0.113.200:4500"));
+    let session = pair.server.snapshot()[0].session;
+    pair.clients[0].roam(now, victim);
+    pair.exchange();
+    pair.clients[0].wander(path_from("198.51.100.1:4500"));
+    for _ in 0..26 {
+        pair.advance(Duration::from_secs(5));
+        pair.server.note_inbound(pair.now, session);
+    }
+    assert_eq!(closed(&pair), [CloseReason::Failed]);
+    assert_eq!(refusals(&pair), [&RefusalReason::PathCheck]);
     assert!(pair.children.is_empty());
     assert_empty(&mut pair);
+}
+
+#[test]
+fn who_names_one_victim_after_another_is_out_of_time_nevertheless() {
+    let mut pair = on_the_road();
+    for victim in 1..=5 {
+        let (now, place) = (pair.now, format!("203.0.113.{victim}:4500"));
+        pair.clients[0].roam(now, path_from(&place));
+        pair.exchange();
+        pair.clients[0].wander(path_from("198.51.100.99:4500"));
+        pair.advance(Duration::from_secs(25));
+    }
+    assert_eq!(closed(&pair), [CloseReason::Failed]);
+}
+
+#[test]
+fn who_did_not_answer_at_a_new_address_gets_a_second_chance_there() {
+    let mut pair = on_the_road();
+    let (home, now, place) = (server_path(&pair), pair.now, path_from("198.51.100.77:4500"));
+    pair.clients[0].roam(now, place);
+    pair.exchange();
+    pair.advance(Duration::from_millis(15));
+    pair.link.quality.loss = 100;
+    pair.advance(Duration::from_secs(130));
+    assert_eq!(server_path(&pair), home, "the client has fallen asleep");
+    pair.link.quality.loss = 0;
+    run(&mut pair, 0, Task::Probe);
+    pair.advance(Duration::from_secs(200));
+    assert_eq!((server_path(&pair), closed(&pair)), (turned(place), vec![]));
+    assert_up(&pair, 0);
 }
 
 #[test]

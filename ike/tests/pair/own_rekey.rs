@@ -53,6 +53,29 @@ fn a_child_sa_with_a_key_exchange_of_its_own_is_replaced_with_another() {
 }
 
 #[test]
+fn a_client_that_replaces_the_ike_sa_all_the_time_and_deletes_none_is_slowed_down() {
+    let mut pair = login(server(), client());
+    pair.clients[0].forgets_to_delete = true;
+    let begun = pair.now;
+    let mut most = 0;
+    for _ in 0..100 {
+        run(&mut pair, 0, Task::RekeyIke);
+        most = most.max(pair.server.spis_in_use().0);
+        pair.advance(Duration::from_millis(60));
+    }
+    assert!(pair.now - begun < Duration::from_secs(15), "{:?}", pair.now - begun);
+    assert!(most <= 5, "{most} IKE SAs at once");
+    assert!(pair.clients[0].refusals.iter().filter(|kind| **kind == NotifyType::TEMPORARY_FAILURE).count() > 50);
+    assert_up(&pair, 0);
+    pair.advance(Duration::from_secs(10));
+    let refusals = pair.clients[0].refusals.len();
+    run(&mut pair, 0, Task::RekeyIke);
+    run(&mut pair, 0, Task::RekeyChild);
+    assert_up(&pair, 0);
+    assert_eq!(pair.clients[0].refusals.len(), refusals);
+}
+
+#[test]
 fn the_ike_sa_is_replaced_at_its_soft_limit_and_serves_both_sides() {
     let mut pair = login(short_lived(None, seconds(50, 80)), client());
     for _ in 0..5 {

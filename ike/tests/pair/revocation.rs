@@ -138,6 +138,7 @@ fn a_list_that_comes_may_refuse_as_well() {
     pair.settle(LIMIT);
     assert_eq!(pair.clients[client].end(), Some(&End::Refused(NotifyType::AUTHENTICATION_FAILED)));
     assert!(matches!(refusals(&pair)[..], [RefusalReason::Certificate(CertError::Revoked { .. })]), "{:?}", pair.seen);
+    assert_empty(&mut pair);
     assert_eq!(pair.server.counters().half_open, 0);
 }
 

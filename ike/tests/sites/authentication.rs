@@ -9,9 +9,11 @@ use cygnet_ike::crypto::sign::{PublicKey, SigningKey};
 use cygnet_ike::ppk::SitePpk;
 use cygnet_ike::testing::LinkQuality;
 use cygnet_ike::{AuthenticatedBy, RefusalReason};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, IsCa, Issuer, KeyPair, date_time_ymd,
+};
 
-use super::world::{World, site};
+use super::world::{World, identity, site};
 
 /// An authority.
 struct Authority {
@@ -40,6 +42,22 @@ impl Authority {
         let key = KeyPair::generate().expect("randomness");
         let issuer = Issuer::from_params(&self.params, &self.key);
         let der = params(&[name]).signed_by(&key, &issuer).expect("good parameters").der().to_vec();
+        let pem = key.serialize_pem();
+        LocalAuth::Certificate(Arc::new(Credential::new(vec![der], pem.as_bytes()).expect("they belong together")))
+    }
+
+    /// A certificate whose subject is `C=CH, O=Example, CN=` with this name.
+    fn issue_with_subject(&self, name: &str) -> LocalAuth {
+        let key = KeyPair::generate().expect("randomness");
+        let issuer = Issuer::from_params(&self.params, &self.key);
+        let mut params = params(&[name]);
+        params.distinguished_name = DistinguishedName::new();
+        for (kind, value) in
+            [(DnType::CountryName, "CH"), (DnType::OrganizationName, "Example"), (DnType::CommonName, name)]
+        {
+            params.distinguished_name.push(kind, DnValue::PrintableString(value.try_into().expect("plain text")));
+        }
+        let der = params.signed_by(&key, &issuer).expect("good parameters").der().to_vec();
         let pem = key.serialize_pem();
         LocalAuth::Certificate(Arc::new(Credential::new(vec![der], pem.as_bytes()).expect("they belong together")))
     }
@@ -111,6 +129,44 @@ fn a_certificate_of_another_name_or_authority_is_refused_by_whoever_sees_it() {
             assert!(matches!(reason, RefusalReason::Certificate(_)), "{what} from {from}: {reason:?}");
             world.advance(Duration::from_secs(5));
             assert!(world.gateways.iter().all(|gateway| gateway.sessions().is_empty()), "{what}");
+            world.assert_empty();
+        }
+    }
+}
+
+#[test]
+fn a_peer_may_call_itself_by_the_subject_of_its_certificate() {
+    let authority = Authority::new();
+    let subject = "C=CH, O=Example, CN=east.example";
+    for (expected, is_right) in [
+        (subject, true),
+        ("CN=east.example,O=Example,C=CH", true),
+        ("cn=EAST.example, o=example, c=ch", true),
+        // A name of the certificate is as good.
+        ("east.example", true),
+        ("north.example", false),
+        ("CN=north.example,O=Example,C=CH", false),
+        ("CN=east.example", false),
+    ] {
+        for from in 0..2 {
+            let mut sites = [site(0), site(1)];
+            (sites[0].local_auth, sites[0].peer_auth) = certificate(&authority, "west.example");
+            let east = authority.issue_with_subject("east.example");
+            (sites[1].local_auth, sites[1].peer_auth) = (east, authority.trusted());
+            sites[0].peer_identity = Some(identity(expected));
+            sites[1].identity = identity(subject);
+            let mut world = World::with(sites, LinkQuality::PERFECT, 1);
+            world.initiate(from);
+            if is_right {
+                world.connect();
+                world.assert_one(1);
+                let known = world.gateways[0].sessions()[0].identity.clone();
+                assert_eq!(known.map(|known| known.to_string()).as_deref(), Some("CN=east.example,O=Example,C=CH"));
+            } else {
+                assert!(world.until(|world| !world.gateways[from].closed.is_empty()), "{expected} from {from}");
+                world.advance(Duration::from_secs(5));
+                assert!(world.gateways.iter().all(|gateway| gateway.sessions().is_empty()), "{expected}");
+            }
             world.assert_empty();
         }
     }

@@ -183,3 +183,20 @@ fn both_sides_end_the_session_at_once() {
         world.assert_empty();
     }
 }
+
+#[test]
+fn a_peer_that_lacks_the_new_ike_sa_hears_of_the_end_on_the_old_one() {
+    let mut world = World::new(LinkQuality::PERFECT, 1);
+    world.initiate(0);
+    world.connect();
+    let sessions = [0, 1].map(|side: usize| world.gateways[side].session());
+    world.ask(1, |endpoint, now| endpoint.rekey_ike(now, sessions[1]));
+    // The request arrives, the answer does not.
+    world.network.is_cut = true;
+    world.advance(Duration::from_millis(200));
+    world.network.is_cut = false;
+    world.ask(0, |endpoint, now| endpoint.close(now, sessions[0], CloseReason::Administrative));
+    world.advance(Duration::from_secs(1));
+    assert_eq!(world.gateways[1].closed, [(sessions[1], CloseReason::PeerDeleted)]);
+    world.assert_empty();
+}

@@ -1,11 +1,15 @@
 //! From the first message to the tunnel.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use cygnet_ike::config::Config;
 use cygnet_ike::event::Role;
+use cygnet_ike::proposal::{Policy, PolicyName};
 use cygnet_ike::testing::LinkQuality;
-use cygnet_ike::{CloseReason, Limits, RefusalReason};
+use cygnet_ike::wire::num::NotifyType;
+use cygnet_ike::{CloseReason, Limits, RefusalReason, Site};
 
 use super::world::{World, child, identity, site};
 
@@ -113,6 +117,21 @@ fn sites_of(sites: &[cygnet_ike::Site; 2]) -> [cygnet_ike::Site; 2] {
 }
 
 #[test]
+fn a_gateway_without_clients_takes_the_suites_of_the_site_that_calls() {
+    let mut sites = [site(0), site(1)];
+    let old = Policy::named(&[PolicyName::LegacyAndroid]).with_ike(&["aes128-sha1-modp1024"]).expect("a suite");
+    sites[1].policy = old;
+    let mut world = World::with(sites, LinkQuality::PERFECT, 1);
+    world.initiate(0);
+    assert!(world.until(|world| !world.gateways[0].closed.is_empty()));
+    let refused = RefusalReason::PeerRefused { notify: NotifyType::NO_PROPOSAL_CHOSEN, protected: false };
+    assert_eq!(world.gateways[0].refusals, [refused]);
+    assert_eq!(world.gateways[1].refusals[0].name(), "ike_proposal");
+    assert_eq!(world.gateways[1].endpoint.counters().half_open_expired, 0, "nothing was begun");
+    world.assert_empty();
+}
+
+#[test]
 fn silence_ends_the_attempt_with_its_reason() {
     let mut world = World::new(LinkQuality { loss: 100, ..LinkQuality::PERFECT }, 1);
     let session = world.initiate(0);
@@ -163,10 +182,56 @@ fn without_a_common_suite_the_attempt_goes_on_for_a_while_and_then_says_why() {
     let mut world = World::with(sites, LinkQuality::PERFECT, 1);
     let begun = world.now;
     world.initiate(0);
-    assert!(world.until(|world| !world.gateways[0].closed.is_empty()));
+    assert!(world.until(|world| !world.gateways[0].refusals.is_empty()));
     assert!(world.now - begun >= Duration::from_secs(10), "anybody could have sent that");
-    assert_eq!(world.gateways[0].refusals[0].name(), "peer_refused");
+    assert!(world.now - begun < Duration::from_secs(12), "people are told soon");
+    assert!(world.gateways[0].closed.is_empty(), "and it goes on");
+    assert!(world.until(|world| !world.gateways[0].closed.is_empty()));
+    assert!(world.now - begun >= Duration::from_secs(2 + 4 + 8 + 16 + 32), "all transmissions");
+    let names: Vec<_> = world.gateways[0].refusals.iter().map(RefusalReason::name).collect();
+    assert_eq!(names, ["peer_refused"], "told once");
     world.assert_empty();
+}
+
+#[test]
+fn an_error_that_was_told_is_forgotten_when_the_real_answer_comes() {
+    let mut world = World::new(LinkQuality::PERFECT, 1);
+    let old = site(1).policy.with_ike(&["aes256-sha1-modp1024"]).expect("known");
+    let mut config = Config::new(identity("gateway.example"));
+    config.policy = old.clone();
+    config.sites = vec![Arc::new(Site { policy: old, ..site(1) })];
+    world.ask(1, |endpoint, _| endpoint.reconfigure(Arc::new(config)));
+    world.initiate(0);
+    assert!(world.until(|world| !world.gateways[0].refusals.is_empty()));
+    let mut config = Config::new(identity("gateway.example"));
+    config.sites = vec![Arc::new(site(1))];
+    world.ask(1, |endpoint, _| endpoint.reconfigure(Arc::new(config)));
+    world.connect();
+    world.assert_one(1);
+    assert!(world.gateways[0].closed.is_empty());
+    world.assert_empty();
+}
+
+#[test]
+fn a_peer_that_needs_a_child_sa_is_not_asked_to_do_without() {
+    for does_without in [true, false] {
+        let mut world = World::new(LinkQuality::PERFECT, 1);
+        let mut config = Config::new(identity("gateway.example"));
+        config.sites = vec![world.gateways[1].site.clone()];
+        config.childless = does_without;
+        world.ask(1, |endpoint, _| endpoint.reconfigure(Arc::new(config)));
+        let (path, site) = (world.path(0, 500), world.gateways[0].site.clone());
+        world.ask(0, |endpoint, now| {
+            endpoint.initiate(now, cygnet_ike::UnixTime::from_secs(1_800_000_000), &site, path, &[]);
+        });
+        let is_decided =
+            |world: &World| !world.gateways[0].established.is_empty() || !world.gateways[0].closed.is_empty();
+        assert!(world.until(is_decided));
+        assert_eq!(world.gateways[0].closed.is_empty(), does_without);
+        let names: Vec<_> = world.gateways[0].refusals.iter().map(RefusalReason::name).collect();
+        assert_eq!(names, if does_without { vec![] } else { vec!["childless"] });
+        world.assert_empty();
+    }
 }
 
 #[test]

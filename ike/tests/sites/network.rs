@@ -112,6 +112,11 @@ impl Network {
         self.on_the_way.values()
     }
 
+    /// Whatever is on the way is lost.
+    pub(crate) fn lose_all(&mut self) {
+        self.on_the_way.clear();
+    }
+
     /// 0 to 99.
     pub(crate) fn percent(&mut self) -> u8 {
         let mut bytes = [0; 2];

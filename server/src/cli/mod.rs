@@ -64,17 +64,17 @@ enum Verb {
     Run(run::Args),
     /// Show clients and sites. IN and OUT are seen from the gateway: IN comes from the other side.
     Status(status::Args),
-    /// Say why somebody could not connect, and what to change.
+    /// Say why a client or a site could not connect, and what to change.
     Explain(explain::Args),
     /// End the sessions of a user, site or address; who is kicked may come back.
     Kick(kick::Args),
     /// Bring the tunnel of a site up, and wait until it is.
     Up(up::Args),
-    /// Close the tunnel of a site and keep it down until `cygnet up`, whoever calls.
+    /// Close the tunnel of a site until `cygnet up`; its peer is not let in meanwhile.
     Down(up::DownArgs),
     /// Renew the keys of a site or client now.
     Rekey(rekey::Args),
-    /// Write the configuration for the other end of a site.
+    /// Print the configuration for the other end of a site.
     Site(site::Args),
     /// Add, change, remove and list users; takes effect at once.
     User(user::Args),

@@ -37,7 +37,7 @@ fn sentence(who: &str, done: &Rekeyed) -> String {
     let parts: Vec<String> =
         [counted(done.ike_sas, "IKE SA"), counted(done.child_sas, "child SA")].into_iter().flatten().collect();
     match parts.is_empty() {
-        true => format!("{who} has nothing to renew"),
+        true => format!("{who} has no session by IKEv2, and others renew their keys only themselves"),
         false => format!("{who} is getting new keys: {}", parts.join(", ")),
     }
 }

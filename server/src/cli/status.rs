@@ -57,7 +57,7 @@ fn print(args: &Args, status: &Status, console: &mut Console) -> anyhow::Result<
     }
     let missing = match &args.name {
         None => false,
-        Some(_) => status.sessions.is_empty() && !status.sites.iter().any(|site| site.state == SiteState::Up),
+        Some(_) => status.sessions.is_empty() && !status.sites.iter().any(SiteStatus::carries),
     };
     Ok(if missing { Outcome::Failed } else { Outcome::Done })
 }
@@ -102,7 +102,7 @@ fn table(header: Option<[&str; 9]>, rows: impl Iterator<Item = [String; 9]>) -> 
 /// One line per child; what belongs to the site stands in the first.
 fn site_rows(site: &SiteStatus) -> Vec<[String; 9]> {
     let dash = || "-".to_owned();
-    let up = site.state == SiteState::Up;
+    let up = site.carries();
     let several = site.children.len() > 1;
     let row = |(n, child): (usize, &SiteChildStatus)| {
         let networks = if several { format!("{}: {}", child.name, subnets(child)) } else { subnets(child) };
@@ -132,6 +132,7 @@ fn site_rows(site: &SiteStatus) -> Vec<[String; 9]> {
 fn state(site: &SiteStatus) -> String {
     let child_down = site.children.iter().any(|child| !child.up);
     match site.state {
+        SiteState::Up if !site.carries() => "no tunnel",
         SiteState::Up if child_down => "partly up",
         SiteState::Up => "up",
         SiteState::Connecting => "connecting",
@@ -193,7 +194,7 @@ fn footer(status: &Status) -> String {
         1 => "1 session".to_owned(),
         n => format!("{n} sessions"),
     };
-    let up = status.sites.iter().filter(|site| site.state == SiteState::Up).count();
+    let up = status.sites.iter().filter(|site| site.carries()).count();
     let sites = match status.sites.len() {
         0 => String::new(),
         1 => format!(", {up} of 1 site up"),
@@ -344,6 +345,19 @@ lyon    down       203.0.113.77           10.1.0.0/16 === 10.9.0.0/16           
     }
 
     #[test]
+    fn a_session_without_children_is_no_tunnel() {
+        let mut site = berlin();
+        site.children.iter_mut().for_each(|child| child.up = false);
+        site.last_error = Some("the peer refuses these networks".into());
+        let text = tables(&Status { sessions: vec![], pools: vec![], sites: vec![site], ..status() }, true);
+        assert!(
+            text.contains("no tunnel  198.51.100.7:4500") && text.contains("the peer refuses these networks"),
+            "{text}"
+        );
+        assert!(text.contains("0 of 1 site up") && !text.contains("partly"), "{text}");
+    }
+
+    #[test]
     fn finds_a_site_by_name_peer_and_the_networks_behind_it() {
         let site = berlin();
         for who in [
@@ -361,6 +375,9 @@ lyon    down       203.0.113.77           10.1.0.0/16 === 10.9.0.0/16           
         for who in ["lyon", "10.1.0.1", "198.51.100.8", "198.51.100.7:500"] {
             assert!(!site.is_about(who), "{who}");
         }
+        let mut wide = berlin();
+        wide.children[0].remote = vec!["0.0.0.0/0 tcp/443".into()];
+        assert!(!wide.is_about("203.0.113.9") && wide.is_about("198.51.100.7"), "the whole internet is nobody");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::console::Console;
 use super::status::{address, subnets};
 use super::{Global, Outcome, block_on};
-use crate::control::model::{SiteState, SiteStatus};
+use crate::control::model::SiteStatus;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, global: &Global, console: &mut Console) -> anyhow
     } else {
         console.line(sentence(&site))?;
     }
-    Ok(if site.state == SiteState::Up { Outcome::Done } else { Outcome::Failed })
+    Ok(if site.carries() { Outcome::Done } else { Outcome::Failed })
 }
 
 pub(super) fn run_down(args: &DownArgs, global: &Global, console: &mut Console) -> anyhow::Result<Outcome> {
@@ -41,13 +41,14 @@ pub(super) fn run_down(args: &DownArgs, global: &Global, console: &mut Console) 
     if args.json {
         console.json(&site)?;
     } else {
-        console.line(format!("{} is down, whoever calls, until `cygnet up {}`", site.name, site.name))?;
+        console
+            .line(format!("{} is down until `cygnet up {}`; its peer is not let in meanwhile", site.name, site.name))?;
     }
     Ok(Outcome::Done)
 }
 
 fn sentence(site: &SiteStatus) -> String {
-    if site.state != SiteState::Up {
+    if !site.carries() {
         let why = site.last_error.as_deref().unwrap_or("no reason is known");
         return format!("{} is not up: {why}", site.name);
     }

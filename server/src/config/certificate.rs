@@ -37,6 +37,8 @@ pub(super) struct LocatedIdentity {
 
 /// What a check wants to know of a certificate.
 pub(super) struct Facts {
+    /// The DER of its whole name.
+    subject: Vec<u8>,
     /// DNS names it vouches for, lower case.
     pub(super) dns_names: Vec<String>,
     /// Addresses it vouches for.
@@ -59,6 +61,7 @@ impl Facts {
         let usage = tbs.get_extension::<ExtendedKeyUsage>().ok()?.map(|(_, usage)| usage.0);
         let constraints = tbs.get_extension::<BasicConstraints>().ok()?;
         Some(Self {
+            subject: tbs.subject().to_der().ok()?,
             dns_names: names.iter().filter_map(dns_name).collect(),
             addresses: names.iter().filter_map(address).collect(),
             mail_addresses: names.iter().filter_map(mail_address).collect(),
@@ -84,11 +87,12 @@ impl Facts {
         self.dns_names.iter().any(|n| *n == name || wildcard(n))
     }
 
-    /// The first IKE identity that it vouches for, in text form: a DNS name, an address, or a mail address.
+    /// The first IKE identity that it vouches for, in text form: a DNS name, an address, a mail address, or its subject.
     pub(super) fn identity(&self) -> Option<String> {
         let address = || self.addresses.first().map(ToString::to_string);
         let name = self.dns_names.iter().find(|name| !name.starts_with('*')).cloned();
-        name.or_else(address).or_else(|| self.mail_addresses.first().cloned())
+        let subject = || Some(Identity::DerAsn1Dn(self.subject.clone()).to_string()).filter(|text| !text.is_empty());
+        name.or_else(address).or_else(|| self.mail_addresses.first().cloned()).or_else(subject)
     }
 
     /// Whether it vouches for an IKE identity; a key id is never in a certificate.
@@ -98,7 +102,8 @@ impl Facts {
             Identity::Ipv6(address) => self.addresses.contains(&IpAddr::from(*address)),
             Identity::Fqdn(name) => self.dns_names.contains(name),
             Identity::UserFqdn(mail) => self.mail_addresses.contains(mail),
-            Identity::KeyId(_) | Identity::DerAsn1Dn(_) => false,
+            Identity::DerAsn1Dn(_) => identity.is_same(&Identity::DerAsn1Dn(self.subject.clone())),
+            Identity::KeyId(_) => false,
         }
     }
 
@@ -189,6 +194,10 @@ fn from_container(source: &Source<'_>, cert: &Value<'_>, password: Option<&Secre
     let empty = Secret::new(Vec::new());
     let contents = match container::open_pkcs12(bytes.value.expose(), password.unwrap_or(&empty)) {
         Ok(contents) => contents,
+        Err(ContainerError::WrongPassword) if password.is_none() => {
+            let help = "give its password as key_password";
+            return cert.error("this PKCS#12 file is encrypted, or it is damaged", "", Some(help.into()));
+        }
         Err(closed) => return container_error(cert, &closed),
     };
     let leaf = contents.chain.first()?;
@@ -273,29 +282,31 @@ pub(super) fn client_authorities(source: &Source<'_>, section: &Section<'_>) -> 
     for item in value.items() {
         let Some(pem) = source.public_file(&item) else { continue };
         let Some(found) = certificates(&item, &pem.value) else { continue };
-        check_authorities(source, &item, &found);
+        check_authorities(source, &item, &found, section.path().starts_with("site."));
         authorities.extend(found);
     }
     Some(Located { value: authorities, spot: value.spot })
 }
 
-fn check_authorities(source: &Source<'_>, value: &Value<'_>, authorities: &[Vec<u8>]) {
+fn check_authorities(source: &Source<'_>, value: &Value<'_>, authorities: &[Vec<u8>], of_site: bool) {
+    let (leaf, useless) = match of_site {
+        true => ("the peer's certificate, not that certificate itself", "the peer cannot come in with it"),
+        false => ("client certificates, not a client's certificate itself", "nobody can log in with it"),
+    };
     for der in authorities {
         let Some(facts) = Facts::of(der) else {
             value.error::<()>("a certificate in this file cannot be read", "not valid X.509", None);
             continue;
         };
         if !facts.is_authority {
-            let help = "`ca` wants the authority that signs client certificates, not a client's certificate itself";
+            let help = format!("`ca` wants the authority that signs {leaf}");
             source.problems.report(
                 Problem::warning("a certificate in this file is not an authority").at(value.spot, "").help(help),
             );
         }
         if facts.not_after < source.surroundings.now {
             let title = format!("an authority in this file expired on {}", facts.not_after.strftime("%Y-%m-%d"));
-            source
-                .problems
-                .report(Problem::warning(title).at(value.spot, "nobody can log in with it").help("renew it"));
+            source.problems.report(Problem::warning(title).at(value.spot, useless).help("renew it"));
         }
     }
 }

@@ -120,13 +120,30 @@ fn suites(
         match check(text) {
             Ok(_) => Some(text.to_owned()),
             Err(wrong) => {
-                let help = "write it like aes256gcm16-prfsha384-ecp384 or aes256-sha256-modp2048 (for esp the last part may be missing)";
-                value.error(wrong.to_string().replace('`', "\""), "", Some(help.into()))
+                let help = suite_help(key, text, &wrong);
+                value.error(wrong.to_string().replace('`', "\""), "", Some(help))
             }
         }
     };
     let items = section.value(key).map(|v| v.items()).unwrap_or_default();
     items.iter().filter_map(entry).collect()
+}
+
+/// The words of a list of algorithms, for people.
+pub(super) const ALGORITHMS: &str = "ciphers aes256gcm16 aes192gcm16 aes128gcm16 chacha20poly1305 aes256 aes192 aes128; \
+     integrity sha256 sha384 sha512 sha1; prfsha256 prfsha384 prfsha512 prfsha1; \
+     groups x25519 ecp256 ecp384 ecp521 modp2048 modp3072 modp4096 modp1536 modp1024";
+
+/// What to write instead of `text`.
+fn suite_help(key: &str, text: &str, wrong: &NotationError) -> String {
+    let entries: Vec<String> = text.split(',').map(|entry| format!("\"{}\"", entry.trim())).collect();
+    match wrong {
+        _ if text.contains(',') => format!("write a list:  {key} = [{}]", entries.join(", ")),
+        _ if text.trim() == "default" => format!("leave `{key}` out to accept all that `policy` allows"),
+        NotationError::Unknown { nearest: None, .. } => format!("there are {ALGORITHMS}"),
+        _ if key == "esp" => "write it like aes256gcm16 or aes256-sha256-modp2048".to_owned(),
+        _ => "write it like aes256gcm16-prfsha384-ecp384 or aes256-sha256-modp2048".to_owned(),
+    }
 }
 
 fn any_policy() -> cygnet_ike::proposal::Policy {
@@ -192,7 +209,7 @@ pub(super) fn ppk_secret(source: &Source<'_>, value: &Value<'_>) -> Option<Secre
     };
     if secret.expose().len() < defaults::PPK_GOOD_LENGTH {
         let problem = Problem::warning("this post-quantum key is too short to help").at(value.spot, "");
-        source.problems.report(problem.help("it needs 256 random bits:  openssl rand -base64 32"));
+        source.problems.report(problem.help("it needs 256 random bits:  echo 0x$(openssl rand -hex 32)"));
     }
     Some(secret)
 }

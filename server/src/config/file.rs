@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
-
 use super::keys::{self, Table};
-use super::problem::{FileId, Problem, Problems, Spot};
+use super::problem::{Problem, Problems, Spot};
 use super::reader::Section;
 use super::remote::{KeyTables, RawRemote};
 use super::site::RawSite;
 use super::source::{Source, read_bounded};
+use super::syntax::parse;
 use super::users::RawUsers;
 use super::{ConfigError, Daemon, Logging, Remote, Settings, Surroundings, User};
 use super::{crosscheck, daemon, remote, site, users};
@@ -113,17 +112,6 @@ fn read_text(path: &Path, problems: &Problems) -> Option<zeroize::Zeroizing<Stri
             None
         }
     }
-}
-
-/// The text as a table; each syntax error becomes a problem, and then there is no table: what follows a missing quote or
-/// bracket means nothing.
-fn parse<'a>(text: &'a str, file: FileId, problems: &Problems) -> Option<DeTable<'a>> {
-    let (table, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        let spot = Spot::new(file, error.span().unwrap_or(0..0));
-        problems.report(Problem::error(format!("this is not TOML: {}", error.message())).at(spot, ""));
-    }
-    errors.is_empty().then(|| table.into_inner())
 }
 
 fn sub_section<'a>(top: &Section<'a>, key: &'static str, keys: &'static Table) -> Option<Section<'a>> {

@@ -24,6 +24,7 @@ mod secret;
 mod site;
 mod source;
 mod surroundings;
+mod syntax;
 mod users;
 mod users_file;
 

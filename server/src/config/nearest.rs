@@ -11,6 +11,48 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| candidate)
 }
 
+/// What the keys of a tunnel are called in the configurations of others.
+const ALIASES: [(&str, &str); 30] = [
+    ("auto", "start"),
+    ("dpd_delay", "liveness"),
+    ("dpddelay", "liveness"),
+    ("encap", "force_udp_encap"),
+    ("esp_proposals", "esp"),
+    ("forceencaps", "force_udp_encap"),
+    ("ike_proposals", "ike"),
+    ("ikelifetime", "ike_lifetime"),
+    ("left", "local_address"),
+    ("leftcert", "cert"),
+    ("leftid", "id"),
+    ("leftsubnet", "local"),
+    ("life_time", "child_lifetime"),
+    ("lifetime", "child_lifetime"),
+    ("life_bytes", "rekey_bytes"),
+    ("local_addrs", "local_address"),
+    ("local_id", "id"),
+    ("local_ts", "local"),
+    ("phase2alg", "esp"),
+    ("proposals", "ike"),
+    ("reauth_time", "reauth"),
+    ("rekey_time", "child_lifetime"),
+    ("remote_addrs", "peer"),
+    ("remote_id", "peer_id"),
+    ("remote_ts", "remote"),
+    ("right", "peer"),
+    ("rightid", "peer_id"),
+    ("rightsubnet", "remote"),
+    ("salifetime", "child_lifetime"),
+    ("start_action", "start"),
+];
+
+/// The key that is probably meant by `word`: what others call so, or the nearest one.
+pub(super) fn meant<'a>(word: &str, keys: &[&'a str]) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    let alias = ALIASES.iter().find(|(theirs, _)| *theirs == lower).map(|(_, ours)| *ours);
+    let ours = alias.and_then(|ours| keys.iter().copied().find(|key| *key == ours));
+    ours.or_else(|| nearest(word, keys.iter().copied()))
+}
+
 /// Edits that turn `a` into `b`: insert, remove, replace, swap neighbours (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();
@@ -43,6 +85,18 @@ mod tests {
         assert_eq!(nearest("pools", WORDS), Some("pool"));
         assert_eq!(nearest("dns_domian", WORDS), Some("dns_domains"));
         assert_eq!(nearest("POLICY", WORDS), Some("policy"));
+    }
+
+    #[test]
+    fn knows_what_others_call_it() {
+        let keys = crate::config::keys::SITE.keys;
+        for (_, ours) in ALIASES {
+            assert!(keys.contains(&ours), "{ours}");
+        }
+        assert_eq!(meant("local_ts", keys), Some("local"));
+        assert_eq!(meant("leftSubnet", keys), Some("local"));
+        assert_eq!(meant("encap", &WORDS), None, "there is no such key in that table");
+        assert_eq!(meant("pools", &WORDS), Some("pool"));
     }
 
     #[test]

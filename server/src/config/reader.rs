@@ -8,8 +8,8 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::Table;
-use super::nearest::nearest;
+use super::keys::{self, Table};
+use super::nearest::meant;
 use super::problem::{FileId, Located, Problem, Problems, Spot};
 
 /// A table whose keys are known.
@@ -54,6 +54,10 @@ impl<'a> Section<'a> {
         &self.path
     }
 
+    fn is_table(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|value| value.get_ref().is_table())
+    }
+
     fn check_key(&self, key: &str, spot: Spot) {
         if self.keys.keys.contains(&key) {
             return;
@@ -64,12 +68,48 @@ impl<'a> Section<'a> {
             let help = format!("{what} will come with a later version; remove the key for now");
             return self.problems.report(Problem::error(title).at(spot, "not in this version").help(help));
         }
-        let help = match nearest(key, self.keys.keys.iter().copied()) {
+        let help = match meant(key, self.keys.keys) {
             Some(meant) => format!("did you mean `{meant}`?"),
+            None if self.keys.name == keys::SITE.name && self.is_table(key) => format!(
+                "the name of a site has no dots: [site.NAME]; further networks of one site are [[{}.child]]",
+                self.path
+            ),
             None => format!("known keys: {}", self.keys.keys.join(", ")),
         };
         self.problems.report(Problem::error(format!("unknown key `{key}`{place}")).at(spot, "").help(help));
     }
+}
+
+/// `30s`, `1m30s`, `2 hours`, `1d`, `1 day 12h`.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let parse = |text: &str| text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
+    let text = text.trim();
+    let (number, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let after_days = ["days", "day", "d"].iter().find_map(|unit| rest.trim_start().strip_prefix(unit));
+    let Some(rest) = after_days else { return parse(text) };
+    let days = number.parse::<u64>().ok().and_then(|days| days.checked_mul(86_400)).map(Duration::from_secs)?;
+    match rest.trim_start() {
+        "" => Some(days),
+        rest => days.checked_add(parse(rest)?),
+    }
+}
+
+/// `500`, `500M`, `10 GB`, `10GiB`.
+fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = unit.trim_start();
+    let unit = unit.strip_suffix('B').unwrap_or(unit);
+    let (prefix, step) = unit.strip_suffix('i').map_or((unit, 1_000_u64), |prefix| (prefix, 1_024));
+    let power = match prefix {
+        "" if step == 1_000 => 0,
+        "K" | "k" => 1,
+        "M" => 2,
+        "G" => 3,
+        "T" => 4,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(step.checked_pow(power)?)
 }
 
 /// A value, not yet known to be of the right type.
@@ -132,39 +172,32 @@ impl<'a> Value<'a> {
             DeValue::Integer(_) => {
                 self.integer(0..=i64::from(u32::MAX), "seconds").map(|s| Duration::from_secs(s.unsigned_abs()))
             }
-            DeValue::String(text) => match text.parse::<jiff::SignedDuration>().ok().and_then(|d| d.try_into().ok()) {
-                Some(duration) => Some(duration),
-                None => self.error(
-                    format!("`{}` is not a duration", self.path),
-                    "expected something like 30s or 1m30s",
-                    None,
-                ),
-            },
+            DeValue::String(text) => parse_duration(text).or_else(|| {
+                let help = "the units are s, m, h and d: \"90s\", \"1h30m\", \"1d\"";
+                let title = format!("`{}` is not a duration", self.path);
+                self.error(title, "expected something like 30s or 1m30s", Some(help.into()))
+            }),
             _ => self.wrong_type("seconds or a text such as \"30s\""),
         }
     }
 
-    /// Octets as a number, or a text such as `500M` or `10G` (steps of 1000).
+    /// Octets as a number, or a text such as `500M`, `10GB` (steps of 1000) or `10GiB` (steps of 1024).
     pub(super) fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
         if !self.is_text() {
             return self.integer(range, "bytes");
         }
         let text = self.text()?.value;
-        let (number, factor) = match text.char_indices().last() {
-            Some((at, 'K' | 'k')) => (text.get(..at), 1_000),
-            Some((at, 'M')) => (text.get(..at), 1_000_000),
-            Some((at, 'G')) => (text.get(..at), 1_000_000_000),
-            Some((at, 'T')) => (text.get(..at), 1_000_000_000_000),
-            _ => (Some(text), 1),
-        };
-        let parsed = number.and_then(|n| n.trim().parse::<u64>().ok()).and_then(|n| n.checked_mul(factor));
-        match parsed {
+        match parse_size(text) {
             Some(bytes) if range.contains(&bytes) => Some(bytes),
             Some(_) => {
                 let expected = format!("expected {} to {} bytes", range.start(), range.end());
                 self.error(format!("`{}` is out of range", self.path), expected, None)
             }
-            None => self.error(format!("`{}` is not a size", self.path), "expected something like 500M or 10G", None),
+            None => {
+                let help = "K, M, G and T count in steps of 1000, Ki, Mi, Gi and Ti in steps of 1024";
+                let title = format!("`{}` is not a size", self.path);
+                self.error(title, "expected something like 500M or 10G", Some(help.into()))
+            }
         }
     }
 
@@ -199,6 +232,10 @@ impl<'a> Value<'a> {
 
     pub(super) fn is_table(&self) -> bool {
         self.inner.is_table()
+    }
+
+    pub(super) fn is_list(&self) -> bool {
+        self.inner.is_array()
     }
 
     pub(super) fn is_boolean(&self) -> bool {
@@ -264,5 +301,30 @@ impl<'a> Value<'a> {
 
     fn located<T>(&self, value: T) -> Located<T> {
         Located { value, spot: self.spot }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes_take_the_usual_units() {
+        for (text, seconds) in
+            [("30s", 30), ("1m30s", 90), ("2h", 7200), ("1d", 86_400), ("1 day", 86_400), ("2 days 1h", 176_400)]
+        {
+            assert_eq!(parse_duration(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "d", "1x", "-1s", "1dd", "99999999999999999d"] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+        for (text, bytes) in
+            [("7", 7), ("500M", 500_000_000), ("5GB", 5_000_000_000), ("10 GiB", 10 << 30), ("1Ki", 1024), ("3B", 3)]
+        {
+            assert_eq!(parse_size(text), Some(bytes), "{text}");
+        }
+        for text in ["", "G", "1.5G", "1iB", "10X", "99999999999T"] {
+            assert_eq!(parse_size(text), None, "{text}");
+        }
     }
 }

@@ -47,10 +47,14 @@ impl<'a> Source<'a> {
             self.systemd_credential(name)
         } else {
             self.note_literal(text.spot);
+            self.suspect_path(text.value, text.spot);
             Ok(Secret::from(text.value))
         };
         match loaded {
-            Ok(secret) if secret.expose().is_empty() => value.error("a secret must not be empty", "nothing here", None),
+            Ok(secret) if secret.expose().is_empty() => {
+                let help = "write it there; a new one for two gateways:  openssl rand -base64 24";
+                value.error("a secret must not be empty", "nothing here", Some(help.into()))
+            }
             Ok(value) => Some(Located { value, spot: text.spot }),
             Err(unreadable) => value.error(unreadable.title, "named here", Some(unreadable.help)),
         }
@@ -94,6 +98,16 @@ impl<'a> Source<'a> {
     pub(super) fn note_literal(&self, spot: Spot) {
         if self.literal_secret.get().is_none() {
             self.literal_secret.set(Some(spot));
+        }
+    }
+
+    /// Warns of a secret that is meant as the name of the file with the secret.
+    fn suspect_path(&self, text: &str, spot: Spot) {
+        let path = self.resolve(text);
+        let directory = path.parent().filter(|parent| parent.parent().is_some());
+        if path.is_file() || (text.starts_with('/') && directory.is_some_and(Path::is_dir)) {
+            let problem = Problem::warning("this secret looks like the name of a file").at(spot, "taken as it stands");
+            self.problems.report(problem.help("to take the secret out of that file, write file: in front of its name"));
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a check needs to know of the machine besides the file: time, environment, credentials, connected networks.
 
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::PathBuf;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -15,6 +15,8 @@ pub struct Surroundings {
     pub environment: fn(&str) -> Option<OsString>,
     /// Where systemd has put credentials, if it has.
     pub credentials: Option<PathBuf>,
+    /// Whether an address is one of this machine's.
+    pub is_own_address: fn(IpAddr) -> bool,
     /// Networks with a route on this machine, by interface; without default routes.
     pub networks: Vec<(String, IpNet)>,
 }
@@ -30,12 +32,22 @@ impl Surroundings {
             now,
             environment: |name| std::env::var_os(name),
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            is_own_address,
             networks,
         }
     }
 }
 
-/// Reads `/proc/net/route`: interface, destination and mask in columns 1, 2 and 8, addresses as native-endian hex.
+/// A socket can be bound to our own addresses only.
+fn is_own_address(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
+/// RTF_REJECT: the route is there to refuse packets, such as the guard of a site whose tunnel is down.
+const REJECT: u32 = 0x200;
+
+/// Reads `/proc/net/route`: interface, destination, flags and mask in columns 1, 2, 4 and 8, numbers in hex, addresses
+/// native-endian. Routes that lead nowhere connect nothing.
 fn ipv4_routes(text: &str) -> Vec<(String, IpNet)> {
     let route = |line: &str| {
         let columns: Vec<&str> = line.split_whitespace().collect();
@@ -43,6 +55,10 @@ fn ipv4_routes(text: &str) -> Vec<(String, IpNet)> {
             let raw = u32::from_str_radix(columns.get(n)?, 16).ok()?;
             Some(Ipv4Addr::from(raw.to_ne_bytes()))
         };
+        let flags = u32::from_str_radix(columns.get(3)?, 16).ok()?;
+        if columns.first() == Some(&"*") || flags & REJECT != 0 {
+            return None;
+        }
         let network = Ipv4Net::with_netmask(address(1)?, address(7)?).ok()?;
         (network.prefix_len() > 0).then(|| ((*columns.first().unwrap_or(&"")).to_owned(), IpNet::V4(network)))
     };
@@ -68,10 +84,12 @@ mod tests {
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn reads_ipv4_routes_without_the_default_route() {
+    fn reads_ipv4_routes_without_the_default_route_and_those_that_refuse() {
         let text = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
                     eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
                     eth1\t0000140A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
+                    *\t0000580A\t00000000\t0201\t0\t0\t4294967295\t00FFFFFF\t0\t0\t0\n\
+                    lo\t0000590A\t00000000\t0200\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
                     broken line\n";
         assert_eq!(ipv4_routes(text), [("eth1".to_owned(), "10.20.0.0/16".parse().unwrap())]);
     }

@@ -35,7 +35,7 @@ pub enum ClientError {
     #[error("the connection to cygnet broke: {0}")]
     Broken(String),
     /// The gateway said no.
-    #[error("{0}")]
+    #[error(transparent)]
     Refused(#[from] Failure),
 }
 

@@ -193,7 +193,7 @@ pub struct SiteStatus {
     pub attempts: u32,
     /// Seconds until the next attempt; `None` if none is planned.
     pub retry_seconds: Option<u64>,
-    /// Why it is not up, or why it was down last, in one line.
+    /// Why it is not up, or what has gone wrong since, in one line.
     pub last_error: Option<String>,
 }
 
@@ -231,14 +231,22 @@ pub struct SiteChildStatus {
 }
 
 impl SiteStatus {
-    /// Whether `who` names this site as [`SiteStatus::is_named`] says, or is an address in one of its networks.
+    /// Whether something gets through: the session is up, and at least one of its children.
+    #[must_use]
+    pub fn carries(&self) -> bool {
+        self.state == SiteState::Up && self.children.iter().any(|child| child.up)
+    }
+
+    /// Whether `who` names this site as [`SiteStatus::is_named`] says, or is an address in one of its networks. That one of them is
+    /// the whole internet, or says nothing of addresses as in transport mode, names nobody.
     #[must_use]
     pub fn is_about(&self, who: &str) -> bool {
         if let Ok(address) = who.parse::<IpAddr>() {
             let networks = self.children.iter().flat_map(|child| &child.remote);
             let network =
                 |text: &String| text.split_whitespace().next().and_then(|net| net.parse::<ipnet::IpNet>().ok());
-            let inside = |text: &String| network(text).is_some_and(|net| net.contains(&address));
+            let inside =
+                |text: &String| network(text).is_some_and(|net| net.prefix_len() > 0 && net.contains(&address));
             return self.is_named(who) || networks.into_iter().any(inside);
         }
         self.is_named(who)

@@ -94,6 +94,7 @@ fn entry(filter: &ExplainFilter) -> Entry {
     let record = Record {
         when: "2026-11-21T12:00:00Z".parse().unwrap(),
         peer: "192.0.2.1:500".parse().unwrap(),
+        called: false,
         user: filter.who.clone(),
         exchange: "IKE_AUTH".into(),
         headline: format!("refused: {:?}", filter.limit),

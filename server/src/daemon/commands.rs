@@ -41,7 +41,8 @@ impl EventLoop {
                 drop(reply.send(down.and_then(|_| self.site_status(&site))));
             }
             ControlCommand::Rekey { who, ike, reply } => {
-                drop(reply.send(Ok(self.gateway.rekey(self.now(), &who, ike))));
+                let done = self.gateway.rekey(self.now(), &who, ike);
+                drop(reply.send(done.map_err(|message| Failure { message })));
             }
             ControlCommand::Reload { reply } | ControlCommand::UsersChanged { reply } => {
                 drop(reply.send(self.reload().await));
@@ -98,6 +99,7 @@ impl EventLoop {
         self.host.replace_rules(rules).await?;
         self.crl.reconfigure(Wanted::of(&settings));
         self.settings = settings;
+        self.claim();
         self.perform();
         self.tell_static_routes().await;
         for change in reloaded.changes.iter().chain(&reloaded.needs_restart) {
@@ -120,8 +122,12 @@ impl EventLoop {
             let (told, others) = self.climbing.drain(..).partition(|climbing| *climbing.site == *site);
             self.climbing = others;
             let told: Vec<Climbing> = told;
+            let in_part = self.site_status(&site).is_ok_and(|status| status.carries());
+            let state = if in_part { "is up only in part" } else { "is not up" };
             for Climbing { site, reply } in told {
-                let answer = result.clone().map_err(|message| Failure { message });
+                let answer = result.clone().map_err(|reason| Failure {
+                    message: format!("{site} {state}: {reason}\n`cygnet explain {site}` says more"),
+                });
                 // A requester that has gone away needs no answer.
                 let _ = reply.send(answer.and_then(|()| self.site_status(&site)));
             }

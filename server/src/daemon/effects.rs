@@ -11,7 +11,7 @@ use super::event_loop::{Admission, EventLoop, Resolved};
 use super::host::{self, Hosts};
 use super::lookup;
 use crate::config::SiteMode;
-use crate::dataplane::{DataPlane, Device, SaPair};
+use crate::dataplane::{DataPlane, Device, Owner, SaPair};
 use crate::gateway::Effect;
 
 impl EventLoop {
@@ -45,7 +45,11 @@ impl EventLoop {
                 }
                 Effect::Resolve { site, name } => self.resolve(site, name),
                 Effect::LocalAddress { site, peer } => {
-                    let outcome = lookup::local_address(peer, &self.listen);
+                    let settings = self.settings.sites.iter().find(|known| *known.name == *site);
+                    let outcome = match settings.and_then(|site| site.local_address) {
+                        Some(own) => lookup::own_address(own),
+                        None => lookup::local_address(peer, &self.listen),
+                    };
                     self.gateway.local_address(self.now(), &site, outcome);
                 }
                 Effect::Traps(traps) => self.plane.set_traps(traps),
@@ -63,7 +67,8 @@ impl EventLoop {
         });
     }
 
-    fn expel(&self, addresses: Vec<IpAddr>) {
+    fn expel(&mut self, addresses: Vec<IpAddr>) {
+        self.forget_paths_to(&addresses);
         let host = self.host.clone();
         tokio::spawn(async move {
             if let Err(error) = host.expel(addresses).await {
@@ -87,10 +92,11 @@ impl EventLoop {
         if let Some(site) = site.as_deref().filter(|_| child.mode == ChildMode::Transport) {
             self.lead_to_host(site, child.path);
         }
+        let owner = site.clone().map_or(Owner::Clients, Owner::Site);
         let device = site.filter(|site| self.has_device(site)).map_or(Device::Shared, Device::Site);
         let pair = SaPair::from_child(child, self.replay_window());
         let pair = if cuts { pair.map(SaPair::with_truncated_sha256) } else { pair };
-        if let Err(error) = pair.and_then(|pair| self.plane.install(pair.on(device), replaces)) {
+        if let Err(error) = pair.and_then(|pair| self.plane.install(pair.of(owner).on(device), replaces)) {
             tracing::error!(session = session.0, spi = %child.inbound_spi, "cannot install an SA pair: {error}");
             self.gateway.install_failed(self.now(), session);
             return;
@@ -100,10 +106,13 @@ impl EventLoop {
 
     /// In transport mode the traffic is that of the peer itself, wherever it is.
     fn lead_to_host(&mut self, site: &str, path: Path) {
-        let hosts = Hosts { local: Some(path.local.ip()), peer: path.peer.ip() };
-        if self.transports.insert(site.to_owned(), hosts) == Some(hosts) {
+        let Some(configured) = self.settings.sites.iter().find(|known| known.name == site) else { return };
+        let configured = configured.peer.clone();
+        let hosts = Hosts { configured, local: Some(path.local.ip()), peer: path.peer.ip() };
+        if self.transports.insert(site.to_owned(), hosts.clone()) == Some(hosts) {
             return;
         }
+        self.claim();
         let (host, settings, transports) = (self.host.clone(), self.settings.clone(), self.transports.clone());
         tokio::spawn(async move {
             let done = match host::rules(&settings, &transports).await {
@@ -114,6 +123,11 @@ impl EventLoop {
                 tracing::error!("cannot lead packets into a tunnel in transport mode: {error}");
             }
         });
+    }
+
+    /// Tells the packet path whose traffic is whose.
+    pub(super) fn claim(&mut self) {
+        self.plane.set_claims(host::claims(&self.settings, &self.transports));
     }
 
     fn has_device(&self, site: &str) -> bool {

@@ -117,6 +117,7 @@ impl EventLoop {
         let listen = config.listen.clone();
         let Started { mut plane, datagrams, ike, features } = userspace::start(config)?;
         plane.set_devices(&host::devices(&settings))?;
+        plane.set_claims(host::claims(&settings, &Transports::new()));
         let mut gateway = Gateway::new(
             Arc::clone(&settings),
             [Box::new(SystemRandom), Box::new(SystemRandom), Box::new(SystemRandom)],

@@ -4,6 +4,7 @@
 //!
 //! Does not: fragment or answer "too big". With the right MTU in its routes the kernel does, and clamps TCP.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use cygnet_ike::EspSpi;
@@ -32,6 +33,13 @@ struct PathLimit {
     until: Instant,
 }
 
+impl PathLimits {
+    fn forget_inside(&mut self, addresses: &[IpAddr]) {
+        let is_gone = |net: &IpNet| addresses.iter().any(|&address| IpNet::from(address) == *net);
+        self.0.retain(|limit| !limit.reach.networks.iter().any(is_gone));
+    }
+}
+
 impl EventLoop {
     /// A pair has a path, perhaps a new one: asks the kernel what it takes.
     pub(super) fn look_at_path(&mut self, spi: EspSpi) {
@@ -57,6 +65,11 @@ impl EventLoop {
         tracing::info!(%spi, mtu, "the path to a peer takes smaller packets only");
         apply(&self.host, &reach, Some(mtu));
         self.paths.0.push(PathLimit { reach, mtu, until });
+    }
+
+    /// These addresses have lost their routes, and with them what limited these: a session that gets the same ones begins anew.
+    pub(super) fn forget_paths_to(&mut self, addresses: &[IpAddr]) {
+        self.paths.forget_inside(addresses);
     }
 
     fn forget_path(&mut self, spi: EspSpi) {
@@ -100,4 +113,24 @@ async fn limit_networks(
     let (v4, v6) = networks.into_iter().partition(|net: &IpNet| net.addr().is_ipv4());
     host.limit(v4, mtu).await?;
     host.limit(v6, mtu.map(|mtu| mtu.max(LEAST_V6))).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::clock::Clock;
+
+    #[test]
+    fn what_limited_the_route_of_a_client_goes_with_it() {
+        let limit = |networks: &[&str]| PathLimit {
+            reach: Reach { interface: None, networks: networks.iter().map(|net| net.parse().unwrap()).collect() },
+            mtu: 1300,
+            until: Clock::start().now() + LIFETIME,
+        };
+        let both = limit(&["10.20.0.7/32", "fd00:20::7/128"]);
+        let mut limits = PathLimits(vec![both, limit(&["10.20.0.8/32"]), limit(&["10.20.0.0/24"])]);
+        limits.forget_inside(&["10.20.0.7".parse().unwrap(), "fd00:20::7".parse().unwrap()]);
+        let left: Vec<IpNet> = limits.0.iter().flat_map(|limit| limit.reach.networks.clone()).collect();
+        assert_eq!(left, ["10.20.0.8/32".parse().unwrap(), "10.20.0.0/24".parse::<IpNet>().unwrap()]);
+    }
 }

@@ -11,7 +11,7 @@ use cygnet_ike::crypto::suite as ike;
 use cygnet_ike::wire::v2::TrafficSelector;
 use cygnet_ike::{ChildMode, ChildSa, ChildSuite, DirectionKeys, EspSpi, Lifetime, Path};
 
-use super::{Device, InnerPath, InstallError, Limit, Limits};
+use super::{Device, InnerPath, InstallError, Limit, Limits, Owner};
 
 /// Local port of ESP in UDP, RFC 3948 section 2.1.
 const NAT_TRAVERSAL_PORT: u16 = 4500;
@@ -34,6 +34,8 @@ pub struct SaPair {
     pub device: Device,
     /// How much it may carry.
     pub limits: Limits,
+    /// Whom its traffic belongs to, see [`super::DataPlane::set_claims`].
+    pub owner: Owner,
 }
 
 impl SaPair {
@@ -79,7 +81,14 @@ impl SaPair {
             path,
             device: Device::Shared,
             limits: child.lifetime.map_or_else(Limits::default, |lifetime| limits(&lifetime, child.inbound_spi)),
+            owner: Owner::Clients,
         })
+    }
+
+    /// The same for somebody else than a client.
+    #[must_use]
+    pub fn of(self, owner: Owner) -> Self {
+        Self { owner, ..self }
     }
 
     /// The same with the packets of another device.

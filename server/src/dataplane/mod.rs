@@ -20,7 +20,7 @@ use cygnet_ike::{EspSpi, Path};
 
 pub use install::SaPair;
 pub use link::{InnerPath, Link, SendError};
-pub use site::{Device, DeviceError, Limit, Limits, Reach, SiteDevice, Trap};
+pub use site::{Claim, Device, DeviceError, Limit, Limits, Owner, Reach, SiteDevice, everywhere};
 
 /// Something that seals and opens the packets of SA pairs. A pair is named by its inbound SPI.
 pub trait DataPlane {
@@ -45,10 +45,18 @@ pub trait DataPlane {
     /// Sends a pair's packets elsewhere from now on, in UDP or directly in IP; unknown ones are ignored.
     fn move_peer(&mut self, inbound_spi: EspSpi, path: Path, udp_encap: bool);
 
-    /// Says which traffic without a pair raises [`DataPlaneEvent::NoTunnel`], in the place of what was said before.
+    /// Says whose traffic is whose, in the place of what was said before. Of two claims to a packet that with the longer prefix counts,
+    /// then that which looks at more than addresses; a pair carries nothing in either direction that somebody else has the stronger
+    /// claim to, see [`SaPair::owner`]. So traffic for somebody whose pair is not there goes nowhere.
+    ///
+    /// Where routes send packets into a site's own [`SiteDevice`] they decide, but for addresses of clients.
+    fn set_claims(&mut self, claims: Vec<Claim>);
+
+    /// Says for which sites traffic without a pair raises [`DataPlaneEvent::NoTunnel`], in the place of what was said before: packets
+    /// that they have the strongest claim to, and all from their own [`SiteDevice`].
     ///
     /// The first few packets of such traffic are kept for some seconds and leave by the pair that comes up for them.
-    fn set_traps(&mut self, traps: Vec<Trap>);
+    fn set_traps(&mut self, sites: Vec<Arc<str>>);
 
     /// Says which sites have a TUN device of their own, in the place of what was said before: others are taken away, those that
     /// are there already stay as they are.
@@ -144,7 +152,7 @@ pub enum DataPlaneEvent {
         /// Inbound SPI of the pair.
         spi: EspSpi,
     },
-    /// A router on the way said that outer packets are too big. Told for each such message, which come as often as somebody sends
+    /// A router on the way said that outer packets are too big. Told at most once a second for a pair, as often as somebody sends
     /// too much; what is told may hold for some minutes (RFC 1191 section 6.3).
     PathMtu {
         /// Inbound SPI of the pair.

@@ -1,11 +1,13 @@
-//! What the data plane has to know about sites beside their SA pairs: devices of their own, traffic that begins a tunnel, and how
-//! much a pair may carry.
+//! What the data plane has to know about sites beside their SA pairs: devices of their own, whose traffic is whose, and how much a
+//! pair may carry.
 //!
 //! Does not: know peers, or decide when a tunnel begins or ends.
 
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use cygnet_esp::selector::{Selector, SelectorSet};
 use ipnet::IpNet;
 
 /// The TUN device whose packets a pair carries.
@@ -27,16 +29,43 @@ pub struct SiteDevice {
     pub interface: String,
 }
 
-/// Traffic that wants a tunnel: a packet from one of `local` to one of `remote` without a pair raises
-/// [`super::DataPlaneEvent::NoTunnel`].
+/// Whom traffic belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Owner {
+    /// The client with the address, if it is there.
+    #[default]
+    Clients,
+    /// A site.
+    Site(Arc<str>),
+    /// Anybody but this site: the networks of our side of its tunnel. Nobody else is concerned.
+    AllBut(Arc<str>),
+}
+
+/// Traffic that belongs to somebody whether or not there is a pair for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trap {
-    /// The site that the tunnel leads to.
-    pub site: Arc<str>,
-    /// Networks on our side. Packets from its own [`SiteDevice`] are the site's whatever their addresses.
-    pub local: Vec<IpNet>,
-    /// Networks on the peer's side.
-    pub remote: Vec<IpNet>,
+pub struct Claim {
+    /// Whose.
+    pub owner: Owner,
+    /// Which; the remote side is the owner's.
+    pub selectors: SelectorSet,
+}
+
+impl Claim {
+    /// To all that goes to these networks, or comes from there.
+    pub fn to_networks(owner: Owner, networks: impl IntoIterator<Item = IpNet>) -> Self {
+        let all_of = |net: IpNet| Selector::addresses(net.network(), net.broadcast());
+        let remote: Vec<Selector> = networks.into_iter().map(all_of).collect();
+        Self { owner, selectors: SelectorSet::new(everywhere(), remote) }
+    }
+}
+
+/// All addresses of both families.
+#[must_use]
+pub fn everywhere() -> [Selector; 2] {
+    [
+        Selector::addresses(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()),
+        Selector::addresses(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from([u8::MAX; 16]).into()),
+    ]
 }
 
 /// How much a pair may carry in one direction, RFC 4301 section 4.4.2.1. Octets are those of inner packets.

@@ -114,6 +114,7 @@ mod tests {
         Record {
             when: Timestamp::from_second(second).unwrap(),
             peer: peer.parse().unwrap(),
+            called: false,
             user: user.map(str::to_owned),
             exchange: "IKE_AUTH".into(),
             headline: headline.into(),

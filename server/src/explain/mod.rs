@@ -7,8 +7,8 @@ mod render;
 mod site;
 
 pub use memory::Memory;
-pub use render::render;
-pub use site::{Story, of_site, sentence_about_peer};
+pub use render::{moment, render};
+pub use site::{Story, mismatch, of_site, sentence_about_peer};
 
 use std::net::SocketAddr;
 
@@ -20,8 +20,11 @@ use serde::{Deserialize, Serialize};
 pub struct Record {
     /// When it happened.
     pub when: Timestamp,
-    /// From where.
+    /// Where the peer is.
     pub peer: SocketAddr,
+    /// Whether we have called the peer, not the peer us.
+    #[serde(default)]
+    pub called: bool,
     /// Who, as far as known: the site, the user name, otherwise the IKE identity.
     pub user: Option<String>,
     /// The exchange or event: `IKE_SA_INIT`, `IKE_AUTH`, `session`.

@@ -4,8 +4,7 @@
 //! asked for or expected, since that is what has to be compared with its configuration.
 
 use cygnet_ike::cert::CertError;
-use cygnet_ike::identity::Identity;
-use cygnet_ike::proposal::Policy;
+use cygnet_ike::proposal::{Mismatch, Policy};
 use cygnet_ike::wire::num::NotifyType;
 use cygnet_ike::{Refusal, RefusalReason};
 
@@ -42,12 +41,22 @@ pub fn sentence_about_peer(reason: &RefusalReason) -> String {
 
 /// The sentence; what the two sides offer are details.
 fn headline(reason: &RefusalReason) -> (String, Vec<String>) {
-    let text = sentence_about_peer(reason);
-    let lists = matches!(reason, RefusalReason::IkeProposal(_) | RefusalReason::ChildProposal(_));
-    match text.split_once(": ").filter(|_| lists) {
-        Some((headline, details)) => (headline.to_owned(), details.split("; ").map(str::to_owned).collect()),
-        None => (text, Vec::new()),
+    match mismatch(reason, "peer") {
+        Some(told) => told,
+        None => (sentence_about_peer(reason), Vec::new()),
     }
+}
+
+/// Two sides without a common suite: the sentence, and what each of them has, a line for each suite.
+pub fn mismatch(reason: &RefusalReason, other: &str) -> Option<(String, Vec<String>)> {
+    let (headline, mismatch) = match reason {
+        RefusalReason::IkeProposal(mismatch) => ("no acceptable IKE suite", mismatch),
+        RefusalReason::ChildProposal(mismatch) => ("no acceptable ESP suite", mismatch),
+        _ => return None,
+    };
+    let offered = format!("{other} offered {}", mismatch.offered.join(", "));
+    let accepted = mismatch.allowed.iter().map(|suite| format!("accepted is {suite}"));
+    Some((headline.to_owned(), [offered].into_iter().chain(accepted).collect()))
 }
 
 /// Names may hold the word, so only what the engine says is replaced.
@@ -87,6 +96,7 @@ fn our_side(site: &Site, policy: &Policy, refusal: &Refusal) -> Vec<String> {
         | RefusalReason::Distrusted
         | RefusalReason::WrongPsk
         | RefusalReason::PeerIdentity { .. }
+        | RefusalReason::PeerAddress { .. }
         | RefusalReason::OtherPeer { .. }
         | RefusalReason::AuthMethod(_) => identities(),
         RefusalReason::NoAnswer | RefusalReason::TimedOut { .. } => {
@@ -186,20 +196,25 @@ fn fix(site: &Site, reason: &RefusalReason) -> Option<String> {
         }
         RefusalReason::NothingToOffer => format!("correct policy, ike and esp of [site.{name}]"),
         RefusalReason::NotOffered => "update the peer: it answers with what nobody has offered".to_owned(),
-        RefusalReason::OtherPeer { found: Identity::DerAsn1Dn(_), .. } => {
-            "let the peer call itself by a name in the subjectAltName of its certificate, and set peer_id to that"
-                .to_owned()
-        }
         RefusalReason::Certificate(error) => return certificate_fix(name, error),
         RefusalReason::NoAnswer | RefusalReason::TimedOut { waiting_for: "IKE_SA_INIT" } => no_answer(site),
-        RefusalReason::IkeProposal(mismatch) if mismatch.would_help.is_none() => {
-            format!("set ike of [site.{name}] to what the peer offers, or let it offer one of the accepted suites")
-        }
-        RefusalReason::ChildProposal(mismatch) if mismatch.would_help.is_none() => {
-            format!("set esp of [site.{name}] to what the peer offers, or let it offer one of the accepted suites")
-        }
+        RefusalReason::IkeProposal(mismatch) => algorithms(name, "ike", &site.proposals.ike, mismatch),
+        RefusalReason::ChildProposal(mismatch) => algorithms(name, "esp", &site.proposals.esp, mismatch),
+        RefusalReason::PeerAddress { .. } => format!(
+            "correct peer of [site.{name}] if that is the right one, or write peer = \"any\" if its address changes"
+        ),
         _ => return None,
     })
+}
+
+/// Suites that are written out leave `policy` without effect.
+fn algorithms(name: &str, key: &str, written: &[String], mismatch: &Mismatch) -> String {
+    match mismatch.would_help.filter(|_| written.is_empty()) {
+        Some(policy) => format!("allow it with policy = [..., \"{}\"] in [site.{name}]", policy.name()),
+        None => {
+            format!("set {key} of [site.{name}] to what the peer offers, or let it offer one of the accepted suites")
+        }
+    }
 }
 
 fn no_answer(site: &Site) -> String {
@@ -331,6 +346,36 @@ mod tests {
             found: "@lyon".parse().unwrap(),
         });
         assert!(other.fix.unwrap().contains("peer_id = \"lyon\""));
+    }
+
+    #[test]
+    fn suites_that_are_written_out_are_to_be_changed_there() {
+        let mismatch = Mismatch {
+            offered: vec!["chacha20poly1305".into()],
+            allowed: vec!["aes128; sha1; prfsha1; modp1024".into(), "aes256gcm16; ecp384".into()],
+            would_help: Some(PolicyName::Modern),
+        };
+        let advice = story(RefusalReason::ChildProposal(mismatch.clone()));
+        assert_eq!(advice.headline, "no acceptable ESP suite");
+        let details = [
+            "peer offered chacha20poly1305",
+            "accepted is aes128; sha1; prfsha1; modp1024",
+            "accepted is aes256gcm16; ecp384",
+        ];
+        assert_eq!(advice.details, details, "a line for each suite");
+        assert_eq!(advice.fix.as_deref(), Some("allow it with policy = [..., \"modern\"] in [site.berlin]"));
+        let written = algorithms("berlin", "esp", &["aes256gcm16".to_owned()], &mismatch);
+        assert!(written.starts_with("set esp of [site.berlin]"), "{written}");
+    }
+
+    #[test]
+    fn a_peer_from_elsewhere_is_no_stranger_without_a_key() {
+        let away = story(RefusalReason::PeerAddress {
+            expected: vec!["203.0.113.77".parse().unwrap()],
+            found: "203.0.113.1".parse().unwrap(),
+        });
+        assert_eq!(away.headline, "the peer is expected at 203.0.113.77, this came from 203.0.113.1");
+        assert!(away.fix.unwrap().contains("peer = \"any\""));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cygnet_ike::{ChildSa, EspSpi, Path, SessionId, Transmit};
 
-use crate::dataplane::{Link, Trap};
+use crate::dataplane::Link;
 
 /// One thing to do. The daemon performs effects in the order in which they come.
 pub enum Effect {
@@ -75,13 +75,13 @@ pub enum Effect {
         /// A DNS name.
         name: String,
     },
-    /// Ask the kernel which of our addresses leads to a site's peer, then call [`super::Gateway::local_address`].
+    /// Ask the kernel which of our addresses leads to a site's peer, or whether we have its `local_address`, then call [`super::Gateway::local_address`].
     LocalAddress {
         /// Whose peer.
         site: Arc<str>,
         /// Its address.
         peer: IpAddr,
     },
-    /// Tell of packets to these networks that find no SA pair, by [`super::Gateway::no_tunnel`]. Replaces what was said before.
-    Traps(Vec<Trap>),
+    /// Tell of packets for these sites that find no SA pair, by [`super::Gateway::no_tunnel`]. Replaces what was said before.
+    Traps(Vec<Arc<str>>),
 }

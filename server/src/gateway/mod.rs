@@ -227,8 +227,9 @@ impl Gateway {
         if let Some(&session) = self.owners.get(&inbound_spi)
             && self.follows(session)
         {
-            self.ike.peer_moved(now.instant, session, path);
-            self.moved(session, path, None);
+            if self.ike.peer_moved(now.instant, session, path) {
+                self.moved(session, path, None);
+            }
             self.settle(now);
         }
     }

@@ -78,6 +78,7 @@ impl Gateway {
         self.memory.record(Record {
             when: now.wall,
             peer: session.path.peer,
+            called: false,
             user: Some(session.who().to_owned()),
             exchange: "session".to_owned(),
             headline: format!("session ended: {reason}"),
@@ -112,11 +113,12 @@ impl Gateway {
             let policy = ike_config::policy(&site.policy, &site.proposals).ok()?;
             Some(explain::of_site(site, &policy, refusal))
         });
-        let Story { headline, details, fix } = story.unwrap_or_else(|| of_client(refusal));
+        let Story { headline, details, fix } = story.unwrap_or_else(|| self.of_client(refusal));
         let user = refusal.site.as_ref().map(ToString::to_string);
         self.memory.record(Record {
             when: now.wall,
             peer: refusal.path.peer,
+            called: refusal.session.is_some_and(|id| self.has_called(id)),
             user: user.or_else(|| refusal.identity.as_ref().map(ToString::to_string)),
             exchange: refusal.exchange.to_string(),
             headline,
@@ -138,6 +140,7 @@ impl Gateway {
         self.memory.record(Record {
             when: now.wall,
             peer: path.peer,
+            called: false,
             user: Some(who.to_string()),
             exchange: "ESP".to_owned(),
             headline: "cannot be read: every packet fails its integrity check".to_owned(),
@@ -161,6 +164,7 @@ impl Gateway {
         self.memory.record(Record {
             when: now.wall,
             peer: path.peer,
+            called: false,
             user: user.map(str::to_owned),
             exchange: exchange.to_owned(),
             headline,
@@ -177,6 +181,7 @@ impl Gateway {
         self.memory.record(Record {
             when: now.wall,
             peer: session.path.peer,
+            called: false,
             user: Some(session.who().to_owned()),
             exchange: session.via.exchange().to_owned(),
             headline,
@@ -204,6 +209,7 @@ impl Gateway {
         self.memory.record(Record {
             when: now.wall,
             peer: channel.path.peer,
+            called: false,
             user: None,
             exchange: "L2TP".to_owned(),
             headline: headline.to_owned(),
@@ -225,6 +231,7 @@ impl Gateway {
         self.memory.record(Record {
             when: now.wall,
             peer: channel.path.peer,
+            called: false,
             user: None,
             exchange: "L2TP".to_owned(),
             headline: headline.to_owned(),
@@ -240,12 +247,34 @@ impl Gateway {
         self.memory.record(Record {
             when: now.wall,
             peer: path.peer,
+            called: false,
             user: None,
             exchange: "PPP".to_owned(),
             headline: text.to_owned(),
             details: Vec::new(),
             fix,
         });
+    }
+
+    /// What a refusal means for somebody who is none of the sites.
+    fn of_client(&self, refusal: &Refusal) -> Story {
+        let text = refusal.reason.to_string();
+        let (headline, details) =
+            explain::mismatch(&refusal.reason, "client").unwrap_or_else(|| match text.split_once(": ") {
+                Some((headline, details)) => (headline.to_owned(), details.split("; ").map(str::to_owned).collect()),
+                None => (text, Vec::new()),
+            });
+        Story { headline, details, fix: self.fix_for_client(&refusal.reason) }
+    }
+
+    fn fix_for_client(&self, reason: &RefusalReason) -> Option<String> {
+        let Some(remote) = &self.settings.remote else { return fix_for_stranger(reason) };
+        let written = match reason {
+            RefusalReason::IkeProposal(_) if !remote.proposals.ike.is_empty() => "ike",
+            RefusalReason::ChildProposal(_) if !remote.proposals.esp.is_empty() => "esp",
+            _ => return reason.fix(),
+        };
+        Some(format!("set {written} of [remote] to what the client offers, or let it offer one of the accepted suites"))
     }
 
     fn describe(&self, now: Now, id: SessionId, session: &Session) -> model::Session {
@@ -323,6 +352,21 @@ impl Gateway {
     }
 }
 
+/// Where there are sites only, nobody else has a way in, and should not get one by the way.
+fn fix_for_stranger(reason: &RefusalReason) -> Option<String> {
+    match reason {
+        RefusalReason::NoPsk | RefusalReason::CertificatesUnavailable | RefusalReason::EapUnavailable { .. } => Some(
+            "no site fits this address and identity: if it is one of them, correct its peer and peer_id; if it is another \
+             gateway, add a [site.NAME] for it"
+                .to_owned(),
+        ),
+        RefusalReason::IkeProposal(_) => {
+            Some("if this is one of the sites, set its ike or policy to what is offered".to_owned())
+        }
+        _ => reason.fix(),
+    }
+}
+
 impl Session {
     /// Cipher of the newest SA pair; empty before the first.
     fn cipher(&self) -> &str {
@@ -346,16 +390,6 @@ pub(super) fn sentence_and_fix(text: &str) -> (String, Option<String>) {
         Some((sentence, fix)) => (sentence.to_owned(), Some(fix.to_owned())),
         None => (text.to_owned(), None),
     }
-}
-
-/// `no acceptable IKE suite: client offered a; accepted is b` becomes a headline with two details.
-fn of_client(refusal: &Refusal) -> Story {
-    let text = refusal.reason.to_string();
-    let (headline, details) = match text.split_once(": ") {
-        Some((headline, details)) => (headline.to_owned(), details.split("; ").map(str::to_owned).collect()),
-        None => (text, Vec::new()),
-    };
-    Story { headline, details, fix: refusal.reason.fix() }
 }
 
 /// Under which names things are remembered that happened to a site: its own, and what its peer is called before it is known.

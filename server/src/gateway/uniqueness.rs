@@ -4,8 +4,8 @@
 //!   session of the same client holds gets it, together with the routes; nothing of the host's changes. The older session lives
 //!   on without a lease until the client deletes it. Whoever has only the account's name in common with the holder, or comes
 //!   from elsewhere, does not get the address: it is another device.
-//! - **`unique`**: `replace` ends older sessions of the same user (or identity, where there are no users), `keep` ends those that
-//!   INITIAL_CONTACT (RFC 7296 section 2.4) says are gone, `never` ends none. The IKE engine does what INITIAL_CONTACT says about
+//! - **`unique`**: `replace` ends older sessions of the same user (or identity, where there are no users), `keep` ends those of
+//!   the same device that INITIAL_CONTACT (RFC 7296 section 2.4) says are gone, `never` ends none. The IKE engine does what INITIAL_CONTACT says about
 //!   proven identities; this file does it for users of EAP, whose identity is only claimed.
 //! - **Limits of devices**: a session from the same place gives way, and so does one that has not answered for a while.
 //!

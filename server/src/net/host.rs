@@ -5,7 +5,7 @@
 //! the client is told of its address after that, and an address is leased again only after it was expelled.
 //!
 //! Every [`REPAIR_INTERVAL`] it puts right what others have changed: `nft flush ruleset`, deleted routes, a forwarding
-//! switch.
+//! switch. Connections of clients that have left are forgotten then, or earlier if their address is leased again.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::conntrack::Former;
 use super::forwarding::{self, Changed, Families};
 use super::link::{Netlink, TunSettings};
 use super::nft::{Drops, Firewall, RuleSet};
@@ -63,7 +64,8 @@ impl HostNetwork {
             tracing::info!(path = %change.path.display(), old = change.old, new = change.new, "kernel setting changed");
         }
         let firewall = Firewall::install(settings.rules.clone()).await?;
-        let mut keeper = Keeper { firewall, routes: Routes::start(netlink, tun).await?, settings };
+        let routes = Routes::start(netlink, tun).await?;
+        let mut keeper = Keeper { settings, firewall, routes, former: Former::default() };
         if let Err(error) = keeper.lead_to_sites().await {
             keeper.take_away().await?;
             return Err(error);
@@ -182,6 +184,7 @@ struct Keeper {
     settings: HostSettings,
     firewall: Firewall,
     routes: Routes,
+    former: Former,
 }
 
 impl Keeper {
@@ -250,6 +253,9 @@ impl Keeper {
         }
         let of = |wanted| outcome.iter().filter(move |(_, admit)| **admit == wanted).map(|(a, _)| *a);
         let (admitted, expelled): (Vec<IpAddr>, Vec<IpAddr>) = (of(true).collect(), of(false).collect());
+        // Not the outcome: an address that goes from one client to the next is in it as admitted only.
+        let left = changes.iter().filter(|change| !change.admit).flat_map(|change| change.addresses.iter().copied());
+        self.former.make_way(&admitted, left).await;
         let filtered = self.firewall.update(&admitted, &expelled).await.map_err(Arc::new);
         // Without its filter element an address cannot be used: its route goes too.
         let obsolete = if filtered.is_ok() { expelled } else { admitted };
@@ -344,6 +350,7 @@ impl Keeper {
     }
 
     async fn repair(&mut self) -> Result<bool, Shared> {
+        self.former.forget().await;
         let repaired = self.repair_all().await.map_err(Arc::new);
         match &repaired {
             Ok(true) => {

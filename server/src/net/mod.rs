@@ -3,6 +3,7 @@
 //! Everything set here is marked as ours (route protocol number, own nftables table), is rebuilt after a crash and taken
 //! away on exit. Nobody else's routes and tables are touched. [`host`] runs it all; the other modules do one thing each.
 
+mod conntrack;
 pub mod error;
 pub mod forwarding;
 pub mod host;

@@ -161,6 +161,7 @@ fn entry() -> Entry {
     let record = Record {
         when: "2020-11-21T12:04:31Z".parse().unwrap(),
         peer: "203.0.113.8:500".parse().unwrap(),
+        called: false,
         user: None,
         exchange: "IKE_SA_INIT".into(),
         headline: "refused: no common algorithms".into(),
@@ -231,7 +232,7 @@ fn reload_tells_what_is_wrong() {
     let site = Site::configured();
     let daemon = Daemon::start(&site);
     let run = site.run(&["reload"]);
-    assert!(run.code == Some(1) && run.err.contains("error: unknown key `dsn`"), "{run:?}");
+    assert!(run.code == Some(1) && run.err == "error: unknown key `dsn`\n", "{run:?}");
     drop(daemon);
 }
 

@@ -9,7 +9,7 @@ use cygnet_esp::secret::Secret;
 use cygnet_esp::selector::SelectorSet;
 use cygnet_esp::{InboundConfig, InboundSa, OutboundConfig, OutboundSa, SaKeys, Spi, Suite, Transform};
 use cygnet_ike::{EspSpi, Path};
-use cygnet_server::dataplane::{Device, InnerPath, Limits, Link, SaPair};
+use cygnet_server::dataplane::{Device, InnerPath, Limits, Link, Owner, SaPair};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::namespaces::Namespace;
@@ -161,6 +161,7 @@ impl Client {
             path: self.path(),
             device: Device::Shared,
             limits: Limits::default(),
+            owner: Owner::Clients,
         }
     }
 

@@ -8,7 +8,7 @@ use cygnet_esp::selector::{Selector, SelectorSet};
 use cygnet_esp::{AesBits, InboundConfig, OutboundConfig, SaKeys, Spi, Suite, Transform};
 use cygnet_ike::{EspSpi, Path};
 use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Offload, Started};
-use cygnet_server::dataplane::{DataPlane, DataPlaneEvent, Device, InnerPath, Limits, Link, SaPair};
+use cygnet_server::dataplane::{DataPlane, DataPlaneEvent, Device, InnerPath, Limits, Link, Owner, SaPair};
 use cygnet_server::io::clock::Clock;
 
 use crate::namespaces::{Namespace, wired_pair};
@@ -85,6 +85,7 @@ impl Tunnel {
             path: self.path(side),
             device: Device::Shared,
             limits: Limits::default(),
+            owner: Owner::Clients,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cygnet_esp::DropReason;
 use cygnet_esp::selector::{Ports, Selector, SelectorSet};
 use cygnet_server::dataplane::{
-    DataPlane, DataPlaneEvent, Device, InstallError, Limit, Limits, SaPair, SiteDevice, Trap,
+    Claim, DataPlane, DataPlaneEvent, Device, InstallError, Limit, Limits, Owner, SaPair, SiteDevice,
 };
 
 use crate::gateways::{Gateways, INNER_V4, LEFT, RIGHT, Tunnel, eventually};
@@ -34,7 +34,8 @@ fn network(side: usize) -> Selector {
 
 /// A pair for the networks of both sides.
 fn pair(tunnel: Tunnel, side: usize) -> SaPair {
-    SaPair { selectors: SelectorSet::new([network(side)], [network(1 - side)]), ..tunnel.pair(side) }
+    let selectors = SelectorSet::new([network(side)], [network(1 - side)]);
+    SaPair { selectors, ..tunnel.pair(side) }.of(Owner::Site(SITE.into()))
 }
 
 fn install(gateways: &mut Gateways, tunnel: Tunnel, replaces: [Option<Tunnel>; 2]) {
@@ -48,12 +49,11 @@ fn sent(gateways: &Gateways, side: usize, tunnel: Tunnel) -> u64 {
     gateways.sides[side].plane.usage(tunnel.spi(side)).map_or(0, |usage| usage.packets_out)
 }
 
-fn trap() -> Trap {
-    Trap {
-        site: SITE.into(),
-        local: vec![NETWORK[LEFT].parse().unwrap()],
-        remote: vec![NETWORK[RIGHT].parse().unwrap()],
-    }
+/// What the left side's networks send to the site asks for its tunnel.
+fn wait_for_traffic(plane: &mut impl DataPlane) {
+    let selectors = SelectorSet::new([network(LEFT)], [network(RIGHT)]);
+    plane.set_claims(vec![Claim { owner: Owner::Site(SITE.into()), selectors }]);
+    plane.set_traps(vec![SITE.into()]);
 }
 
 fn no_tunnel(gateways: &mut Gateways, protocol: u8) {
@@ -184,7 +184,7 @@ fn what_is_on_its_way_by_a_replaced_pair_arrives_after_its_end() {
 #[test]
 fn the_first_packet_begins_the_tunnel_and_is_not_lost() {
     let mut gateways = sites();
-    gateways.sides[LEFT].plane.set_traps(vec![trap()]);
+    wait_for_traffic(&mut gateways.sides[LEFT].plane);
     let tunnel = Tunnel::default();
     gateways.sides[RIGHT].plane.install(pair(tunnel, RIGHT), None).unwrap();
     let answers = std::thread::scope(|scope| {
@@ -205,7 +205,7 @@ fn no_tunnel_of(plane: &mut impl DataPlane) {
 #[test]
 fn a_super_packet_waits_whole() {
     let mut gateways = sites();
-    gateways.sides[LEFT].plane.set_traps(vec![trap()]);
+    wait_for_traffic(&mut gateways.sides[LEFT].plane);
     let tunnel = Tunnel::default();
     gateways.sides[RIGHT].plane.install(pair(tunnel, RIGHT), None).unwrap();
     let bind = |side: usize| gateways.namespaces[side].inside(|| UdpSocket::bind((HOST[side], 9000)).unwrap());
@@ -220,7 +220,7 @@ fn a_super_packet_waits_whole() {
 #[test]
 fn a_flood_without_tunnel_is_told_once_a_second_and_does_not_pile_up() {
     let mut gateways = sites();
-    gateways.sides[LEFT].plane.set_traps(vec![trap()]);
+    wait_for_traffic(&mut gateways.sides[LEFT].plane);
     let client = gateways.namespaces[LEFT].inside(|| UdpSocket::bind((HOST[LEFT], 0)).unwrap());
     for _ in 0..100 {
         client.send_to(b"hello", (HOST[RIGHT], 9)).unwrap();
@@ -252,7 +252,9 @@ fn octets_and_packets_have_limits() {
             DataPlaneEvent::SoftLimit { spi },
             DataPlaneEvent::HardLimit { spi },
         ];
-        assert_eq!(told, expected);
+        assert!(expected.iter().all(|event| told.contains(event)), "{told:?}");
+        let at = |event: &DataPlaneEvent| told.iter().position(|other| other == event);
+        assert!(at(&expected[1]) < at(&expected[2]), "{told:?}");
         let exhausted = || gateways.sides[LEFT].plane.counters().dropped(DropReason::Exhausted);
         eventually("drops", || (exhausted() > 5).then_some(()));
         assert!(sent(&gateways, LEFT, tunnel) <= 7, "nothing leaves any more");
@@ -276,7 +278,7 @@ fn a_device_of_its_own_carries_whatever_is_routed_there() {
         let plane = &mut sides[side].plane;
         assert_eq!(plane.install(of_site(), None), Err(InstallError::NoDevice(SITE.into())));
         namespaces[side].inside(|| plane.set_devices(std::slice::from_ref(&device)).unwrap());
-        plane.set_traps(vec![Trap { local: Vec::new(), remote: Vec::new(), ..trap() }]);
+        plane.set_traps(vec![SITE.into()]);
         namespaces[side].ip("link set cg-berlin up mtu 1380");
         namespaces[side].ip(&format!("addr add 172.16.0.{} dev lo", side + 1));
         namespaces[side].ip(&format!("route add 172.16.0.{} dev cg-berlin src 172.16.0.{}", 2 - side, side + 1));
@@ -312,4 +314,139 @@ fn a_device_of_its_own_carries_whatever_is_routed_there() {
     assert!(before(&gateways).contains("cg-berlin"));
     gateways.sides[LEFT].plane.set_devices(&[]).unwrap();
     eventually("end of the device", || (!before(&gateways).contains("cg-berlin")).then_some(()));
+}
+
+/// Everything, as the selectors of a site that stands for the whole internet.
+fn anything() -> [Selector; 1] {
+    [Selector::addresses([0, 0, 0, 0].into(), [255; 4].into())]
+}
+
+/// Claims of the left side: a wide site, a narrow one inside of it, clients, and hosts that are not behind the wide one.
+fn claims() -> Vec<Claim> {
+    let to = |owner, net: &str| Claim::to_networks(owner, [net.parse().unwrap()]);
+    vec![
+        to(Owner::Site("hq".into()), "0.0.0.0/0"),
+        to(Owner::Site(SITE.into()), NETWORK[RIGHT]),
+        to(Owner::Clients, "10.3.0.0/24"),
+        to(Owner::AllBut("hq".into()), NETWORK[LEFT]),
+    ]
+}
+
+/// A wide site at the right, by the shared device or one of its own, and nobody else there.
+fn wide_site(own_device: bool) -> (Gateways, Tunnel) {
+    let (mut gateways, tunnel) = (sites(), Tunnel { number: 9, ..Tunnel::default() });
+    let Gateways { sides, namespaces } = &mut gateways;
+    let device = if own_device { Device::Site("hq".into()) } else { Device::Shared };
+    if own_device {
+        let wanted = SiteDevice { site: "hq".into(), interface: "cg-hq".into() };
+        namespaces[LEFT].inside(|| sides[LEFT].plane.set_devices(&[wanted]).unwrap());
+        // What IPv6 says to its link by itself would count as dropped.
+        namespaces[LEFT].run("sysctl", "-qw net.ipv6.conf.cg-hq.disable_ipv6=1");
+        namespaces[LEFT].ip("link set cg-hq up mtu 1380");
+    }
+    let interface = if own_device { "cg-hq" } else { "cygnet0" };
+    namespaces[LEFT].ip(&format!("route add 10.9.0.0/16 dev {interface} src {}", HOST[LEFT]));
+    namespaces[LEFT].ip(&format!("route add 10.3.0.0/24 dev {interface} src {}", HOST[LEFT]));
+    namespaces[RIGHT].ip("addr add 10.9.0.1 dev lo");
+    sides[LEFT].plane.set_claims(claims());
+    sides[LEFT].plane.set_traps(vec![SITE.into(), "hq".into()]);
+    for (side, device) in [(LEFT, device), (RIGHT, Device::Shared)] {
+        let wide = SaPair { selectors: SelectorSet::new(anything(), anything()), ..tunnel.pair(side) };
+        sides[side].plane.install(wide.of(Owner::Site("hq".into())).on(device), None).unwrap();
+    }
+    (gateways, tunnel)
+}
+
+/// The site that the next packet without a tunnel is for.
+fn wanted_site(plane: &mut impl DataPlane) -> String {
+    eventually("NoTunnel", || match plane.poll_event()? {
+        DataPlaneEvent::NoTunnel { site, .. } => Some(site.to_string()),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_site_that_is_down_does_not_lose_its_traffic_to_a_wider_one() {
+    let (mut gateways, hq) = wide_site(false);
+    let berlin = Tunnel { number: 2, ..Tunnel::default() };
+    gateways.ping(LEFT, "10.9.0.1", "");
+    let before = sent(&gateways, LEFT, hq);
+    let of_berlin = |side| pair(berlin, side);
+    gateways.sides[RIGHT].plane.install(of_berlin(RIGHT), None).unwrap();
+    let answers = std::thread::scope(|scope| {
+        let namespace = &gateways.namespaces[LEFT];
+        let ping = scope.spawn(|| namespace.run("ping", &format!("-c 3 -i 0.02 -W 5 {}", HOST[RIGHT])));
+        assert_eq!(wanted_site(&mut gateways.sides[LEFT].plane), SITE);
+        gateways.sides[LEFT].plane.install(of_berlin(LEFT), None).unwrap();
+        ping.join().unwrap()
+    });
+    assert!(answers.contains(" 0% packet loss"), "{answers}");
+    assert_eq!((sent(&gateways, LEFT, hq), sent(&gateways, LEFT, berlin)), (before, 3));
+
+    // A client that is not there belongs to nobody else either.
+    let _lost = gateways.namespaces[LEFT].start("ping", "-c 1 10.3.0.7");
+    let dropped = || gateways.sides[LEFT].plane.counters().dropped(DropReason::Selector);
+    eventually("drop", || (dropped() == 1).then_some(()));
+    gateways.sides[LEFT].plane.remove(berlin.spi(LEFT));
+    let _lost = gateways.namespaces[LEFT].start("ping", "-c 1 10.2.0.77");
+    assert_eq!(wanted_site(&mut gateways.sides[LEFT].plane), SITE);
+    assert_eq!(sent(&gateways, LEFT, hq), before);
+}
+
+#[test]
+fn a_wide_site_speaks_for_nobody_else() {
+    for own_device in [false, true] {
+        let (gateways, hq) = wide_site(own_device);
+        gateways.ping(RIGHT, HOST[LEFT], "-I 10.9.0.1");
+        let received = || gateways.sides[LEFT].plane.usage(hq.spi(LEFT)).unwrap().packets_in;
+        let before = received();
+        let dropped = || gateways.sides[LEFT].plane.counters().dropped(DropReason::Selector);
+        for (count, other) in [(1, HOST[RIGHT]), (2, "10.3.0.7"), (3, "10.1.0.99")] {
+            let namespace = &gateways.namespaces[RIGHT];
+            if other != HOST[RIGHT] {
+                namespace.ip(&format!("addr add {other} dev lo"));
+            }
+            let _spoofed = namespace.start("ping", &format!("-I {other} -c 1 {}", HOST[LEFT]));
+            eventually("drop", || (dropped() == count).then_some(()));
+        }
+        assert_eq!(received(), before, "own device: {own_device}");
+        // A client that is away is not at a site whose device the kernel's routes lead to.
+        let _lost = gateways.namespaces[LEFT].start("ping", "-c 1 10.3.0.7");
+        eventually("drop", || (dropped() == 4).then_some(()));
+    }
+}
+
+#[test]
+fn claims_that_come_later_hold_for_pairs_that_are_there() {
+    let (mut gateways, hq) = wide_site(false);
+    gateways.sides[LEFT].plane.set_claims(claims().into_iter().take(1).collect());
+    let before = sent(&gateways, LEFT, hq);
+    let _unclaimed = gateways.namespaces[LEFT].start("ping", &format!("-c 1 {}", HOST[RIGHT]));
+    eventually("packet", || (sent(&gateways, LEFT, hq) > before).then_some(()));
+    gateways.sides[LEFT].plane.set_claims(claims());
+    let _claimed = gateways.namespaces[LEFT].start("ping", &format!("-c 1 {}", HOST[RIGHT]));
+    assert_eq!(wanted_site(&mut gateways.sides[LEFT].plane), SITE);
+}
+
+#[test]
+fn a_device_goes_on_when_its_site_gets_another_name() {
+    let (mut gateways, hq) = wide_site(true);
+    let renamed = SiteDevice { site: "headquarters".into(), interface: "cg-hq".into() };
+    let Gateways { sides, namespaces } = &mut gateways;
+    let index = |namespace: &crate::namespaces::Namespace| {
+        let line = namespace.run("ip", "-o link show cg-hq");
+        line.split(':').next().map(str::to_owned)
+    };
+    let before = index(&namespaces[LEFT]);
+    namespaces[LEFT].inside(|| sides[LEFT].plane.set_devices(&[renamed]).unwrap());
+    assert_eq!(index(&namespaces[LEFT]), before);
+    sides[LEFT].plane.remove(hq.spi(LEFT));
+    sides[LEFT].plane.set_claims(Vec::new());
+    sides[LEFT].plane.set_traps(vec!["headquarters".into()]);
+    let _wants = namespaces[LEFT].start("ping", "-c 1 10.9.0.1");
+    assert_eq!(wanted_site(&mut sides[LEFT].plane), "headquarters");
+    let wide = SaPair { selectors: SelectorSet::new(anything(), anything()), ..Tunnel::default().pair(LEFT) };
+    let old_name = SaPair { device: Device::Site("hq".into()), ..pair(Tunnel::default(), LEFT) };
+    assert_eq!(sides[LEFT].plane.install(old_name, None), Err(InstallError::NoDevice("hq".into())));
+    sides[LEFT].plane.install(wide.on(Device::Site("headquarters".into())), None).unwrap();
 }

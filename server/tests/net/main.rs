@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests: clippy knows this file's helpers only as ordinary functions")]
 #![expect(clippy::panic, reason = "tests")]
 
+mod conntrack;
 mod firewall;
 mod forwarding;
 mod host;

@@ -16,30 +16,30 @@ use socket2::SockRef;
 use crate::firewall::rules;
 use crate::netns::{Namespace, cable};
 
-const ALICE: &str = "10.20.0.2";
-const BOB: &str = "10.20.0.3";
-const ALICE_6: &str = "fd00:20::2";
-const GATEWAY: &str = "10.20.0.1";
+pub(crate) const ALICE: &str = "10.20.0.2";
+pub(crate) const BOB: &str = "10.20.0.3";
+pub(crate) const ALICE_6: &str = "fd00:20::2";
+pub(crate) const GATEWAY: &str = "10.20.0.1";
 const GATEWAY_MAC: &str = "02:00:00:00:00:01";
-const WAN: &str = "198.51.100.1";
-const WAN_6: &str = "2001:db8::1";
-const OUTSIDE: &str = "198.51.100.2";
-const OUTSIDE_6: &str = "2001:db8::2";
+pub(crate) const WAN: &str = "198.51.100.1";
+pub(crate) const WAN_6: &str = "2001:db8::1";
+pub(crate) const OUTSIDE: &str = "198.51.100.2";
+pub(crate) const OUTSIDE_6: &str = "2001:db8::2";
 /// Longer than any packet of these tests needs.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// A packet that has not come after this was dropped.
-const SILENCE: Duration = Duration::from_millis(300);
+pub(crate) const SILENCE: Duration = Duration::from_millis(300);
 
 /// Alice and Bob, connected; the gateway; a host on its other side.
-struct World {
-    alice: Namespace,
-    bob: Namespace,
-    gateway: Namespace,
-    outside: Namespace,
+pub(crate) struct World {
+    pub(crate) alice: Namespace,
+    pub(crate) bob: Namespace,
+    pub(crate) gateway: Namespace,
+    pub(crate) outside: Namespace,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = Self {
             alice: Namespace::new(),
             bob: Namespace::new(),
@@ -107,29 +107,29 @@ impl World {
     }
 }
 
-fn udp(host: &Namespace, address: &str, port: u16) -> UdpSocket {
+pub(crate) fn udp(host: &Namespace, address: &str, port: u16) -> UdpSocket {
     let address: IpAddr = address.parse().unwrap();
     let socket = host.enter(|| UdpSocket::bind(SocketAddr::new(address, port)).unwrap());
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
 }
 
-fn target(socket: &UdpSocket) -> SocketAddr {
+pub(crate) fn target(socket: &UdpSocket) -> SocketAddr {
     socket.local_addr().unwrap()
 }
 
 /// Whom a datagram seems to come from at `to`; `None` if it does not arrive.
-fn sender_seen(from: &UdpSocket, to: &UdpSocket, patience: Duration) -> Option<SocketAddr> {
+pub(crate) fn sender_seen(from: &UdpSocket, to: &UdpSocket, patience: Duration) -> Option<SocketAddr> {
     to.set_read_timeout(Some(patience)).unwrap();
     from.send_to(b"hello", target(to)).unwrap();
     to.recv_from(&mut [0; 16]).ok().map(|(_, sender)| sender)
 }
 
-fn arrives(from: &UdpSocket, to: &UdpSocket) -> bool {
+pub(crate) fn arrives(from: &UdpSocket, to: &UdpSocket) -> bool {
     sender_seen(from, to, PATIENCE).is_some()
 }
 
-fn is_dropped(from: &UdpSocket, to: &UdpSocket) -> bool {
+pub(crate) fn is_dropped(from: &UdpSocket, to: &UdpSocket) -> bool {
     sender_seen(from, to, SILENCE).is_none()
 }
 

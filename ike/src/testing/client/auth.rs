@@ -65,7 +65,7 @@ impl Client {
         if self.config.mobike {
             chain.push(&Payload::Notify(Notify::new(NotifyType::MOBIKE_SUPPORTED, &[])));
         }
-        for vendor_id in &self.config.vendor_ids {
+        for vendor_id in self.config.vendor_ids.iter().chain(&self.config.late_vendor_ids) {
             chain.push(&Payload::VendorId(VendorId(vendor_id)));
         }
         for (kind, data) in &self.config.status {

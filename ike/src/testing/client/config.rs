@@ -109,6 +109,8 @@ pub struct ClientConfig {
     pub transport: bool,
     /// Vendor IDs in IKE_SA_INIT and IKE_AUTH.
     pub vendor_ids: Vec<Vec<u8>>,
+    /// More of them in IKE_AUTH.
+    pub late_vendor_ids: Vec<Vec<u8>>,
     /// More notifications in IKE_SA_INIT and IKE_AUTH.
     pub status: Vec<(NotifyType, Vec<u8>)>,
     /// A request is sent again after this long, then after twice as long, and so on.
@@ -145,6 +147,7 @@ impl ClientConfig {
             asks_late: false,
             transport: false,
             vendor_ids: Vec::new(),
+            late_vendor_ids: Vec::new(),
             status: Vec::new(),
             retransmit: Duration::from_millis(500),
             transmissions: 6,

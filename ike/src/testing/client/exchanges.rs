@@ -20,7 +20,7 @@ impl Client {
         if self.outstanding.is_some() || !self.is_up() {
             return;
         }
-        if self.old_sa.is_some() && !self.server_deletes_old {
+        if self.old_sa.is_some() && !self.server_deletes_old && !self.forgets_to_delete {
             return self.send_delete(now, Delete::IkeSa, Waiting::DeleteOldIke, true);
         }
         let Some(task) = self.tasks.pop_front() else { return };

@@ -106,7 +106,7 @@ pub struct Client {
     server_deletes_old: bool,
     /// IKE SAs that lost against others and that the server deletes.
     lost: Vec<ClientSa>,
-    /// After rekeying a Child SA the old one is not deleted.
+    /// After rekeying the old SA is not deleted.
     pub forgets_to_delete: bool,
     /// What the server's attempts to rekey are answered with, instead of agreeing.
     pub refuses_rekeys: Option<NotifyType>,
@@ -133,6 +133,8 @@ pub struct Client {
     pub claims_no_nat: Option<Vec<u8>>,
     /// What the server asks about the path is answered wrong.
     pub breaks_cookie2: bool,
+    /// Answers to INFORMATIONAL are malformed.
+    pub talks_nonsense: bool,
     /// How often the server has asked whether we are where we say.
     pub path_checks: usize,
     /// How many updates were answered.
@@ -222,6 +224,7 @@ impl Client {
             told: Vec::new(),
             claims_no_nat: None,
             breaks_cookie2: false,
+            talks_nonsense: false,
             path_checks: 0,
             updates: 0,
             sees_nat: None,

@@ -107,6 +107,9 @@ impl Client {
     fn informational(&mut self, payloads: &Payloads<'_>, chain: &mut ChainBuilder) -> bool {
         let mut ends = false;
         self.show_presence(payloads, chain);
+        if self.talks_nonsense {
+            chain.push(&Payload::Nonce(Nonce(b"short")));
+        }
         for payload in payloads {
             match payload {
                 Payload::Delete(Delete::IkeSa) => ends = true,

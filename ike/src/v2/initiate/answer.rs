@@ -50,6 +50,9 @@ impl Initiating {
                 debug!(session = %session.id, %notify, "the peer refuses, or somebody in its name");
                 self.complain(ctx, RefusalReason::PeerRefused { notify, protected: false });
             }
+            Ok(InitAnswer::Keys(answer)) if self.children.is_empty() && !answer.childless => {
+                self.complain(ctx, RefusalReason::Childless);
+            }
             Ok(InitAnswer::Keys(answer)) => {
                 let (Some(spis), Some(nat)) = (spis.filter(|spis| spis.initiator != spis.responder), nat) else {
                     self.complain(ctx, RefusalReason::Payloads { problem: "the answer has no SPI" });

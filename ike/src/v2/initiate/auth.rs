@@ -71,7 +71,9 @@ pub(super) fn begin(
         session.announce_end(ctx, CloseReason::Failed);
         return State::Over;
     }
-    if let Some(identity) = &site.peer_identity {
+    // In which string types its certificate has the parts of a distinguished name, only the peer knows.
+    let is_exact = |identity: &&Identity| !matches!(identity, Identity::DerAsn1Dn(_));
+    if let Some(identity) = site.peer_identity.as_ref().filter(is_exact) {
         chain.push(&Payload::IdResponder(Identification::new(identity.id_type(), &identity.data())));
     }
     if let PeerAuth::Certificate(authorities) = &site.peer_auth {
@@ -218,7 +220,7 @@ impl Proving {
         let (id, auth) = answer.proof.ok_or(RefusalReason::Payloads { problem: "AUTH is missing" })?;
         let identity = Identity::parse(id.id_type, id.data).map_err(|_| RefusalReason::Identity)?;
         session.identity = Some(identity.clone());
-        if let Some(expected) = self.site.peer_identity.as_ref().filter(|expected| **expected != identity) {
+        if let Some(expected) = self.site.peer_identity.as_ref().filter(|_| !self.site.may_be_called(&identity)) {
             return Err(RefusalReason::OtherPeer { expected: expected.clone(), found: identity });
         }
         match self.site.ppk.as_ref().filter(|_| self.proof.offers_ppk()) {
@@ -230,7 +232,9 @@ impl Proving {
             _ => self.proof.unmix(),
         }
         let id_body = keys::id_body(&id);
-        let claim = Claim { identity: &identity, id_body: &id_body, certificates: &answer.certificates, auth };
+        let expected = self.site.peer_identity.as_ref();
+        let claim =
+            Claim { identity: &identity, expected, id_body: &id_body, certificates: &answer.certificates, auth };
         let proven = proof::verify(ctx, &self.proof, Role::Responder, &claim, &self.site.peer_auth);
         let Proven { by, certificates } = proven.map_err(|invalid| *invalid.reason)?;
         (session.by, session.certificates) = (Some(by), certificates);

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Nothing protects an answer to IKE_SA_INIT, so what makes no sense is passed over, an error is kept in mind while the
-//! request is sent again for a while, and demands are obeyed within bounds:
+//! request is sent again, and demands are obeyed within bounds:
 //!
 //! - Another group is tried if it was offered. The key pairs of all groups that were tried are kept, so that the answer to an
 //!   earlier request is as good as one to the last.
@@ -45,7 +45,7 @@ pub(crate) use auth::Proving;
 use super::mobike::Mobility;
 use super::{Context, Session, State, child};
 
-/// After an error that anybody may have sent the request goes on for this long.
+/// An error that anybody may have sent is told after this long. The request goes on until its last transmission.
 const AFTER_ERROR: Duration = Duration::from_secs(10);
 
 /// A cookie is used after this long.
@@ -70,10 +70,17 @@ pub(crate) struct Initiating {
     retransmit: Retransmit,
     demands_left: u8,
     restarts_left: u8,
-    /// What an answer complained of, and when that becomes the outcome.
-    problem: Option<(RefusalReason, Instant)>,
+    /// What an answer complained of.
+    problem: Option<Problem>,
     /// The tunnels to be made.
     children: Vec<usize>,
+}
+
+/// Something that an answer complained of, or that is wrong with it.
+struct Problem {
+    reason: RefusalReason,
+    /// When people are told; `None`: they were.
+    tell: Option<Instant>,
 }
 
 /// A request with a key pair of one group.
@@ -249,15 +256,17 @@ impl Initiating {
     /// Keeps in mind what is wrong. The first complaint counts, and so does its time.
     fn complain(&mut self, ctx: &mut Context<'_>, reason: RefusalReason) {
         ctx.shared.counters.unexpected += 1;
-        self.problem.get_or_insert_with(|| (reason, ctx.now + AFTER_ERROR));
+        let tell = Some(ctx.now + AFTER_ERROR);
+        self.problem.get_or_insert(Problem { reason, tell });
     }
 
     pub(super) fn handle_timeout(mut self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>) -> State {
         if self.demanded.as_ref().is_some_and(|(at, _)| *at <= ctx.now) {
             self.use_cookie(session, ctx);
         }
-        if self.problem.as_ref().is_some_and(|(_, ends)| *ends <= ctx.now) {
-            return self.fail(session, ctx);
+        if let Some(problem) = self.problem.as_mut().filter(|problem| problem.tell.is_some_and(|at| at <= ctx.now)) {
+            problem.tell = None;
+            session.refuse(ctx, ExchangeType::IKE_SA_INIT, problem.reason.clone());
         }
         match self.retransmit.check(ctx.now) {
             Verdict::Wait => {}
@@ -272,18 +281,20 @@ impl Initiating {
     }
 
     fn fail(self: Box<Self>, session: &mut Session, ctx: &mut Context<'_>) -> State {
-        let (reason, end) = match self.problem {
-            Some((reason, _)) => (reason, CloseReason::Failed),
-            None => (RefusalReason::NoAnswer, CloseReason::PeerDead),
+        let (untold, end) = match self.problem {
+            Some(Problem { reason, tell }) => (tell.map(|_| reason), CloseReason::Failed),
+            None => (Some(RefusalReason::NoAnswer), CloseReason::PeerDead),
         };
-        session.refuse(ctx, ExchangeType::IKE_SA_INIT, reason);
+        if let Some(reason) = untold {
+            session.refuse(ctx, ExchangeType::IKE_SA_INIT, reason);
+        }
         session.announce_end(ctx, end);
         State::Over
     }
 
     pub(super) fn timeout(&self) -> Instant {
         let demanded = self.demanded.as_ref().map(|(at, _)| *at);
-        let problem = self.problem.as_ref().map(|(_, ends)| *ends);
+        let problem = self.problem.as_ref().and_then(|problem| problem.tell);
         demanded.into_iter().chain(problem).fold(self.retransmit.due(), Instant::min)
     }
 

@@ -1,13 +1,19 @@
 //! `cygnet site export`: the configuration for the other end of a site, mirrored from ours.
 //!
-//! With a pre-shared key what it prints works as it stands; with certificates a comment says which files belong where. Does
-//! not: write files, talk to the daemon, or know the other machine.
+//! With a pre-shared key what it prints works as it stands; with certificates and bare keys a comment says which files belong
+//! where. What the other program cannot do is refused in words. Does not: talk to the daemon, or know the other machine.
 
+mod algorithms;
 mod cygnet;
 mod libreswan;
 mod openiked;
 mod other_end;
 mod strongswan;
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
@@ -39,6 +45,9 @@ struct ExportArgs {
     /// this machine towards the peer.
     #[arg(long, value_name = "ADDRESS")]
     address: Option<String>,
+    /// Write it into this new file, which only you can read, instead of printing it.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "json")]
+    output: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -77,14 +86,31 @@ pub(super) fn run(args: &Args, global: &Global, console: &mut Console) -> anyhow
         .context("name our address as the other end sees it: --address 203.0.113.1")?;
     let text = match args.program {
         Program::Strongswan => strongswan::render(&end),
-        Program::Libreswan => libreswan::render(&end),
-        Program::Openiked => openiked::render(&end),
+        Program::Libreswan => libreswan::render(&end)?,
+        Program::Openiked => openiked::render(&end)?,
         Program::Cygnet => cygnet::render(&end),
     };
-    if args.json {
+    if let Some(path) = &args.output {
+        write_new(path, &text)?;
+        console.line(format!("{} is written, mode 0600; copy it to the other end", path.display()))?;
+    } else if args.json {
         console.json(&Exported { site: &site.name, configuration: &text })?;
     } else {
         console.print(&text)?;
     }
     Ok(Outcome::Done)
+}
+
+/// Writes a file that did not exist, for its owner only: it may hold a key.
+fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
+    let failed = || format!("cannot write {}", path.display());
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = match opened {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            bail!("{} is there already; remove it, or take another name", path.display())
+        }
+        opened => opened.with_context(failed)?,
+    };
+    file.write_all(text.as_bytes()).with_context(failed)?;
+    file.sync_all().with_context(failed)
 }

@@ -17,6 +17,8 @@ use crate::config::{Daemon, names};
 pub(in crate::config) fn check(source: &Source<'_>, daemon: &Daemon, remote: Option<&RawRemote>, sites: &[RawSite]) {
     for (n, site) in sites.iter().enumerate() {
         proofs(source, site);
+        identities(source, site);
+        addresses(source, site);
         start(source, site);
         networks(source, site);
         nat(source, site);
@@ -55,7 +57,45 @@ fn proofs(source: &Source<'_>, site: &RawSite) {
         source.problems.report(
             Problem::error(title)
                 .at(site.name.spot, "`peer_id` is missing")
-                .help("add peer_id = \"NAME\", a name in the subjectAltName of the peer's certificate"),
+                .help("add peer_id = \"NAME\": a name in the subjectAltName of the peer's certificate, or its subject"),
+        );
+    }
+}
+
+/// Two sides that call themselves the same cannot be told apart in any log, and often not by the peer either.
+fn identities(source: &Source<'_>, site: &RawSite) {
+    let (Some(own), Some(peer)) = (&site.id, &site.peer_id) else { return };
+    if names::check_identity(&own.value).ok() == names::check_identity(&peer.value).ok() {
+        let problem = Problem::warning(format!("both sides are called \"{}\"", peer.value))
+            .at(peer.spot, "the peer")
+            .at(own.spot, "we");
+        source.problems.report(problem.help("`id` is our name, `peer_id` the peer's: give each its own"));
+    }
+}
+
+/// Our address and the peer's.
+fn addresses(source: &Source<'_>, site: &RawSite) {
+    let is_ours = |address: IpAddr| !address.is_loopback() && (source.surroundings.is_own_address)(address);
+    let peer = site.peer.as_ref().and_then(|peer| match peer.value {
+        Peer::Address(address) => Some((address, peer.spot)),
+        Peer::Name(_) | Peer::Any => None,
+    });
+    if let Some((address, spot)) = peer.filter(|(address, _)| is_ours(*address)) {
+        let problem = Problem::warning(format!("{address} is an address of this machine")).at(spot, "the peer");
+        source.problems.report(problem.help("write the address of the other gateway"));
+    }
+    let Some(own) = &site.local_address else { return };
+    if let Some((address, spot)) = peer.filter(|(address, _)| address.is_ipv4() != own.value.is_ipv4()) {
+        let problem = Problem::error(format!("nothing leads from {} to {address}", own.value))
+            .at(own.spot, "our address")
+            .at(spot, "the peer's")
+            .help("both have to be IPv4, or both IPv6; without `local_address` the routes decide");
+        return source.problems.report(problem);
+    }
+    if !own.value.is_loopback() && !is_ours(own.value) {
+        let problem = Problem::warning(format!("{} is not an address of this machine", own.value)).at(own.spot, "");
+        source.problems.report(
+            problem.help("until it has this address no packet can leave; without `local_address` the routes decide"),
         );
     }
 }
@@ -111,8 +151,7 @@ fn networks(source: &Source<'_>, site: &RawSite) {
 
 fn missing(source: &Source<'_>, site: &RawSite) {
     for (key, whose) in [("local", "our"), ("remote", "the peer's")] {
-        let of =
-            |child: &super::RawChild| if key == "local" { child.local.is_empty() } else { child.remote.is_empty() };
+        let of = |child: &super::RawChild| if key == "local" { !child.names_local } else { !child.names_remote };
         let Some(child) = site.children.iter().find(|child| of(child)) else { continue };
         let problem = Problem::error(format!("`{key}` is missing"))
             .at(child.name.spot, format!("which of {whose} networks does the tunnel join?"))

@@ -65,10 +65,18 @@ struct RawChild {
     name: Located<String>,
     local: Vec<LocatedSelector>,
     remote: Vec<LocatedSelector>,
+    /// Whether the file names its networks, be they right or wrong.
+    names_local: bool,
+    names_remote: bool,
 }
 
 /// Reads the table `[site]`, which has a table per site.
 pub(super) fn read(source: &Source<'_>, table: &Value<'_>) -> Vec<RawSite> {
+    if table.is_list() {
+        let help = "write [site.NAME] with a name of your choice, once for each site";
+        table.error::<()>("[[site]] is a list, but a site has a name", "", Some(help.into()));
+        return Vec::new();
+    }
     let mut sites: Vec<RawSite> = Vec::new();
     for (name, value) in table.entries() {
         let Some(name) = site_name(source, &name, &value) else { continue };
@@ -177,7 +185,11 @@ fn device(value: &Value<'_>) -> Option<Located<String>> {
     let text = value.text()?;
     match names::check_interface(text.value) {
         Ok(()) => Some(Located { value: text.value.to_owned(), spot: text.spot }),
-        Err(reason) => value.error(format!("an interface cannot be called \"{}\": {reason}", text.value), "", None),
+        Err(reason) => value.error(
+            format!("an interface cannot be called \"{}\": {reason}", text.value),
+            "",
+            Some("take at most 15 letters, digits, -, _ and .".into()),
+        ),
     }
 }
 
@@ -221,10 +233,10 @@ fn children(source: &Source<'_>, name: &Located<String>, section: &Section<'_>, 
     let selectors = |section: &Section<'_>, key| selector::read_list(section, key, transport);
     let (local, remote) = (selectors(section, "local"), selectors(section, "remote"));
     let Some(value) = section.value("child") else {
-        let own = |list: Option<Vec<_>>| list.unwrap_or_default();
-        return vec![RawChild { name: name.clone(), local: own(local), remote: own(remote) }];
+        return vec![RawChild::new(name.clone(), local, remote)];
     };
     let mut children: Vec<RawChild> = Vec::new();
+    let mut unused = vec!["local", "remote"];
     if value.items().is_empty() {
         let help = format!("write [[{}.child]] for each, or remove the key", section.path());
         value.error::<()>(format!("`{}` is empty", value.path()), "", Some(help));
@@ -238,9 +250,16 @@ fn children(source: &Source<'_>, name: &Located<String>, section: &Section<'_>, 
                 .at(first.name.spot, "first");
             source.problems.report(problem.help("rename one of them"));
         }
-        let own =
-            |key, common: &Option<Vec<_>>| selectors(&section, key).or_else(|| common.clone()).unwrap_or_default();
-        children.push(RawChild { name, local: own("local", &local), remote: own("remote", &remote) });
+        let own = |key, common: &Option<selector::List>| selectors(&section, key).or_else(|| common.clone());
+        let (own_local, own_remote) = (own("local", &local), own("remote", &remote));
+        unused.retain(|key| section.value(key).is_some());
+        children.push(RawChild::new(name, own_local, own_remote));
+    }
+    for key in unused.into_iter().filter(|_| !children.is_empty()) {
+        let Some(value) = section.value(key) else { continue };
+        let problem = Problem::warning(format!("`{key}` of the site has no effect: each child has its own"));
+        let help = format!("remove it, or add a child without `{key}`, which takes it over");
+        source.problems.report(problem.at(value.key_spot, "").help(help));
     }
     children
 }
@@ -326,6 +345,15 @@ fn default_routes(mode: &SiteMode, children: &[RawChild]) -> bool {
         SiteMode::Tunnel => true,
         SiteMode::Interface { .. } => children.iter().all(named),
         SiteMode::Transport => false,
+    }
+}
+
+impl RawChild {
+    fn new(name: Located<String>, local: Option<selector::List>, remote: Option<selector::List>) -> Self {
+        let named = |list: &Option<selector::List>| list.as_ref().is_some_and(|list| list.is_named);
+        let (names_local, names_remote) = (named(&local), named(&remote));
+        let selectors = |list: Option<selector::List>| list.map(|list| list.selectors).unwrap_or_default();
+        Self { name, local: selectors(local), remote: selectors(remote), names_local, names_remote }
     }
 }
 

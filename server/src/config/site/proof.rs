@@ -24,7 +24,7 @@ pub(super) struct RawProof {
     identity: Option<LocatedIdentity>,
     raw_key: Option<Secret>,
     authorities: Option<Located<Vec<Vec<u8>>>>,
-    public_key: Option<Vec<u8>>,
+    public_key: Option<Located<Vec<u8>>>,
     /// What the file has, whether or not it makes sense.
     given: Given,
 }
@@ -50,6 +50,9 @@ pub(super) fn read(source: &Source<'_>, section: &Section<'_>) -> RawProof {
         let problem = Problem::error("a site has one certificate").at(second.spot, "");
         source.problems.report(problem.help("keep the one that the peer accepts"));
     }
+    if !given.ca {
+        RawProof::check_lists(source, section);
+    }
     RawProof {
         spot: section.spot,
         psk: psk.map(|psk| Located { value: Arc::new(psk.value), spot: psk.spot }),
@@ -73,14 +76,14 @@ fn raw_key(source: &Source<'_>, section: &Section<'_>, value: &Value<'_>) -> Opt
     }
 }
 
-fn public_key(source: &Source<'_>, value: &Value<'_>) -> Option<Vec<u8>> {
+fn public_key(source: &Source<'_>, value: &Value<'_>) -> Option<Located<Vec<u8>>> {
     let pem = source.public_file(value)?.value;
     let Ok(spki) = SubjectPublicKeyInfoDer::from_pem_slice(&pem) else {
         let help = "it must be PEM (BEGIN PUBLIC KEY); of a private key make it with  openssl pkey -in KEY -pubout";
         return value.error("there is no public key in this file", "", Some(help.into()));
     };
     match PublicKey::from_spki(&spki) {
-        Ok(_) => Some(spki.to_vec()),
+        Ok(_) => Some(Located { value: spki.to_vec(), spot: value.spot }),
         Err(unsupported) => value.error(format!("the public key cannot be used: {unsupported}"), "", None),
     }
 }
@@ -97,7 +100,7 @@ impl RawProof {
         };
         let peer = match (self.authorities, self.public_key) {
             (Some(authorities), _) => PeerAuth::Certificate(authorities.value),
-            (None, Some(key)) => PeerAuth::RawKey(key),
+            (None, Some(key)) => PeerAuth::RawKey(key.value),
             (None, None) => PeerAuth::Psk(psk?),
         };
         Some((name, local, peer))
@@ -153,6 +156,28 @@ impl RawProof {
             report(problem.help("remove `ca` or `public_key`"));
         }
         self.check_psk(source);
+        self.check_public_key(source);
+    }
+
+    /// The peer's key is not ours.
+    fn check_public_key(&self, source: &Source<'_>) {
+        let own = self.raw_key.as_ref().or_else(|| self.identity.as_ref().map(|identity| &identity.identity.key));
+        let (Some(own), Some(peer)) = (own, &self.public_key) else { return };
+        let Ok(own) = SigningKey::from_pem(own.expose()) else { return };
+        if *own.public_key().to_spki() == *peer.value {
+            let problem = Problem::warning("the public key of the peer is our own").at(peer.spot, "");
+            source.problems.report(problem.help("take the public key of the other gateway; ours belongs there"));
+        }
+    }
+
+    /// Lists of revoked certificates are about certificates of the peer.
+    fn check_lists(source: &Source<'_>, section: &Section<'_>) {
+        for value in ["crl", "crl_files"].into_iter().filter_map(|key| section.value(key)) {
+            let problem = Problem::warning(format!("`{}` has no effect", value.path())).at(value.key_spot, "");
+            source
+                .problems
+                .report(problem.help("the peer has no certificate that could be revoked: add `ca`, or remove it"));
+        }
     }
 
     fn check_psk(&self, source: &Source<'_>) {

@@ -33,13 +33,23 @@ const OUTER: &str = "0.0.0.0/0";
 const HELP: &str = "write a network, and behind it, if wanted, protocol and port: \"10.1.0.0/16\", \"10.1.0.0/16 tcp/443\", \
                     \"10.1.0.1 udp/1000-2000\", \"10.1.0.1 icmp/8\"";
 
+/// Selectors as written.
+#[derive(Clone)]
+pub(super) struct List {
+    /// Those that make sense.
+    pub(super) selectors: Vec<Located>,
+    /// Whether there are any, right or wrong.
+    pub(super) is_named: bool,
+}
+
 /// The list at `key`; `None` if there is no such key.
-pub(super) fn read_list(section: &Section<'_>, key: &'static str, transport: bool) -> Option<Vec<Located>> {
+pub(super) fn read_list(section: &Section<'_>, key: &'static str, transport: bool) -> Option<List> {
     let items = section.value(key)?.items();
     if let Some(extra) = items.get(LIST_MAX) {
         extra.error::<()>(format!("`{key}` has more than {LIST_MAX} networks"), "", Some("use larger networks".into()));
     }
-    Some(items.iter().filter_map(|item| read(item, transport)).collect())
+    let selectors = items.iter().filter_map(|item| read(item, transport)).collect();
+    Some(List { selectors, is_named: !items.is_empty() })
 }
 
 fn read(value: &Value<'_>, transport: bool) -> Option<Located> {

@@ -57,3 +57,37 @@ fn the_examples_of_the_pages_are_accepted() {
     }
     assert!(checked >= 10, "{checked} examples");
 }
+
+/// Words in backquotes of the second column, by the kind in the first.
+fn algorithms() -> BTreeSet<String> {
+    let section =
+        PAGE.split("\n## Algorithms\n").nth(1).expect("the section").split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    rows.filter_map(|row| row.split('|').nth(2))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_reference_page_lists_the_algorithms_that_can_be_configured() {
+    use cygnet_ike::proposal::{Policy, PolicyName};
+    let written = algorithms();
+    let help: BTreeSet<String> = crate::config::fields::ALGORITHMS
+        .split([' ', ';'])
+        .filter(|word| !["", "ciphers", "integrity", "groups"].contains(word))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(written, help, "the page and the help of a mistake");
+    let policy = Policy::named(&PolicyName::ALL);
+    for word in &written {
+        let entry = format!("aes256-sha256-ecp256-{word}");
+        assert!(policy.clone().with_ike(&[&entry]).is_ok(), "{word}");
+    }
+    for offered in
+        policy.ike().iter().flat_map(|offer| offer.to_string().split([',', ';']).map(str::to_owned).collect::<Vec<_>>())
+    {
+        let word = offered.trim();
+        assert!(written.contains(word) || word == "3des", "{word} is missing");
+    }
+}

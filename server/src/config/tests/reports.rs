@@ -23,7 +23,7 @@ fn an_unknown_key_names_the_nearest_one() {
 error: unknown key `dsn` in [remote]
  --> cygnet.toml:5:1
   |
-5 | dsn = "10.20.0.1"
+5 | dsn = "*********"
   | ^^^
   |
 help: did you mean `dns`?
@@ -61,7 +61,10 @@ fn ways_to_log_in_that_cannot_work_are_named() {
         ("ppk_required = true\n", ["post-quantum keys are required, but there is none", "add a table [ppk]"]),
         ("unique = \"one\"\n", ["unknown policy \"one\"", "\"replace\" or \"keep\" or \"never\""]),
         ("reauth = \"1s\"\n", ["`remote.reauth` is out of range", "or false for never"]),
-        ("[ppk]\n\"alice\" = \"0x12\"\n", ["this post-quantum key is too short to help", "openssl rand -base64 32"]),
+        (
+            "[ppk]\n\"alice\" = \"0x12\"\n",
+            ["this post-quantum key is too short to help", "echo 0x$(openssl rand -hex 32)"],
+        ),
     ] {
         assert_parts(&machine(), &remote(more), &parts);
     }
@@ -100,7 +103,7 @@ error: "aes257-sha256-ecp256": unknown algorithm "aes257" (did you mean "aes256"
 8 | ike = "aes257-sha256-ecp256"
   |       ^^^^^^^^^^^^^^^^^^^^^^
   |
-help: write it like aes256gcm16-prfsha384-ecp384 or aes256-sha256-modp2048 (for esp the last part may be missing)
+help: write it like aes256gcm16-prfsha384-ecp384 or aes256-sha256-modp2048
 
 error: `remote.liveness` is not a duration
  --> cygnet.toml:9:12
@@ -372,4 +375,35 @@ fn colours_are_for_terminals_only() {
     let path = machine.path("cygnet.toml");
     assert!(crate::config::check(&path, &machine.surroundings, true).report.contains("\u{1b}["));
     assert!(!crate::config::check(&path, &machine.surroundings, false).report.contains('\u{1b}'));
+}
+
+#[test]
+fn help_about_algorithms_fits_the_mistake() {
+    for (text, help) in [
+        ("ike = \"3des-sha1-modp1024\"", "help: there are ciphers aes256gcm16"),
+        (
+            "ike = \"aes256-sha256-modp2048, aes128-sha1-ecp256\"",
+            "ike = [\"aes256-sha256-modp2048\", \"aes128-sha1-ecp256\"]",
+        ),
+        ("esp = \"default\"", "help: leave `esp` out"),
+        ("esp = \"aes256\"", "help: write it like aes256gcm16 or aes256-sha256-modp2048\n"),
+    ] {
+        let report = machine().report(&remote(text));
+        assert!(report.contains(help), "{text}\n{report}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_a_file_without_the_word_is_suspected() {
+    let machine = machine();
+    let inside = machine.path("not-there.psk").display().to_string();
+    for name in ["psk", inside.as_str()] {
+        let report = machine.report(&remote("").replace("file:psk", name));
+        assert!(report.contains("this secret looks like the name of a file"), "{name}\n{report}");
+        assert!(!report.contains(&format!("\"{name}\"")), "secrets are not shown\n{report}");
+    }
+    for key in ["/9pqVb8sJ0zVtLq3kXn5Rw2Tg7Hd9PmCf4a", "/vbJ8/q3kXn5Rw2Tg7Hd9PmCf4a=", "no-file-of-this-name-at-all"] {
+        let report = machine.report(&remote("").replace("file:psk", key));
+        assert!(!report.contains("looks like"), "{key}\n{report}");
+    }
 }

@@ -202,8 +202,14 @@ fn certificates_name_both_sides() {
         &other,
         &["the certificate does not name \"other.example.org\"", "names gw.example.org, 192.0.2.1"],
     );
-    let nameless = with_certificate(&[]);
-    assert_parts(&nameless, &by_name, &["this certificate has no name that could be our identity"]);
+    let only_subject = with_certificate(&[]);
+    assert_eq!(one(&only_subject, &by_name).id.as_deref(), Some("CN=rcgen self signed cert"));
+    let own = format!("{by_name}id = \"cn=RCGEN self signed cert\"\n");
+    assert_eq!(one(&only_subject, &own).id.as_deref(), Some("cn=RCGEN self signed cert"));
+    let other = format!("{by_name}id = \"CN=other\"\n");
+    assert_parts(&only_subject, &other, &["the certificate does not name \"CN=other\""]);
+    let malformed = format!("{by_name}id = \"CN=other,\"\n");
+    assert_parts(&only_subject, &malformed, &["it is not a distinguished name"]);
 }
 
 #[test]
@@ -345,6 +351,88 @@ fn keys_that_do_not_go_together_are_named() {
     ] {
         assert_parts(&machine, &text, &parts);
     }
+}
+
+#[test]
+fn what_has_no_effect_or_is_our_own_is_named() {
+    let machine = with_certificate(&["gw.example.org"]);
+    machine.write("own.pub", &{
+        let pem = std::fs::read_to_string(machine.path("gw.key")).unwrap();
+        KeyPair::from_pem(&pem).unwrap().public_key_pem()
+    });
+    for (text, parts) in [
+        (site("crl = \"strict\"\n"), ["warning: `site.berlin.crl` has no effect", "add `ca`, or remove it"]),
+        (
+            site("id = \"gw.example.org\"\npeer_id = \"GW.example.org\"\n"),
+            ["warning: both sides are called \"GW.example.org\"", "give each its own"],
+        ),
+        (
+            site("").replace("198.51.100.7", "203.0.113.1"),
+            ["warning: 203.0.113.1 is an address of this machine", "the address of the other gateway"],
+        ),
+        (
+            site("local_address = \"203.0.113.9\"\n"),
+            ["warning: 203.0.113.9 is not an address of this machine", "no packet can leave"],
+        ),
+        (
+            site("local_address = \"2001:db8::1\"\n"),
+            ["error: nothing leads from 2001:db8::1 to 198.51.100.7", "both have to be IPv4, or both IPv6"],
+        ),
+        (
+            site("[[site.berlin.child]]\nname = \"a\"\nremote = \"10.3.0.0/16\"\n"),
+            ["warning: `remote` of the site has no effect", "cygnet.toml:5:1"],
+        ),
+        (
+            site("").replace("psk = \"file:psk\"", "key = \"gw.key\"\npublic_key = \"own.pub\""),
+            ["warning: the public key of the peer is our own", "take the public key of the other gateway"],
+        ),
+        (
+            BY_CERTIFICATE.replace("\"ca.pem\"", "\"gw.pem\"") + "peer_id = \"x.example.org\"\n",
+            ["a certificate in this file is not an authority", "signs the peer's certificate"],
+        ),
+    ] {
+        assert_parts(&machine, &text, &parts);
+    }
+    let ours = machine.report(&site("local_address = \"203.0.113.1\"\n"));
+    assert_eq!(ours, "", "an address of this machine");
+    let taken =
+        site("[[site.berlin.child]]\nname = \"a\"\nremote = \"10.3.0.0/16\"\n[[site.berlin.child]]\nname = \"b\"\n");
+    assert_eq!(machine.report(&taken), "", "the second child takes it");
+}
+
+#[test]
+fn a_wrong_network_is_not_called_missing() {
+    let machine = machine();
+    for wrong in ["10.88.0.0/33", "10.88.0.1/16", "lan"] {
+        let report = machine.report(&site("").replace("10.2.0.0/16", wrong));
+        assert!(report.contains(wrong) && !report.contains("is missing"), "{report}");
+        let child = "[[site.berlin.child]]\nname = \"a\"\nremote = \"WRONG\"\n".replace("WRONG", wrong);
+        let report = machine.report(&site(&child).replace("remote = [\"10.2.0.0/16\"]\n", ""));
+        assert!(report.contains(wrong) && !report.contains("is missing"), "{report}");
+    }
+    assert_parts(&machine, &site("").replace("[\"10.2.0.0/16\"]", "[]"), &["`remote` is missing"]);
+}
+
+#[test]
+fn others_words_and_other_shapes_lead_to_ours() {
+    let machine = machine();
+    for (text, part) in [
+        (site("local_ts = \"10.1.0.0/16\"\n"), "did you mean `local`?"),
+        (site("dpd_delay = 30\n"), "did you mean `liveness`?"),
+        (site("left = \"192.0.2.1\"\n"), "did you mean `local_address`?"),
+        (
+            site("[site.berlin.office]\nremote = \"10.3.0.0/16\"\n"),
+            "further networks of one site are [[site.berlin.child]]",
+        ),
+        ("[[site]]\nname = \"berlin\"\n".to_owned(), "write [site.NAME] with a name of your choice"),
+        (site("mode = \"interface\"\ninterface = \"sixteen-letters-x\"\n"), "take at most 15 letters"),
+        (site("rekey_bytes = \"10X\"\n"), "K, M, G and T count in steps of 1000"),
+        (site("child_lifetime = \"1 week\"\n"), "the units are s, m, h and d"),
+    ] {
+        assert_parts(&machine, &text, &[part]);
+    }
+    machine.write("psk", "");
+    assert_parts(&machine, &site(""), &["a secret must not be empty", "openssl rand -base64 24"]);
 }
 
 #[test]

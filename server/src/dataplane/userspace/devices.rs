@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::dispatch::{Dispatcher, SiteLane};
+use super::dispatch::{Dispatcher, Label, SiteLane};
 use super::sockets::Sockets;
 use super::table::Lane;
 use super::tun::{self, Queue};
@@ -35,6 +35,7 @@ pub(super) struct Device {
     pub(super) id: DeviceId,
     pub(super) queue: Queue,
     pub(super) lane: Arc<Lane>,
+    label: Arc<Label>,
     stopped: Arc<AtomicBool>,
     control: Control,
     thread: Option<JoinHandle<()>>,
@@ -55,14 +56,21 @@ impl Device {
         let control = Control::new(&stopped)?;
         let lane = Arc::<Lane>::default();
         let watch = EndWatch { control: control.clone(), events: dispatcher.events.clone() };
-        let of = Some(SiteLane { site: wanted.site.clone(), lane: lane.clone() });
+        let label = Arc::new(Label::from_pointee(wanted.site.clone()));
+        let of = Some(SiteLane { site: label.clone(), lane: lane.clone() });
         let transmitter = Transmitter { queue: queue.clone(), dispatcher: Dispatcher { of, ..dispatcher } };
         let (own, sockets) = (control.clone(), sockets.clone());
         let thread = thread::Builder::new().name(format!("esp-{}", wanted.interface)).spawn(move || {
             let _watch = watch;
             transmitter.run(&sockets, &own);
         })?;
-        Ok(Self { wanted, id, queue, lane, stopped, control, thread: Some(thread) })
+        Ok(Self { wanted, id, queue, lane, label, stopped, control, thread: Some(thread) })
+    }
+
+    /// Lets it belong to another site from now on. Pairs that are there stay in its lane.
+    pub(super) fn hand_over(&mut self, site: &Arc<str>) {
+        self.label.store(Arc::new(site.clone()));
+        self.wanted.site = site.clone();
     }
 }
 

@@ -5,23 +5,22 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use cygnet_esp::selector::Flow;
 use cygnet_esp::udp_transport::UDP;
-use cygnet_esp::{DropReason, Spi, ecn, inner};
-use cygnet_ike::EspSpi;
+use cygnet_esp::{DropReason, ecn, inner};
 
 use super::EventSender;
 use super::counters::ThreadCounters;
 use super::gso::{self, SuperPacket};
 use super::link_header;
-use super::meter::Reached;
 use super::outbox::Outbox;
 use super::registry::Registry;
 use super::table::{Lane, Route};
 use super::transport;
 use super::traps::{Outcome, Packet};
 use super::virtio::{Gso, Header};
-use crate::dataplane::{DataPlaneEvent, InnerPath};
+use crate::dataplane::{DataPlaneEvent, InnerPath, Owner};
 use crate::io::clock::Clock;
 
 /// See the module. One for each thread that sends.
@@ -37,10 +36,13 @@ pub(super) struct Dispatcher {
     pub(super) of: Option<SiteLane>,
 }
 
+/// The name of a site, which may become another one.
+pub(super) type Label = ArcSwap<Arc<str>>;
+
 /// A site with a device of its own.
 #[derive(Clone)]
 pub(super) struct SiteLane {
-    pub(super) site: Arc<str>,
+    pub(super) site: Arc<Label>,
     pub(super) lane: Arc<Lane>,
 }
 
@@ -74,15 +76,7 @@ impl Dispatcher {
 
     /// Seals and sends what is in the outbox.
     pub(super) fn flush(&self, outbox: &mut Outbox) {
-        outbox.flush(|spi, reached| self.tell(spi, reached));
-    }
-
-    fn tell(&self, spi: Spi, reached: Reached) {
-        let spi = EspSpi(spi.0);
-        self.events.send(match reached {
-            Reached::Soft => DataPlaneEvent::SoftLimit { spi },
-            Reached::Hard => DataPlaneEvent::HardLimit { spi },
-        });
+        outbox.flush(|| self.events.limit_reached());
     }
 
     fn has_route(&self, packet: &[u8], lane: Option<&Arc<Lane>>) -> bool {
@@ -105,12 +99,7 @@ impl Dispatcher {
     #[cold]
     fn trap(&self, header: &Header, packet: &mut [u8], reason: DropReason, outbox: &mut Outbox) {
         let flow = Flow::of(packet).ok().filter(is_between_hosts);
-        let site = match (&self.of, &flow) {
-            (Some(of), _) => self.registry.traps.knows(&of.site).then(|| of.site.clone()),
-            (None, Some(flow)) => self.registry.traps.site_of(flow),
-            (None, None) => None,
-        };
-        let (Some(flow), Some(site)) = (flow, site) else { return self.counters.dropped(reason) };
+        let (Some(flow), Some(site)) = (flow, self.waiting_site(packet)) else { return self.counters.dropped(reason) };
         let lane = self.of.as_ref().map(|of| &of.lane);
         // The checksum of a packet that is no super-packet has been completed.
         let header = if header.gso == Gso::None { Header::PLAIN } else { *header };
@@ -131,6 +120,20 @@ impl Dispatcher {
             let Flow { source, destination, protocol, .. } = flow;
             self.events.send(DataPlaneEvent::NoTunnel { site, source, destination, protocol });
         }
+    }
+
+    /// The site that a packet without a route is for, if it wants to hear of it.
+    fn waiting_site(&self, packet: &[u8]) -> Option<Arc<str>> {
+        let owners = self.registry.claims.owners_of(packet);
+        let site = match &self.of {
+            Some(_) if owners.contains(&Owner::Clients) => None,
+            Some(of) => Some(Arc::clone(&**of.site.load())),
+            None => owners.into_iter().find_map(|owner| match owner {
+                Owner::Site(site) => Some(site),
+                Owner::Clients | Owner::AllBut(_) => None,
+            }),
+        };
+        site.filter(|site| self.registry.traps.knows(site))
     }
 
     fn dispatch_again(&self, header: &Header, packet: &mut [u8], lane: Option<&Arc<Lane>>, outbox: &mut Outbox) {

@@ -1,8 +1,8 @@
 //! One inbound SA and what has to happen to a packet of it, RFC 4303 section 3.4 and RFC 4301 section 5.2.
 //!
 //! ```text
-//! open (replay, ICV, decryption) -> authentic: meter, first and moved -> tunnel mode: inner length -> selectors --> ECN
-//!                                                                     -> L2TP: session, PPP, leased address ---^
+//! open (replay, ICV, decryption) -> authentic: meter, first and moved -> tunnel mode: inner length -> selectors, claims --> ECN
+//!                                                                     -> L2TP: session, PPP, leased address -----------^
 //! ```
 
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use cygnet_esp::selector::{Flow, SelectorSet};
 use cygnet_esp::{DropReason, InboundSa, Opened, ecn, inner};
 
+use super::claims::Holder;
 use super::devices::DeviceId;
 use super::l2tp_payload::{self, Budget, Payload};
 use super::meter::{Meter, Reached};
@@ -43,6 +44,8 @@ pub(super) struct Inbound {
     pub(super) forged: u8,
     /// Where its packets go.
     pub(super) device: DeviceId,
+    /// Who the pair is for.
+    pub(super) holder: Arc<Holder>,
 }
 
 /// What a pair carries, with what decides whether a packet is of it.
@@ -148,6 +151,7 @@ impl Inbound {
             Inner::Ip(selectors) => {
                 let len = inner::tunnel_payload(opened.next_header, plaintext)?;
                 selectors.check_inbound(&plaintext[..len])?;
+                self.holder.check_inbound(&plaintext[..len])?;
                 0..len
             }
             Inner::Transport(selectors, hosts) => {
@@ -219,6 +223,7 @@ mod tests {
             next_move_report: Duration::ZERO,
             forged: 0,
             device: DeviceId::SHARED,
+            holder: Arc::default(),
         }
     }
 

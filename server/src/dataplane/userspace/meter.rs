@@ -1,7 +1,8 @@
 //! What an SA pair has carried: plain numbers that any thread may read, and the limits that they come to.
 //!
 //! The receiving side has one writer, the worker that owns the inbound SA; the sending side has one per worker. Limits are of
-//! each direction for itself, and each is told once, by whoever comes to it first.
+//! each direction for itself, and each is noted once, by whoever comes to it first; the control plane fetches what was noted
+//! ([`Meter::take_noted`]), so that no queue can lose it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -22,6 +23,9 @@ pub(super) struct Meter {
     soft_told: AtomicBool,
     /// A hard limit was reached.
     exhausted: AtomicBool,
+    /// The control plane has not fetched these yet.
+    soft_noted: AtomicBool,
+    hard_noted: AtomicBool,
 }
 
 /// A limit that was reached just now.
@@ -65,9 +69,19 @@ impl Meter {
         self.exhausted.load(Relaxed)
     }
 
-    /// Whether nobody was told of the soft limit yet; says that somebody is now.
-    pub(super) fn tell_soft(&self) -> bool {
-        !self.soft_told.swap(true, Relaxed)
+    /// Notes a soft limit, unless it was before. Returns whether it is news.
+    pub(super) fn note_soft(&self) -> bool {
+        let news = !self.soft_told.swap(true, Relaxed);
+        if news {
+            self.soft_noted.store(true, Relaxed);
+        }
+        news
+    }
+
+    /// What was noted since the last time, in its order.
+    pub(super) fn take_noted(&self) -> impl Iterator<Item = Reached> + use<> {
+        let soft = self.soft_noted.swap(false, Relaxed).then_some(Reached::Soft);
+        soft.into_iter().chain(self.hard_noted.swap(false, Relaxed).then_some(Reached::Hard))
     }
 
     fn reached(&self, bytes: u64, packets: u64) -> Option<Reached> {
@@ -77,9 +91,13 @@ impl Meter {
             return None;
         }
         if over(|limit| limit.hard) {
-            return (!self.exhausted.swap(true, Relaxed)).then_some(Reached::Hard);
+            let news = !self.exhausted.swap(true, Relaxed);
+            if news {
+                self.hard_noted.store(true, Relaxed);
+            }
+            return news.then_some(Reached::Hard);
         }
-        self.tell_soft().then_some(Reached::Soft)
+        self.note_soft().then_some(Reached::Soft)
     }
 
     /// All numbers. Not one moment's: packets pass in between.
@@ -125,9 +143,12 @@ mod tests {
         let meter = Meter::new(Limits { bytes: limit(1000, 2000), packets: limit(5, 9) });
         assert_eq!([meter.received(999), meter.sent(4, 600)], [None, None]);
         assert_eq!([meter.received(1), meter.received(1), meter.sent(1, 1)], [Some(Reached::Soft), None, None]);
-        assert!(!meter.is_exhausted() && !meter.tell_soft());
+        assert!(!meter.is_exhausted() && !meter.note_soft());
+        let noted = || meter.take_noted().collect::<Vec<_>>();
+        assert_eq!((noted(), noted()), (vec![Reached::Soft], vec![]), "fetched once");
         assert_eq!([meter.sent(3, 0), meter.sent(1, 0), meter.sent(1, 0)], [None, Some(Reached::Hard), None]);
         assert!(meter.is_exhausted());
+        assert_eq!(noted(), [Reached::Hard]);
 
         let at_once = Meter::new(Limits { bytes: limit(1, 2), packets: None });
         assert_eq!(at_once.sent(1, 5000), Some(Reached::Hard), "a soft limit would be too late");

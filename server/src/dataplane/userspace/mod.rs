@@ -17,6 +17,7 @@
 //! Does not: configure the TUN interface ([`crate::net`] does), clamp MSS, fragment or reassemble inner packets.
 
 mod checksum;
+mod claims;
 mod counters;
 mod datagrams;
 mod devices;
@@ -63,7 +64,8 @@ pub use ike_sender::IkeSender;
 pub use plane::{UsageMeter, UserspaceDataPlane, start, start_with};
 pub use tun::TunFeatures;
 
-/// Events that wait for the control plane. Lost ones are either repeated or only told for the log.
+/// Events that wait for the control plane. Lost ones are either repeated or only told for the log; what must not be lost does not go
+/// this way, see [`Notes`].
 const EVENT_QUEUE: usize = 1024;
 
 /// What the data plane should be like.
@@ -210,7 +212,7 @@ fn tun_hint(error: &io::Error) -> &'static str {
 
 fn udp_hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => ". Another IKE daemon may be running (charon, pluto, iked)",
+        io::ErrorKind::AddrInUse => ". Another IKE daemon may be running (charon, pluto, iked), or another cygnet",
         io::ErrorKind::AddrNotAvailable => ". No interface of this machine has this address",
         io::ErrorKind::PermissionDenied => ". Ports below 1024 take CAP_NET_BIND_SERVICE",
         _ => "",
@@ -246,12 +248,32 @@ impl Control {
 struct EventSender {
     queue: mpsc::Sender<DataPlaneEvent>,
     arrived: Arc<tokio::sync::Notify>,
+    notes: Arc<Notes>,
+}
+
+/// What is told whatever else there is to tell.
+#[derive(Default)]
+struct Notes {
+    /// The meter of some pair has [noted](meter::Meter::take_noted) a limit.
+    limit: AtomicBool,
+    /// A thread has ended.
+    ended: AtomicBool,
 }
 
 impl EventSender {
     fn send(&self, event: DataPlaneEvent) {
         // A full queue loses the event: see EVENT_QUEUE.
         let _ = self.queue.try_send(event);
+        self.arrived.notify_one();
+    }
+
+    fn limit_reached(&self) {
+        self.notes.limit.store(true, Ordering::Release);
+        self.arrived.notify_one();
+    }
+
+    fn thread_ended(&self) {
+        self.notes.ended.store(true, Ordering::Release);
         self.arrived.notify_one();
     }
 }
@@ -265,7 +287,7 @@ struct EndWatch {
 impl Drop for EndWatch {
     fn drop(&mut self) {
         if !self.control.is_stopped() {
-            self.events.send(DataPlaneEvent::ThreadEnded);
+            self.events.thread_ended();
         }
     }
 }
@@ -273,6 +295,21 @@ impl Drop for EndWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_must_not_be_lost_does_not_wait_behind_a_flood() {
+        let (queue, events) = mpsc::channel(1);
+        let sender = EventSender { queue, arrived: Arc::default(), notes: Arc::default() };
+        let control = Control::new(&Arc::default()).unwrap();
+        let watch = EndWatch { control, events: sender.clone() };
+        for _ in 0..3 {
+            sender.send(DataPlaneEvent::FirstInbound { spi: EspSpi(1) });
+        }
+        assert_eq!(events.len(), 1);
+        sender.limit_reached();
+        drop(watch);
+        assert!(sender.notes.limit.load(Ordering::Acquire) && sender.notes.ended.load(Ordering::Acquire));
+    }
 
     #[test]
     fn errors_name_what_is_missing() {

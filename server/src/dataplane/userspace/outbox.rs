@@ -17,8 +17,8 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use cygnet_esp::DropReason;
 use cygnet_esp::sa::Segment;
-use cygnet_esp::{DropReason, Spi};
 
 use super::counters::{Event, ThreadCounters};
 use super::meter::Reached;
@@ -129,7 +129,7 @@ impl Message {
         route.outbound.sa.seal_batch(sequences, &mut self.octets, &self.segments)?;
         let headers_len = route.header_len() * self.segments.len();
         let reached = route.meter.sent(self.segments.len(), self.payload_len - headers_len);
-        Ok(reached.or_else(|| (crossed_soft_limit && route.meter.tell_soft()).then_some(Reached::Soft)))
+        Ok(reached.or_else(|| (crossed_soft_limit && route.meter.note_soft()).then_some(Reached::Soft)))
     }
 
     /// What to send: all at once if the kernel cuts it, packet by packet otherwise.
@@ -208,15 +208,15 @@ impl Outbox {
         (message.is_for(route, traffic_class) && message.has_room(sealed_len)).then_some(index)
     }
 
-    /// Seals and sends all that was collected. `on_limit` hears of pairs that come to one.
-    pub(super) fn flush(&mut self, mut on_limit: impl FnMut(Spi, Reached)) {
+    /// Seals and sends all that was collected. `on_limit` is called for each pair that comes to one, which its meter has noted.
+    pub(super) fn flush(&mut self, mut on_limit: impl FnMut()) {
         for index in 0..self.open {
             let Some(route) = self.messages[index].route.take() else { continue };
             // A panic elsewhere while it was held has left nothing half done: the lock protects an order, not data.
             let _order = route.outbound.order.lock().unwrap_or_else(PoisonError::into_inner);
             match self.messages[index].seal(&route) {
                 Ok(reached) => {
-                    reached.into_iter().for_each(|reached| on_limit(route.inbound_spi, reached));
+                    reached.into_iter().for_each(|_| on_limit());
                     self.send(index, &route);
                 }
                 Err(reason) => self.counters.dropped_many(reason, self.messages[index].segments.len()),
@@ -340,7 +340,7 @@ mod tests {
 
         fn push(&mut self, route: &Arc<Route>, class: u8, payload: &[u8]) {
             if self.outbox.is_full_for(route, class, payload.len()) {
-                self.outbox.flush(|_, _| ());
+                self.outbox.flush(|| ());
             }
             self.outbox.slot(route, class, payload.len(), 4).unwrap().copy_from_slice(payload);
         }
@@ -359,7 +359,7 @@ mod tests {
             for (n, size) in sizes.iter().enumerate() {
                 fixture.push(&route, 0, &vec![u8::try_from(n).unwrap(); *size]);
             }
-            fixture.outbox.flush(|_, _| ());
+            fixture.outbox.flush(|| ());
             let datagrams = fixture.peer.datagrams();
             let lengths: Vec<usize> = datagrams.iter().map(Vec::len).collect();
             assert_eq!(lengths, sizes.iter().map(|size| route.outbound.sa.sealed_len(*size)).collect::<Vec<_>>());
@@ -377,7 +377,7 @@ mod tests {
             fixture.push(&routes[usize::from(n) % 3], n / 10, &[n; 100]);
         }
         assert_eq!(fixture.outbox.open, 3, "the ninth message found no room, so a flush came in between");
-        fixture.outbox.flush(|_, _| ());
+        fixture.outbox.flush(|| ());
         let datagrams = fixture.peer.datagrams();
         assert_eq!(datagrams.len(), 30);
         for spi in [1, 2, 3] {
@@ -394,7 +394,7 @@ mod tests {
             fixture.push(&route, 0, &vec![1; size]);
         }
         assert_eq!(fixture.outbox.open, 3);
-        fixture.outbox.flush(|_, _| ());
+        fixture.outbox.flush(|| ());
         assert_eq!(fixture.peer.datagrams().iter().map(|d| sequence(d)).collect::<Vec<_>>(), [1, 2, 3, 4]);
     }
 
@@ -424,7 +424,7 @@ mod tests {
             1,
             "one packet is dropped"
         );
-        fixture.outbox.flush(|_, _| ());
+        fixture.outbox.flush(|| ());
         assert_eq!(fixture.peer.datagrams().len(), 5);
     }
 
@@ -441,7 +441,7 @@ mod tests {
                         for size in [100, 100, 50] {
                             outbox.slot(&route, 0, size, 4).unwrap().fill(1);
                         }
-                        outbox.flush(|_, _| ());
+                        outbox.flush(|| ());
                     }
                 });
             }
@@ -458,7 +458,7 @@ mod tests {
         let good = fixture.route(2);
         fixture.push(&bad, 0, &[1; 100]);
         fixture.push(&good, 0, &[2; 100]);
-        fixture.outbox.flush(|_, _| ());
+        fixture.outbox.flush(|| ());
         let mut sums = crate::dataplane::Counters::default();
         fixture.counters.add_to(&mut sums);
         assert_eq!((sums.send_failures, fixture.peer.datagrams().len()), (1, 1));

@@ -7,6 +7,7 @@
 //!
 //! Does not: fragment. Inner packets without DF are fragmented by the kernel before they get here.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
@@ -43,6 +44,23 @@ pub(super) struct Listener {
     clock: Clock,
 }
 
+/// What is left of the present [`WINDOW`].
+#[derive(Default)]
+struct Window {
+    ends: Duration,
+    left: u32,
+    /// Pairs about which something was told in it. Once is enough: routers say it again.
+    told: BTreeSet<Spi>,
+}
+
+impl Window {
+    fn advance(&mut self, now: Duration) {
+        if now >= self.ends {
+            *self = Self { ends: now + WINDOW, left: MESSAGES, told: BTreeSet::new() };
+        }
+    }
+}
+
 impl Listener {
     /// Opens the sockets of the families that there are. `None` if we may not: then the kernel alone knows the path.
     pub(super) fn open(registry: Arc<Registry>, events: EventSender, clock: Clock) -> Option<Self> {
@@ -56,35 +74,33 @@ impl Listener {
         let descriptors =
             std::iter::once(control.wake.as_fd()).chain(self.sockets.iter().map(|(socket, _)| socket.as_fd()));
         let mut readiness = Readiness::new(descriptors);
-        let (mut window_ends, mut left) = (Duration::ZERO, 0);
+        let mut window = Window::default();
         while !control.is_stopped() {
             if readiness.wait().is_err() {
                 return;
             }
-            let now = self.clock.elapsed();
-            if now >= window_ends {
-                (window_ends, left) = (now + WINDOW, MESSAGES);
-            }
+            window.advance(self.clock.elapsed());
             for (index, (socket, ipv6)) in self.sockets.iter().enumerate() {
                 if readiness.is_ready(index + 1) {
-                    self.drain(socket, *ipv6, &mut left);
+                    self.drain(socket, *ipv6, &mut window);
                 }
             }
         }
     }
 
-    fn drain(&self, mut socket: &Socket, ipv6: bool, left: &mut u32) {
+    fn drain(&self, mut socket: &Socket, ipv6: bool, window: &mut Window) {
         let mut buffer = [0; icmp::MESSAGE_LEN];
         // The end is not needed: the kernel cuts it off.
         while let Ok(len) = io::Read::read(&mut socket, &mut buffer) {
-            let Some(told) = left.checked_sub(1).and_then(|_| TooBig::parse(&buffer[..len], ipv6)) else { continue };
-            *left -= 1;
-            self.take(told);
+            let Some(left) = window.left.checked_sub(1) else { continue };
+            let Some(told) = TooBig::parse(&buffer[..len], ipv6) else { continue };
+            window.left = left;
+            self.take(told, window);
         }
     }
 
-    fn take(&self, told: TooBig) {
-        for (spi, mtu) in self.registry.too_big(&told) {
+    fn take(&self, told: TooBig, window: &mut Window) {
+        for (spi, mtu) in self.registry.too_big(&told).into_iter().filter(|(spi, _)| window.told.insert(*spi)) {
             self.events.send(DataPlaneEvent::PathMtu { spi: EspSpi(spi.0), mtu });
         }
     }
@@ -150,6 +166,18 @@ mod tests {
         let elsewhere =
             route(3, &[]).towards("203.0.113.9:4500".parse().unwrap(), "192.0.2.1".parse().unwrap(), 0, true);
         assert_eq!(affected(&message(Some(own), 1400), std::iter::once(&elsewhere)), []);
+    }
+
+    #[test]
+    fn each_pair_is_told_of_once_a_second() {
+        let mut window = Window::default();
+        window.advance(Duration::from_secs(5));
+        assert!(window.told.insert(Spi(1)) && !window.told.insert(Spi(1)));
+        window.left = 0;
+        window.advance(Duration::from_millis(5999));
+        assert!(window.left == 0 && window.told.contains(&Spi(1)));
+        window.advance(Duration::from_secs(6));
+        assert!(window.left == MESSAGES && window.told.is_empty());
     }
 
     #[test]

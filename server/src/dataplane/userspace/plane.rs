@@ -1,5 +1,6 @@
 //! Starting and stopping the workers, and the control plane's side of [`DataPlane`].
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -10,6 +11,7 @@ use cygnet_esp::{InboundSa, OutboundSa, Spi};
 use cygnet_ike::{EspSpi, Path};
 use tokio::sync::{Notify, mpsc};
 
+use super::claims::Holder;
 use super::counters::ThreadCounters;
 use super::datagrams::{self, ControlQueue, Datagrams};
 use super::devices::{Device, DeviceId};
@@ -18,7 +20,7 @@ use super::ike_sender::IkeSender;
 use super::inbound::{Inbound, Inner};
 use super::l2tp_sender;
 use super::leaving::Leaving;
-use super::meter::Meter;
+use super::meter::{Meter, Reached};
 use super::outbox::Outbox;
 use super::path_mtu::{self, Listener};
 use super::registry::Registry;
@@ -30,8 +32,8 @@ use super::tun::{self, Queue};
 use super::tx::Transmitter;
 use super::{Control, DataPlaneConfig, EVENT_QUEUE, EndWatch, EventSender, Features, Offload, StartError, Started};
 use crate::dataplane::{
-    self, Counters, DataPlane, DataPlaneEvent, DeviceError, InnerPath, InstallError, Link, Reach, SaPair, SendError,
-    SiteDevice, Trap, Usage,
+    self, Claim, Counters, DataPlane, DataPlaneEvent, DeviceError, InnerPath, InstallError, Link, Reach, SaPair,
+    SendError, SiteDevice, Usage,
 };
 use crate::io::clock::Clock;
 
@@ -50,6 +52,8 @@ pub struct UserspaceDataPlane {
     stopped: Arc<AtomicBool>,
     events: mpsc::Receiver<DataPlaneEvent>,
     event_arrived: Arc<Notify>,
+    /// Limits of pairs that wait to be told.
+    limits: VecDeque<DataPlaneEvent>,
     /// Sends what waited for a pair, and says what the control plane itself notices.
     dispatcher: Dispatcher,
     devices: Vec<Device>,
@@ -126,7 +130,8 @@ impl UserspaceDataPlane {
         let event_arrived = Arc::new(Notify::new());
         let stopped = Arc::new(AtomicBool::new(false));
         let registry = Arc::new(Registry::default());
-        let events_of_threads = EventSender { queue: event_queue, arrived: event_arrived.clone() };
+        let events_of_threads =
+            EventSender { queue: event_queue, arrived: event_arrived.clone(), notes: Arc::default() };
         let counters = Arc::<ThreadCounters>::default();
         let dispatcher = Dispatcher {
             registry: registry.clone(),
@@ -146,6 +151,7 @@ impl UserspaceDataPlane {
             stopped: stopped.clone(),
             events,
             event_arrived,
+            limits: VecDeque::new(),
             dispatcher,
             devices: Vec::new(),
             last_device: DeviceId::SHARED,
@@ -322,6 +328,7 @@ impl DataPlane for UserspaceDataPlane {
         let link = header.as_ref().map(|header| Arc::new(header.link.clone()));
         let hosts = Hosts { local: pair.path.local.ip(), peer: pair.path.peer.ip() };
         let (selectors, meter) = (Arc::new(pair.selectors), Arc::new(Meter::new(pair.limits)));
+        let holder = Arc::new(Holder::new(pair.owner, self.registry.claims.clone()));
         let inbound = Inbound {
             sa: InboundSa::new(pair.inbound)?,
             inner: Inner::new(pair.inner, &selectors, link, hosts),
@@ -331,10 +338,11 @@ impl DataPlane for UserspaceDataPlane {
             next_move_report: Duration::ZERO,
             forged: 0,
             device,
+            holder: holder.clone(),
         };
         let sa = OutboundSa::new(pair.outbound)?;
         let peer = outer_peer(pair.path, pair.udp_encap);
-        let route = Route::new(spi, sa, pair.inner, selectors, meter).towards(
+        let route = Route::new(spi, sa, pair.inner, selectors, meter).held_by(holder).towards(
             peer,
             pair.path.local.ip(),
             socket,
@@ -377,17 +385,24 @@ impl DataPlane for UserspaceDataPlane {
         }
     }
 
-    fn set_traps(&mut self, traps: Vec<Trap>) {
-        self.registry.traps.set(traps);
+    fn set_claims(&mut self, claims: Vec<Claim>) {
+        self.registry.set_claims(claims);
+    }
+
+    fn set_traps(&mut self, sites: Vec<Arc<str>>) {
+        self.registry.traps.set(sites);
     }
 
     fn set_devices(&mut self, devices: &[SiteDevice]) -> Result<(), DeviceError> {
-        let obsolete: Vec<Device> = self.devices.extract_if(.., |device| !devices.contains(&device.wanted)).collect();
+        let is_wanted = |device: &Device| devices.iter().any(|wanted| wanted.interface == device.wanted.interface);
+        let obsolete: Vec<Device> = self.devices.extract_if(.., |device| !is_wanted(device)).collect();
         obsolete.iter().for_each(|device| self.tell_workers(device.id, None));
         drop(obsolete);
         for wanted in devices {
-            if self.devices.iter().all(|device| device.wanted != *wanted) {
-                self.open_device(wanted)?;
+            // The interface is what others have configured: it goes on if only the site has another name.
+            match self.devices.iter_mut().find(|device| device.wanted.interface == wanted.interface) {
+                Some(device) => device.hand_over(&wanted.site),
+                None => self.open_device(wanted)?,
             }
         }
         Ok(())
@@ -407,8 +422,8 @@ impl DataPlane for UserspaceDataPlane {
     fn send_l2tp(&mut self, inbound_spi: EspSpi, port: u16, datagram: &[u8]) -> Result<(), SendError> {
         let route = self.registry.sender(Spi(inbound_spi.0)).filter(|route| route.inner == InnerPath::L2tp);
         let route = route.ok_or(SendError::UnknownPair(inbound_spi))?;
-        if l2tp_sender::send(&self.sockets, &route, port, datagram)? {
-            self.dispatcher.events.send(DataPlaneEvent::SoftLimit { spi: EspSpi(route.inbound_spi.0) });
+        if l2tp_sender::send(&self.sockets, &route, port, datagram)? && route.meter.note_soft() {
+            self.dispatcher.events.limit_reached();
         }
         Ok(())
     }
@@ -435,7 +450,14 @@ impl DataPlane for UserspaceDataPlane {
     }
 
     fn poll_event(&mut self) -> Option<DataPlaneEvent> {
-        self.events.try_recv().ok()
+        let notes = &self.dispatcher.events.notes;
+        if notes.ended.swap(false, Ordering::AcqRel) {
+            return Some(DataPlaneEvent::ThreadEnded);
+        }
+        if notes.limit.swap(false, Ordering::AcqRel) {
+            self.limits.extend(self.registry.take_limits().into_iter().map(limit_event));
+        }
+        self.limits.pop_front().or_else(|| self.events.try_recv().ok())
     }
 
     fn counters(&self) -> Counters {
@@ -462,6 +484,14 @@ impl Drop for UserspaceDataPlane {
             // A thread that panicked has said so already.
             let _ = thread.join();
         }
+    }
+}
+
+fn limit_event((spi, reached): (Spi, Reached)) -> DataPlaneEvent {
+    let spi = EspSpi(spi.0);
+    match reached {
+        Reached::Soft => DataPlaneEvent::SoftLimit { spi },
+        Reached::Hard => DataPlaneEvent::HardLimit { spi },
     }
 }
 

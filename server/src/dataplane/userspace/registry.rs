@@ -10,11 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cygnet_esp::Spi;
 
+use super::claims::Claims;
 use super::link_header::LinkHeader;
+use super::meter::Reached;
 use super::path_mtu;
 use super::table::{Route, Routes};
 use super::traps::Traps;
-use crate::dataplane::{InnerPath, Link};
+use crate::dataplane::{Claim, InnerPath, Link};
 use crate::io::icmp::TooBig;
 
 /// See the module.
@@ -22,6 +24,7 @@ use crate::io::icmp::TooBig;
 pub(super) struct Registry {
     pub(super) routes: Routes,
     pub(super) traps: Traps,
+    pub(super) claims: Arc<Claims>,
     pairs: Mutex<HashMap<Spi, Entry>>,
     families: AtomicU64,
 }
@@ -53,12 +56,20 @@ impl Registry {
         let waits_for = replaces.filter(|old| pairs.contains_key(old));
         let inherited = waits_for.and_then(|old| pairs.get(&old)).map(|old| old.family);
         let family = inherited.unwrap_or_else(|| self.families.fetch_add(1, Relaxed));
+        route.holder.reconsider(&route.selectors);
         let entry = Entry { route: Arc::new(route), family, sends: waits_for.is_none(), waits_for };
         if entry.sends {
             self.routes.insert(&entry.route);
         }
         pairs.insert(spi, entry);
         true
+    }
+
+    /// Replaces all claims.
+    pub(super) fn set_claims(&self, claims: Vec<Claim>) {
+        let pairs = self.lock();
+        self.claims.set(claims);
+        pairs.values().for_each(|entry| entry.route.holder.reconsider(&entry.route.selectors));
     }
 
     /// A pair was heard from: it sends from now on, and none that it replaces does.
@@ -152,6 +163,15 @@ impl Registry {
         let family = pairs.get(&spi)?.family;
         let sender = pairs.values().find(|entry| entry.family == family && entry.sends);
         sender.map(|entry| entry.route.clone())
+    }
+
+    /// The limits that pairs have come to since the last time.
+    pub(super) fn take_limits(&self) -> Vec<(Spi, Reached)> {
+        let of_pair = |(spi, entry): (&Spi, &Entry)| {
+            let spi = *spi;
+            entry.route.meter.take_noted().map(move |reached| (spi, reached))
+        };
+        self.lock().iter().flat_map(of_pair).collect()
     }
 
     /// Looks at the route of a pair.
@@ -351,6 +371,21 @@ pub(super) mod tests {
         assert_eq!(registry.look(Spi(9), |route| route.link.is_none()), Some(true));
         assert!(registry.link(Spi(1), None).len() == 2 && registry.link(Spi(77), None).is_empty());
         assert_eq!(sender(&registry), Err(DropReason::NoSa));
+    }
+
+    #[test]
+    fn limits_are_fetched_once_by_whoever_asks() {
+        let limit = |soft, hard| Some(crate::dataplane::Limit { soft, hard });
+        let registry = Registry::default();
+        let limits = crate::dataplane::Limits { bytes: None, packets: limit(1, 2) };
+        let meter = Arc::new(super::super::meter::Meter::new(limits));
+        let route = Arc::into_inner(route(1, &[range("10.0.0.1", "10.0.0.1")])).unwrap();
+        assert!(registry.install(Route { meter: meter.clone(), ..route }, None));
+        assert!(install(&registry, 2, None) && registry.take_limits().is_empty());
+        meter.sent(1, 100);
+        meter.sent(1, 100);
+        assert_eq!(registry.take_limits(), [(Spi(1), Reached::Soft), (Spi(1), Reached::Hard)]);
+        assert!(registry.take_limits().is_empty());
     }
 
     #[test]

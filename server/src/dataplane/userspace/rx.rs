@@ -30,7 +30,6 @@ use super::datagrams::{ControlQueue, Refused};
 use super::devices::DeviceId;
 use super::gro::{Buffers, Coalescer, Place, Sink};
 use super::inbound::{self, Arrival, Delivery, Inbound, News};
-use super::meter::Reached;
 use super::registry::Registry;
 use super::sockets::{IKE_PORT, Kind, NAT_TRAVERSAL_PORT, Port, Sockets};
 use super::transport::{self, Outer};
@@ -256,10 +255,8 @@ impl Receiving {
         if news.reencapsulated {
             self.events.send(DataPlaneEvent::EncapsulationChanged { spi: name, udp_encap, path });
         }
-        match news.reached {
-            Some(Reached::Soft) => self.events.send(DataPlaneEvent::SoftLimit { spi: name }),
-            Some(Reached::Hard) => self.events.send(DataPlaneEvent::HardLimit { spi: name }),
-            None => {}
+        if news.reached.is_some() {
+            self.events.limit_reached();
         }
         if news.all_forged {
             self.events.send(DataPlaneEvent::AllForged { spi: name });

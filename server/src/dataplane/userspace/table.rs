@@ -22,6 +22,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Net, Ipv6Subnets};
 use prefix_trie::{Prefix, PrefixMap};
 
 use super::checksum::Sum;
+use super::claims::Holder;
 use super::link_header::{self, LinkHeader};
 use super::meter::Meter;
 use crate::dataplane::InnerPath;
@@ -68,6 +69,8 @@ pub(super) struct Route {
     pub(super) socket: usize,
     /// Of a site with a device of its own.
     pub(super) lane: Option<Arc<Lane>>,
+    /// Who the pair is for.
+    pub(super) holder: Arc<Holder>,
 }
 
 impl Route {
@@ -96,7 +99,13 @@ impl Route {
             source: ControlMessages::default(),
             socket: 0,
             lane: None,
+            holder: Arc::default(),
         }
+    }
+
+    /// The same for somebody.
+    pub(super) fn held_by(self, holder: Arc<Holder>) -> Self {
+        Self { holder, ..self }
     }
 
     /// The same for the packets of a site's own device.
@@ -154,7 +163,7 @@ impl Lane {
     /// As [`Routes::find`], among the routes of this lane.
     pub(super) fn find<T>(&self, packet: &[u8], found: impl FnOnce(&Arc<Route>) -> T) -> Result<T, DropReason> {
         let choice = self.0.load();
-        match permitted(&choice, packet) {
+        match choice.iter().find(|route| covers(route, packet) && route.holder.may_send_from_device(packet)) {
             Some(route) => Ok(found(route)),
             None if choice.is_empty() => Err(DropReason::NoSa),
             None => Err(DropReason::Selector),
@@ -194,8 +203,8 @@ impl Default for Routes {
 impl Routes {
     /// Finds the route of an inner packet and hands it to `found`.
     ///
-    /// [`DropReason::NoSa`] if none leads to its destination, [`DropReason::Selector`] if none of those that do may carry it,
-    /// [`DropReason::Inner`] if it is no IP packet.
+    /// [`DropReason::NoSa`] if none leads to its destination, [`DropReason::Selector`] if none of those that do may carry it, because
+    /// of their selectors or of somebody else's claim, [`DropReason::Inner`] if it is no IP packet.
     pub(super) fn find<T>(&self, packet: &[u8], found: impl FnOnce(&Arc<Route>) -> T) -> Result<T, DropReason> {
         let (_, destination) = inner::addresses(packet)?;
         let exact = self.exact[shard(destination)].load();
@@ -304,14 +313,18 @@ fn find_in<'a, P: Prefix>(
 }
 
 /// How much the selectors look at beside addresses.
-fn narrowness(selectors: &SelectorSet) -> u8 {
+pub(super) fn narrowness(selectors: &SelectorSet) -> u8 {
     let of_one = |selector: &Selector| u8::from(selector.protocol != 0) + u8::from(selector.ports != Ports::Any);
     let of_side = |side: &[Selector]| side.iter().map(of_one).min().unwrap_or(0);
     of_side(selectors.local()) + of_side(selectors.remote())
 }
 
 fn permitted<'a>(choice: &'a Choice, packet: &[u8]) -> Option<&'a Arc<Route>> {
-    choice.iter().find(|route| route.selectors.check_outbound(packet).is_ok())
+    choice.iter().find(|route| covers(route, packet) && route.holder.may_send(packet))
+}
+
+fn covers(route: &Route, packet: &[u8]) -> bool {
+    route.selectors.check_outbound(packet).is_ok()
 }
 
 /// The fewest prefixes that contain all that goes by a route.
@@ -331,7 +344,7 @@ fn shard(address: IpAddr) -> usize {
 }
 
 /// The fewest prefixes that make up a range of addresses.
-fn networks_of(selector: &Selector) -> Vec<IpNet> {
+pub(super) fn networks_of(selector: &Selector) -> Vec<IpNet> {
     match (selector.start, selector.end) {
         (IpAddr::V4(start), IpAddr::V4(end)) => Ipv4Subnets::new(start, end, 0).map(IpNet::V4).collect(),
         (IpAddr::V6(start), IpAddr::V6(end)) => Ipv6Subnets::new(start, end, 0).map(IpNet::V6).collect(),

@@ -4,19 +4,16 @@
 //! look at a few entries. Between a thread that finds no route and a pair that is being installed nothing gets lost, since both
 //! look again under the lock.
 //!
-//! Does not: send what was kept (see [`super::dispatch`]).
+//! Does not: send what was kept (see [`super::dispatch`]), or know whose a packet is (see [`super::claims`]).
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use cygnet_esp::selector::Flow;
-use ipnet::IpNet;
 
 use super::table::Lane;
 use super::virtio::Header;
-use crate::dataplane::Trap;
 
 /// Packets that are kept for one site: the beginning of a few connections.
 pub(super) const KEPT_PER_SITE: usize = 8;
@@ -33,7 +30,7 @@ const REPORTED_PER_SITE: usize = 16;
 /// See the module.
 #[derive(Default)]
 pub(super) struct Traps {
-    list: ArcSwap<Vec<Trap>>,
+    sites: ArcSwap<Vec<Arc<str>>>,
     caught: Mutex<Caught>,
 }
 
@@ -87,28 +84,16 @@ pub(super) enum Outcome {
 
 impl Traps {
     /// Replaces the list. What is kept for sites that are not in it any more is given up.
-    pub(super) fn set(&self, traps: Vec<Trap>) {
+    pub(super) fn set(&self, sites: Vec<Arc<str>>) {
         let mut caught = self.lock();
-        caught.kept.retain(|kept| traps.iter().any(|trap| trap.site == kept.site));
-        caught.told.retain(|told| traps.iter().any(|trap| trap.site == told.site));
-        self.list.store(Arc::new(traps));
-    }
-
-    /// The site that a flow belongs to: that with the longest prefix of its destination.
-    pub(super) fn site_of(&self, flow: &Flow) -> Option<Arc<str>> {
-        let list = self.list.load();
-        let longest = |trap: &Trap| {
-            let of_source = trap.local.iter().any(|net| net.contains(&flow.source));
-            let covering = trap.remote.iter().filter(|net| of_source && net.contains(&flow.destination));
-            covering.map(IpNet::prefix_len).max()
-        };
-        let best = list.iter().filter_map(|trap| Some((longest(trap)?, trap))).max_by_key(|(len, _)| *len);
-        best.map(|(_, trap)| trap.site.clone())
+        caught.kept.retain(|kept| sites.contains(&kept.site));
+        caught.told.retain(|told| sites.contains(&told.site));
+        self.sites.store(Arc::new(sites));
     }
 
     /// Whether a site wants to hear of packets.
     pub(super) fn knows(&self, site: &str) -> bool {
-        self.list.load().iter().any(|trap| *trap.site == *site)
+        self.sites.load().iter().any(|known| **known == *site)
     }
 
     /// Keeps the packet that `copy` makes for a site, unless `is_routed` says that it has a route after all.
@@ -170,26 +155,11 @@ impl Caught {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataplane::userspace::testing::Segment;
 
     fn traps() -> Traps {
-        let trap = |site: &str, local: &str, remote: &str| Trap {
-            site: site.into(),
-            local: vec![local.parse().unwrap()],
-            remote: vec![remote.parse().unwrap()],
-        };
         let traps = Traps::default();
-        traps.set(vec![
-            trap("all", "0.0.0.0/0", "0.0.0.0/0"),
-            trap("berlin", "10.1.0.0/16", "10.2.0.0/16"),
-            trap("host", "10.1.0.0/16", "10.2.3.4/32"),
-        ]);
+        traps.set(["all", "berlin", "host"].map(Arc::from).to_vec());
         traps
-    }
-
-    fn flow(source: &str, destination: &str) -> Flow {
-        let flow = Flow::of(&Segment::udp(b"").emit()).unwrap();
-        Flow { source: source.parse().unwrap(), destination: destination.parse().unwrap(), ..flow }
     }
 
     fn packet(number: u8) -> Packet {
@@ -199,17 +169,6 @@ mod tests {
     fn keep(traps: &Traps, seconds: u64, site: &str, number: u8) -> Outcome {
         let now = Duration::from_secs(seconds);
         traps.keep(now, &site.into(), [10, 2, 0, 1].into(), || false, || packet(number))
-    }
-
-    #[test]
-    fn the_longest_prefix_names_the_site() {
-        let traps = traps();
-        let site = |source, destination| traps.site_of(&flow(source, destination)).map(|site| site.to_string());
-        assert_eq!(site("10.1.0.1", "10.2.0.1").as_deref(), Some("berlin"));
-        assert_eq!(site("10.1.0.1", "10.2.3.4").as_deref(), Some("host"));
-        assert_eq!(site("10.9.0.1", "10.2.3.4").as_deref(), Some("all"));
-        assert_eq!(site("fd00::1", "fd00::2"), None);
-        assert!(traps.knows("berlin") && !traps.knows("rome"));
     }
 
     #[test]
@@ -253,7 +212,8 @@ mod tests {
         let traps = traps();
         keep(&traps, 0, "berlin", 1);
         keep(&traps, 0, "all", 2);
-        traps.set(vec![Trap { site: "all".into(), local: Vec::new(), remote: Vec::new() }]);
+        traps.set(vec!["all".into()]);
+        assert!(traps.knows("all") && !traps.knows("berlin"));
         let (released, _) = traps.release(Duration::ZERO, |_| true);
         assert_eq!(released.iter().map(|kept| kept.octets[0]).collect::<Vec<_>>(), [2]);
     }

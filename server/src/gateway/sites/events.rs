@@ -16,6 +16,8 @@ use super::tunnel::{Pair, Tunnel};
 use crate::explain::{Record, sentence_about_peer};
 use crate::gateway::{Effect, Gateway, Now, Traffic, report};
 
+/// What the memory calls the end of a site's session.
+pub(super) const SESSION: &str = "site";
 /// A pair that was heard from this lately goes on sending until the peer uses the one that takes over.
 const LIVELY: Duration = Duration::from_secs(3);
 
@@ -118,7 +120,7 @@ impl Gateway {
         let over = supervisor.tunnels.get(&id).map(Ended::of);
         supervisor.closed(now, id, reason);
         let text = super::supervisor::ending(reason);
-        if let Some(Ended { path, up: Some(since), past }) = over {
+        if let Some(Ended { path, role, up: Some(since), past }) = over {
             let seconds = now.wall.duration_since(since).as_secs();
             tracing::info!(
                 session = id.0,
@@ -136,8 +138,9 @@ impl Gateway {
             self.memory.record(Record {
                 when: now.wall,
                 peer: path.peer,
+                called: role == Role::Initiator,
                 user: Some(site.to_string()),
-                exchange: "site".to_owned(),
+                exchange: SESSION.to_owned(),
                 headline: format!("session ended: {text}"),
                 details: vec![detail],
                 fix: None,
@@ -148,6 +151,13 @@ impl Gateway {
     /// Whether a session is one of a site.
     pub(in crate::gateway) fn is_of_site(&self, id: SessionId) -> bool {
         self.sites.of_session.contains_key(&id)
+    }
+
+    /// Whether a session is one of a site that we have called.
+    pub(in crate::gateway) fn has_called(&self, id: SessionId) -> bool {
+        let site = self.sites.of_session.get(&id).and_then(|name| self.sites.watched.get(name));
+        let tunnel = site.and_then(|watched| watched.supervisor.tunnels.get(&id));
+        tunnel.is_some_and(|tunnel| tunnel.role == Role::Initiator)
     }
 
     /// An authentic packet came from elsewhere. We follow a peer that is behind address translation, or one that began: one that we
@@ -188,6 +198,7 @@ impl Gateway {
         self.memory.record(Record {
             when: now.wall,
             peer: path.peer,
+            called: false,
             user: Some(site.to_owned()),
             exchange: "IKE_AUTH".to_owned(),
             headline,
@@ -200,13 +211,14 @@ impl Gateway {
 /// What is told about a tunnel that is over.
 struct Ended {
     path: Path,
+    role: Role,
     up: Option<jiff::Timestamp>,
     past: Traffic,
 }
 
 impl Ended {
     fn of(tunnel: &Tunnel) -> Self {
-        Self { path: tunnel.path, up: tunnel.up.map(|(_, wall)| wall), past: tunnel.past }
+        Self { path: tunnel.path, role: tunnel.role, up: tunnel.up.map(|(_, wall)| wall), past: tunnel.past }
     }
 }
 

@@ -28,9 +28,8 @@ use cygnet_ike::{Config, EspSpi, SessionId, Site};
 
 use super::session::Via;
 use super::{ConfigurationError, Effect, Gateway, Now, Traffic};
-use crate::config::{self, Peer, Settings, Start};
+use crate::config::{self, Peer, Settings, SiteMode, Start};
 use crate::control::model::{Rekeyed, SiteStatus};
-use crate::dataplane::Trap;
 use supervisor::{Plan, Supervisor};
 
 /// What became of [`Gateway::site_up`].
@@ -50,7 +49,8 @@ pub(super) struct Sites {
     of_session: BTreeMap<SessionId, Arc<str>>,
     /// Sites that may have something to say.
     stirred: BTreeSet<Arc<str>>,
-    traps: Vec<Trap>,
+    /// For which sites packets begin a tunnel.
+    traps: Vec<Arc<str>>,
     outcomes: VecDeque<SiteOutcome>,
 }
 
@@ -116,19 +116,14 @@ impl Sites {
         self.watched.values_mut().for_each(|watched| watched.supervisor.stop(now));
     }
 
-    /// Traffic that begins a tunnel.
-    fn wanted_traps(&self, settings: &Settings) -> Vec<Trap> {
+    /// The sites whose traffic begins a tunnel.
+    fn wanted_traps(&self, settings: &Settings) -> Vec<Arc<str>> {
         let begins = |site: &&config::Site| {
             let watched = self.watched.get(site.name.as_str());
             watched
                 .is_some_and(|w| site.start != Start::Passive && site.peer != Peer::Any && !w.supervisor.is_stopped())
         };
-        let trap = |site: &config::Site| Trap {
-            site: site.name.as_str().into(),
-            local: site.local_networks().collect(),
-            remote: site.remote_networks().collect(),
-        };
-        settings.sites.iter().filter(begins).map(trap).collect()
+        settings.sites.iter().filter(begins).map(|site| site.name.as_str().into()).collect()
     }
 }
 
@@ -145,9 +140,9 @@ impl Watched {
     fn tell_problem(&mut self) {
         let problem = self.supervisor.last_error().unwrap_or_default();
         let (kind, _) = problem.split_once(" (").unwrap_or((problem, ""));
-        if self.supervisor.is_up() {
+        if self.supervisor.is_up() || self.supervisor.is_stopped() {
             self.told.clear();
-        } else if self.told != kind {
+        } else if !problem.is_empty() && self.told != kind {
             tracing::warn!(site = %self.supervisor.plan.name, "{problem}");
             kind.clone_into(&mut self.told);
         }
@@ -160,6 +155,7 @@ fn plan(site: &config::Site) -> Plan {
         peer: site.peer.clone(),
         local_address: site.local_address,
         start: site.start,
+        transport: site.mode == SiteMode::Transport,
         children: site.children.iter().map(|child| child.name.as_str().into()).collect(),
     }
 }
@@ -250,9 +246,13 @@ impl Gateway {
     ///
     /// [`SiteStatus::is_about`]: crate::control::model::SiteStatus::is_about
     /// [`Session::is_about`]: crate::control::model::Session::is_about
-    pub fn rekey(&mut self, now: Now, who: &str, ike: bool) -> Rekeyed {
+    ///
+    /// # Errors
+    /// A sentence for the operator, if nobody is called so or the tunnel of that site is down.
+    pub fn rekey(&mut self, now: Now, who: &str, ike: bool) -> Result<Rekeyed, String> {
         let about = |site: &SiteStatus| site.is_about(who);
         let sites: Vec<String> = self.sites(now).into_iter().filter(about).map(|site| site.name).collect();
+        let down = sites.first().cloned();
         let mut pairs: Vec<(SessionId, Vec<EspSpi>)> = Vec::new();
         for name in sites {
             let tunnels = self.sites.watched.get(name.as_str()).map(|watched| &watched.supervisor.tunnels);
@@ -263,6 +263,12 @@ impl Gateway {
             self.status(now).sessions.into_iter().filter(|session| session.is_about(who)).map(|s| s.id).collect();
         for (&id, session) in self.sessions.iter().filter(|(id, s)| s.via == Via::Ikev2 && named.contains(&id.0)) {
             pairs.push((id, session.children.last().map(|child| child.inbound_spi).into_iter().collect()));
+        }
+        if pairs.is_empty() && named.is_empty() {
+            return Err(match down {
+                Some(site) => format!("{site} is down: there is nothing to renew"),
+                None => format!("there is no site, user or address {who:?}; `cygnet status` lists them"),
+            });
         }
         let mut done = Rekeyed::default();
         for (session, spis) in pairs {
@@ -275,7 +281,7 @@ impl Gateway {
             }
         }
         self.settle(now);
-        done
+        Ok(done)
     }
 
     /// The next answer to a [`Gateway::site_up`].

@@ -52,8 +52,19 @@ impl Gateway {
             packets_out: traffic.packets_out,
             attempts: supervisor.attempts(),
             retry_seconds: supervisor.retry().map(|at| seconds_until(now, at)),
-            last_error: supervisor.last_error().map(str::to_owned),
+            last_error: supervisor.last_error().map(str::to_owned).or_else(|| self.refused_caller(name, supervisor)),
         })
+    }
+}
+
+impl Gateway {
+    /// Why the peer was not let in when it called last, as long as there is no tunnel.
+    fn refused_caller(&self, site: &str, supervisor: &Supervisor) -> Option<String> {
+        if supervisor.is_up() || supervisor.is_stopped() {
+            return None;
+        }
+        let newest = self.memory.find(Some(site), Some(1)).pop()?.record;
+        (newest.exchange != events::SESSION).then_some(newest.headline)
     }
 }
 

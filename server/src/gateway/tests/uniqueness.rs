@@ -98,7 +98,7 @@ fn nobody_else_gets_an_address_by_asking_for_it() {
 fn which_sessions_of_one_client_stay() {
     // By identity or as a user of EAP; with INITIAL_CONTACT or without; from the same place or another: how many stay.
     let cases = [
-        ("keep", [2, 2, 1, 1], [2, 2, 1, 2]),
+        ("keep", [2, 2, 1, 2], [2, 2, 1, 2]),
         ("replace", [1, 1, 1, 1], [1, 1, 1, 1]),
         ("never", [2, 2, 2, 2], [2, 2, 2, 2]),
     ];

@@ -42,14 +42,13 @@ impl Supervisor {
     pub(super) fn next_attempt(&mut self, now: Now) {
         while let Some(target) = self.round.next() {
             match self.plan.local_address {
-                None => {
-                    self.phase = Phase::Routing { target, until: now.instant + ROUTING };
-                    return self.actions.push_back(Action::AskLocalAddress(target.ip()));
-                }
-                Some(local) if local.is_ipv4() == target.is_ipv4() => return self.initiate(target, local),
-                Some(local) => {
+                Some(local) if local.is_ipv4() != target.is_ipv4() => {
                     self.round.note_answer(target.ip());
                     self.note_error(now, format!("local_address {local} cannot reach {}", target.ip()));
+                }
+                _ => {
+                    self.phase = Phase::Routing { target, until: now.instant + ROUTING };
+                    return self.actions.push_back(Action::AskLocalAddress(target.ip()));
                 }
             }
         }
@@ -74,8 +73,11 @@ impl Supervisor {
     /// Every address and port was tried.
     pub(super) fn round_over(&mut self, now: Now) {
         if !self.round.is_empty() && !self.round.was_answered() {
-            let tries = self.attempts;
-            self.note_error(now, format!("no answer on UDP {IKE} and {NAT_TRAVERSAL} ({tries} tries)"));
+            self.note_error(now, format!("no answer on UDP {IKE} and {NAT_TRAVERSAL}"));
+        }
+        if self.round.is_empty() {
+            // There was no address to try.
+            self.attempts = self.attempts.saturating_add(1);
         }
         self.failed_at = Some(now.instant);
         self.earliest = now.instant + self.pauses.next();

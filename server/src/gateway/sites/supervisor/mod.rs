@@ -61,7 +61,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) enum Action {
     /// Look a name up; to be answered by [`Supervisor::resolved`].
     Resolve(String),
-    /// Ask which of our addresses leads there; to be answered by [`Supervisor::local_address`].
+    /// Ask which of our addresses leads there, or, of a site with `local_address`, whether we have that; to be answered by [`Supervisor::local_address`].
     AskLocalAddress(IpAddr),
     /// Begin a session; to be answered by [`Supervisor::started`].
     Initiate(Path),
@@ -84,6 +84,8 @@ pub(super) struct Plan {
     pub(super) peer: Peer,
     pub(super) local_address: Option<IpAddr>,
     pub(super) start: Start,
+    /// Between the two gateways themselves: another address is another tunnel.
+    pub(super) transport: bool,
     /// Names of the children.
     pub(super) children: Vec<Arc<str>>,
 }
@@ -277,7 +279,7 @@ impl Supervisor {
         let child = child.map(|name| self.child(name)).transpose()?;
         if self.plan.peer == Peer::Any && !self.is_up() {
             self.stopped = false;
-            return Err("the peer may be anywhere, so it has to begin".into());
+            return Err(format!("the peer of {} may be anywhere, so it has to begin", self.plan.name));
         }
         self.stopped = false;
         self.asked |= !self.is_up();
@@ -298,6 +300,7 @@ impl Supervisor {
     pub(super) fn down(&mut self, now: Now) -> u64 {
         self.stopped = true;
         self.asked = false;
+        self.last_error = None;
         self.answer(Err("it was taken down meanwhile".into()));
         let ended = self.close_all(CloseReason::Administrative);
         self.settle(now);
@@ -457,6 +460,9 @@ impl Supervisor {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         tunnel.missing.remove(&pair.child);
         tunnel.pairs.push(pair);
+        if (0..self.plan.children.len()).all(|child| tunnel.carries(child)) {
+            self.last_error = None;
+        }
         self.answer_if_up();
         self.settle(now);
     }

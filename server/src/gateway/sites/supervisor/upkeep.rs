@@ -91,7 +91,8 @@ impl Supervisor {
         let left_behind: Vec<(SessionId, Path, bool)> =
             left_behind.map(|(&id, tunnel)| (id, tunnel.path, tunnel.mobike)).collect();
         for (id, path, mobike) in left_behind {
-            if mobike {
+            // RFC 4555 section 1.2: MOBIKE is for tunnel mode. In transport mode the address is what the tunnel is about.
+            if mobike && !self.plan.transport {
                 let local = SocketAddr::new(address, path.local.port());
                 self.actions.push_back(Action::Relocate(id, Path { local, ..path }));
             } else {

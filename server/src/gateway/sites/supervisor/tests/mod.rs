@@ -29,7 +29,7 @@ impl Bench {
     fn with_children(peer: Peer, start: Start, children: &[&str]) -> Self {
         let now = Now { instant: cygnet_ike::testing::epoch(), wall: Timestamp::UNIX_EPOCH };
         let children = children.iter().map(|&name| name.into()).collect();
-        let plan = Plan { name: "berlin".into(), peer, local_address: None, start, children };
+        let plan = Plan { name: "berlin".into(), peer, local_address: None, start, transport: false, children };
         let supervisor = Supervisor::new(now, plan, 7);
         Self { supervisor, now, sessions: 0, spis: 0, heard: BTreeMap::new(), kernel: Some(OURS) }
     }
@@ -196,7 +196,7 @@ fn silence_leads_to_the_other_port_and_then_to_longer_and_longer_pauses() {
     }
     let whole = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0];
     assert!(pauses.iter().zip(whole).all(|(pause, whole)| (0.75 * whole..whole + 0.1).contains(pause)), "{pauses:?}");
-    assert_eq!(bench.last_error(), "no answer on UDP 500 and 4500 (16 tries)");
+    assert_eq!(bench.last_error(), "no answer on UDP 500 and 4500");
     assert!(bench.pass(0.0).is_empty() && bench.supervisor.is_busy());
     bench.succeed();
     assert_eq!(bench.supervisor.attempts(), 0);
@@ -310,6 +310,7 @@ fn a_name_server_that_never_answers_is_waited_for_a_minute() {
     assert!(bench.pass(59.0).is_empty());
     assert_eq!(bench.pass(3.0), [Action::Resolve("gw.example.org".into())], "a new round");
     assert_eq!(bench.last_error(), "cannot resolve gw.example.org: the name server does not answer");
+    assert!(bench.supervisor.attempts() >= 1 && bench.supervisor.retry().is_none(), "told as a failure");
 }
 
 #[test]
@@ -459,6 +460,18 @@ fn a_tunnel_follows_our_address() {
 }
 
 #[test]
+fn a_tunnel_in_transport_mode_is_begun_anew_where_our_address_is_another() {
+    let mut bench = Bench::always();
+    bench.supervisor.plan.transport = true;
+    bench.pass(0.0);
+    bench.succeed();
+    bench.kernel = Some("192.0.2.77");
+    bench.supervisor.addresses_changed(bench.now);
+    let path = Path { local: "192.0.2.77:500".parse().unwrap(), ..path(OURS, PEER, 500) };
+    assert_eq!(bench.pass(0.0), [Action::Initiate(path)]);
+}
+
+#[test]
 fn a_way_that_is_back_is_tried_soon() {
     let mut bench = Bench::always();
     bench.kernel = None;
@@ -583,4 +596,15 @@ fn a_peer_that_begins_tunnels_without_end_loses_the_one_that_is_silent_longest()
     let newest = bench.peer_comes(9);
     assert_eq!(limit(&mut bench, newest), [begun[3]]);
     assert_eq!(limit(&mut bench, newest), [], "one goes for each that comes");
+}
+
+#[test]
+fn a_local_address_that_this_machine_does_not_have_is_told() {
+    let mut bench = Bench::always();
+    bench.kernel = None;
+    bench.supervisor.plan.local_address = Some(address("203.0.113.99"));
+    assert_eq!(bench.pass(0.0), [Action::AskLocalAddress(address(PEER))]);
+    let outcome = Err("203.0.113.99 is not an address of this machine".into());
+    bench.supervisor.local_address(bench.now, outcome);
+    assert_eq!(bench.last_error(), "no way to 198.51.100.7: 203.0.113.99 is not an address of this machine");
 }
