@@ -63,6 +63,11 @@ pub fn engine(script: &[u8]) {
     crate::testing::play(script);
 }
 
+/// Two gateways that are each other's site, strangers and a network, which do what the bytes say.
+pub fn sites(script: &[u8]) {
+    crate::testing::sites::play(script);
+}
+
 /// A whole message of IKEv1 as it comes from the network.
 pub fn v1_message(message: &[u8]) {
     let Ok(header) = v1::Header::parse(message) else { return };

@@ -13,11 +13,12 @@ use seeds::Seed;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 8] = [
     ("header", fuzzing::header),
     ("message", fuzzing::message),
     ("inner", fuzzing::inner),
     ("engine", fuzzing::engine),
+    ("sites", fuzzing::sites),
     ("v1_message", fuzzing::v1_message),
     ("v1_attributes", fuzzing::v1_attributes),
     ("v1_engine", fuzzing::v1_engine),

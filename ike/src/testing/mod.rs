@@ -6,6 +6,7 @@ mod client;
 mod client_sa;
 mod link;
 mod pair;
+pub mod sites;
 mod story;
 pub mod v1;
 

@@ -171,14 +171,14 @@ fn confuse(pair: &mut Pair, client: usize, script: &mut Script<'_>) {
 }
 
 /// What is left of the bytes; zeros after the end.
-struct Script<'a>(&'a [u8]);
+pub(super) struct Script<'a>(pub(super) &'a [u8]);
 
 impl<'a> Script<'a> {
-    fn byte(&mut self) -> u8 {
+    pub(super) fn byte(&mut self) -> u8 {
         self.take(1).first().copied().unwrap_or(0)
     }
 
-    fn take(&mut self, most: usize) -> &'a [u8] {
+    pub(super) fn take(&mut self, most: usize) -> &'a [u8] {
         let (front, back) = self.0.split_at(most.min(self.0.len()));
         self.0 = back;
         front

@@ -9,7 +9,7 @@ use crate::identity::Identity;
 use crate::proposal::Mismatch;
 use crate::refusal::RefusalReason;
 use crate::site::Site;
-use crate::wire::num::{AuthMethod, CertEncoding, ExchangeType, NotifyType};
+use crate::wire::num::{AuthMethod, CertEncoding, ExchangeType};
 use crate::wire::v2::Authentication;
 
 use super::authenticating::{Authenticating, Step};
@@ -93,7 +93,7 @@ fn login(
     let idi_body = keys::id_body(&request.idi);
     let (own, client) = match request.auth {
         None => {
-            // Only clients log in by EAP.
+            // Only clients log in by EAP, and this one has proven nothing yet.
             allows(ctx.config, &Connection::Remote, sa)?;
             (eap(ctx, proof, &request)?, Client::WantsEap(idi.clone()))
         }
@@ -304,9 +304,8 @@ fn allows(config: &Config, connection: &Connection, sa: &IkeSa) -> Result<(), In
     }
     let allowed = policy.ike().iter().map(ToString::to_string).collect();
     let mismatch = Mismatch { offered: vec![sa.suite.to_string()], allowed, would_help: None };
-    let reason = Box::new(RefusalReason::IkeProposal(mismatch));
-    // The caller has proven who it is: it may know what is wrong.
-    Err(Invalid { reason, notify: NotifyType::NO_PROPOSAL_CHOSEN, data: Vec::new() })
+    // NO_PROPOSAL_CHOSEN would be about the Child SA here, and the IKE SA would go on (RFC 7296 section 2.21.2).
+    Err(Invalid::authentication(RefusalReason::IkeProposal(mismatch)))
 }
 
 fn eap(ctx: &mut Context<'_>, proof: &Proof, request: &AuthRequest<'_>) -> Result<OwnProof, Invalid> {

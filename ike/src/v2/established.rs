@@ -376,6 +376,9 @@ impl Established {
             return self.close(session, ctx, CloseReason::NotReauthenticated);
         }
         self.relocation.wake(ctx.now);
+        if self.relocation.is_half_disproven(ctx.now) {
+            self.resend(session, ctx);
+        }
         if let Some(proven) = self.relocation.disproven(ctx.now) {
             let is_lively = self.is_lively(session, ctx);
             if self.goes_back(session, ctx, proven) || is_lively {

@@ -115,8 +115,6 @@ impl Established {
         }
         match (purpose, on_replaced) {
             (Purpose::DeleteIkeSa, Some(spi)) => self.other_sa_is_deleted(ctx.now, spi),
-            // What was asked there is asked again on the SA in use.
-            (_, Some(_)) => {}
             (Purpose::CreateChild | Purpose::RekeyChild | Purpose::RekeyIkeSa, None) => {
                 self.rekey_answer(session, ctx, answer);
             }
@@ -127,7 +125,8 @@ impl Established {
                     return self.close(session, ctx, CloseReason::Failed);
                 }
             }
-            (Purpose::Authenticate | Purpose::DeleteIkeSa, None) => {}
+            // What was asked on another IKE SA is asked again on the one in use.
+            (_, Some(_)) | (Purpose::Authenticate | Purpose::DeleteIkeSa, None) => {}
         }
         self.go_on(session, ctx);
         State::Established(self)

@@ -28,6 +28,7 @@ pub(crate) mod fragments;
 mod half_open;
 mod informational;
 pub(crate) mod init;
+mod initial_contact;
 mod initiate;
 pub(crate) mod keys;
 mod life;
@@ -45,11 +46,11 @@ pub(crate) mod request;
 pub(crate) mod sa;
 #[cfg(test)]
 mod sa_tests;
+mod spis;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::mem;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -537,23 +538,6 @@ impl Session {
         matches!(self.state, State::Established(_))
     }
 
-    /// Whether a peer means this session when it says by INITIAL_CONTACT that it has no other (RFC 7296 section 2.4): it has
-    /// proven the same identity in the same way, in a session that began at `since`, after this one was established. Several
-    /// devices of a client may have one certificate or key. So this has to be the same device as well: it calls from the same
-    /// address, or asks for an inner address of this session, which is no proof where a key is known to others.
-    pub(crate) fn is_forgotten(&self, request: &AccessRequest, since: Instant) -> bool {
-        let State::Established(state) = &self.state else { return false };
-        let is_same = self.identity.as_ref() == Some(&request.identity)
-            && self.by == Some(request.by)
-            && self.site.as_ref().map(|site| &site.name) == request.site.as_ref();
-        let is_older = self.established.is_some_and(|established| established < since);
-        let is_here = self.path.peer.ip().to_canonical() == request.path.peer.ip().to_canonical();
-        let asked = [request.ipv4.flatten().map(IpAddr::V4), request.ipv6.flatten().map(IpAddr::V6)];
-        let is_asked_for = request.by != AuthenticatedBy::Psk
-            && state.addresses().iter().any(|address| asked.contains(&Some(*address)));
-        is_same && is_older && (self.site.is_some() || is_here || is_asked_for)
-    }
-
     /// When the first message came or went.
     pub(crate) fn since(&self) -> Instant {
         self.since
@@ -730,32 +714,5 @@ impl Context<'_> {
         let id = SessionId(self.shared.next_session);
         self.shared.next_session += 1;
         id
-    }
-
-    /// A new SPI for an IKE SA of ours; its first byte tells the shard.
-    pub(crate) fn new_ike_spi(&mut self) -> IkeSpi {
-        loop {
-            let mut spi = [0; 8];
-            self.shared.random.fill(&mut spi);
-            spi[0] = self.config.ike_shard.saturating_add(1);
-            if !self.shared.ike_spis.contains_key(&IkeSpi(spi)) {
-                return IkeSpi(spi);
-            }
-        }
-    }
-
-    /// A new inbound SPI for a Child SA; its first byte tells the shard, the same for all of a session.
-    pub(crate) fn new_esp_spi(&mut self, session: SessionId) -> EspSpi {
-        let shards = u64::from(self.config.esp_shards.max(1));
-        let shard = u8::try_from(session.0 % shards).expect("there are at most 255 shards");
-        loop {
-            let mut spi = [0; 4];
-            self.shared.random.fill(&mut spi);
-            spi[0] = shard.saturating_add(1);
-            let spi = EspSpi(u32::from_be_bytes(spi));
-            if self.shared.esp_spis.insert(spi) {
-                return spi;
-            }
-        }
     }
 }

@@ -84,6 +84,8 @@ struct Asked {
 struct Unproven {
     /// The last one on which the peer was for sure.
     proven: Place,
+    /// When what is on its way is sent once more, since its next transmission may be far away by then.
+    again: Option<Instant>,
     until: Instant,
 }
 
@@ -103,6 +105,11 @@ impl Relocation {
         self.unproven.take_if(|unproven| unproven.until <= now).map(|unproven| unproven.proven)
     }
 
+    /// Whether half of that time is over.
+    pub(super) fn is_half_disproven(&mut self, now: Instant) -> bool {
+        self.unproven.as_mut().is_some_and(|unproven| unproven.again.take_if(|again| *again <= now).is_some())
+    }
+
     /// Whether the peer has yet to show that it is where we send to.
     pub(super) fn is_unproven(&self) -> bool {
         self.unproven.is_some()
@@ -110,7 +117,8 @@ impl Relocation {
 
     /// When [`Relocation::wake`] and [`Relocation::disproven`] are due.
     pub(super) fn timeouts(&self) -> impl Iterator<Item = Instant> {
-        self.again.into_iter().chain(self.unproven.as_ref().map(|unproven| unproven.until))
+        let proof = self.unproven.as_ref().map(|unproven| unproven.again.unwrap_or(unproven.until));
+        self.again.into_iter().chain(proof)
     }
 
     fn want(&mut self, purpose: Purpose) {
@@ -166,7 +174,8 @@ impl Established {
 
     fn must_be_proven(&mut self, session: &Session, now: Instant, before: Place) {
         self.relocation.check_wanted = true;
-        let unproven = self.relocation.unproven.take().unwrap_or(Unproven { proven: before, until: now + PROOF_TIME });
+        let begins = Unproven { proven: before, again: Some(now + PROOF_TIME / 2), until: now + PROOF_TIME };
+        let unproven = self.relocation.unproven.take().unwrap_or(begins);
         self.relocation.unproven = Some(unproven).filter(|unproven| unproven.proven.0 != session.path);
     }
 
@@ -208,7 +217,7 @@ impl Established {
     }
 
     /// What is on its way goes along the new path, too.
-    fn resend(&mut self, session: &Session, ctx: &mut Context<'_>) {
+    pub(super) fn resend(&mut self, session: &Session, ctx: &mut Context<'_>) {
         let timing = session.timing(ctx.config);
         self.resend_with(session, ctx, &timing);
     }

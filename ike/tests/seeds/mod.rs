@@ -24,7 +24,8 @@ pub(crate) fn all() -> Vec<Seed> {
     let seeds = |target| move |(name, bytes)| Seed { target, name, bytes };
     let inners = inners().map(|(name, payloads)| (name, inner(&payloads)));
     let wire = headers().map(seeds("header")).chain(messages().map(seeds("message"))).chain(inners.map(seeds("inner")));
-    wire.chain(stories().map(seeds("engine"))).chain(v1::all()).collect()
+    let scripts = stories().map(seeds("engine")).chain(site_stories().map(seeds("sites")));
+    wire.chain(scripts).chain(v1::all()).collect()
 }
 
 /// Scripts of `cygnet_ike::fuzzing::engine`: options of the server, then operations.
@@ -50,6 +51,58 @@ fn stories() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
         ("forged", [vec![0, CONNECT, 0, STEP, FORGE, 40, 1, STRANGER, 1, 2, 3], vec![STEP, FORGE, 9, 9]].concat()),
         ("nonsense", [login(4, 0), vec![CONFUSE, 2, 9, 0x88, 1, 2, 3, STEP, STEP, TASK, 0, STEP]].concat()),
         ("lost", [login(0, 0), vec![LOSE, 100, TASK, 1, WAIT, 40, LOSE, 0, WAIT, 9, CLOSE, LOSE, 50]].concat()),
+    ]
+    .into_iter()
+}
+
+/// Scripts of `cygnet_ike::fuzzing::sites`: options of both gateways, then operations.
+fn site_stories() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    const WEST: u8 = 0x00;
+    const EAST: u8 = 0x01;
+    const HOP: u8 = 0x41;
+    const HOPS: u8 = 0x43;
+    const WAIT: u8 = 0x60;
+    const FORGE: u8 = 0x70;
+    const ANSWER: u8 = 0x80;
+    const CHANGE: u8 = 0x90;
+    const LOSE: u8 = 0xb0;
+    const UNCUT: u8 = 0xc0;
+    const CUT: u8 = 0xc1;
+    const TASK: u8 = 0xd0;
+    const ROAM: u8 = 0xf0;
+    // The numbers of tasks: 0 and 1 a child, 2 the IKE SA, 3 one more child, 4 the end, 5 nothing.
+    let up = |options: u8| vec![options, WEST, HOPS, HOPS, HOPS];
+    [
+        ("both_tunnels", up(0)),
+        ("cookie", [up(1), vec![WAIT, 30]].concat()),
+        ("wrong_key", [up(2), vec![WAIT, 30]].concat()),
+        ("other_policy", [up(4), vec![WAIT, 30]].concat()),
+        ("in_udp_without_fragments", up(0x38)),
+        ("both_begin", vec![0, WEST, EAST, HOPS, HOPS, HOPS, TASK, 2, 0, TASK | 1, 2, 0, HOPS, HOPS]),
+        (
+            "tasks",
+            [up(0), vec![TASK, 0, 0, HOPS, TASK, 2, 0, HOPS, HOPS, TASK, 1, 0, HOPS, TASK, 3, 0, HOPS, TASK, 4, 0]]
+                .concat(),
+        ),
+        ("forged", [up(0), vec![TASK, 2, 0, FORGE, 40, 1, HOP, FORGE, 60, 9, HOP, FORGE, 19, 1, HOPS]].concat()),
+        // A cookie, then other notifications, then an answer that should have been protected.
+        (
+            "strangers_answer",
+            [
+                vec![0, WEST, ANSWER, 0, 0, 8, 4, 1, 2, 3, 4, WAIT, 1],
+                vec![WEST, ANSWER, 1, 1, 24, 0, 40, 2, 0, 14, HOPS, WAIT, 9, TASK, 2, 0, ANSWER, 0, 8, 0, HOPS],
+            ]
+            .concat(),
+        ),
+        (
+            "changed_answer",
+            vec![0, WEST, HOP, CHANGE, 0, 60, 1, CHANGE, 0, 9, 0x80, CHANGE, 1, 0, 1, HOPS, HOPS, WAIT, 99],
+        ),
+        (
+            "lost",
+            vec![0, WEST, LOSE, WAIT, 2, HOP, LOSE, WAIT, 5, HOP, HOP, LOSE, WAIT, 9, CUT, WAIT, 40, UNCUT, WAIT, 60],
+        ),
+        ("roam", [up(0), vec![ROAM, 3, HOPS, ROAM, 1, CUT, WAIT, 3, UNCUT, HOPS, WAIT, 60]].concat()),
     ]
     .into_iter()
 }

@@ -275,6 +275,7 @@ fn an_update_on_an_ike_sa_that_was_replaced_is_older_than_one_on_its_successor()
     world.advance(Duration::from_secs(1));
     assert_same_path(&world, "before");
     let moves = world.gateways[1].moves.len();
+    world.network.dead.clear();
     world.network.forge(world.now, 1, from, update.to_vec());
     world.advance(Duration::ZERO);
     let answer = Path { local: from.peer, peer: from.local };
@@ -337,6 +338,8 @@ fn wander(seed: u64, quality: LinkQuality, transmissions: u32) -> bool {
     world.network.quality = LinkQuality::PERFECT;
     world.advance(Duration::from_secs(200));
     if world.gateways.iter().any(|gateway| !gateway.closed.is_empty()) {
+        let ends = world.gateways.each_ref().map(|gateway| (gateway.closed.clone(), gateway.refusals.clone()));
+        eprintln!("seed {seed}: {ends:?}");
         assert!(world.gateways.iter().all(|gateway| gateway.sessions().is_empty()), "seed {seed}: one end is left");
         world.assert_empty();
         return false;
@@ -363,11 +366,11 @@ fn a_thousand_wanderings_over_a_terrible_network() {
 
 #[test]
 fn two_hundred_wanderings_over_a_terrible_network_with_the_default_patience() {
-    // Of a request and its answer one is lost in 36 of 100 cases, and with it five times in a row in 6 of 1000; a journey has a
-    // dozen of requests.
+    // Of a request and its answer one is lost in 36 of 100 cases, and that five times in a row in 6 of 1000. It ends the session
+    // unless the peer is heard meanwhile.
     let default = Timing::default().transmissions;
     let lost = (2_000_000..2_000_200).filter(|seed| !wander(*seed, LinkQuality::TERRIBLE, default)).count();
-    assert!(lost <= 20, "{lost} of 200 were given up");
+    assert!(lost <= 6, "{lost} of 200 were given up");
 }
 
 #[test]

@@ -35,7 +35,10 @@ fn print(done: &Reloaded, console: &mut Console) -> anyhow::Result<()> {
         console.line(format!("after a restart: {change}"))?;
     }
     if done.disconnected > 0 {
-        console.line(format!("disconnected: {} of users that are gone or locked", done.disconnected))?;
+        console.line(format!(
+            "disconnected: {} whose account is gone or locked, or whose address is in no pool",
+            done.disconnected
+        ))?;
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ mod users_file;
 pub use checked::{
     ClientAuthentication, Crl, CrlPolicy, Daemon, EapMethod, Legacy, Lifetimes, LocalAuth, LogFormat, Logging, Nat,
     Peer, PeerAuth, Policy, Ppk, PppAuth, Proposals, Protocol, PskEntry, PskSelector, Remote, Selector, ServerIdentity,
-    Settings, Site, SiteChild, SiteMode, SitePpk, Start, Unique, User, VendorIds,
+    Settings, Site, SiteChange, SiteChild, SiteMode, SitePpk, Start, Unique, User, VendorIds,
 };
 pub use error::ConfigError;
 pub use file::{Check, check, control_socket, load, users_file};

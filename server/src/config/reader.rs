@@ -33,11 +33,15 @@ impl<'a> Section<'a> {
         table: &'a DeTable<'a>,
         spot: Spot,
     ) -> Self {
-        let section = Self { problems, file, keys, path: keys.name.to_owned(), table, spot };
-        for key in table.keys() {
-            section.check_key(key.get_ref(), Spot::new(file, key.span()));
+        Self { problems, file, keys, path: keys.name.to_owned(), table, spot }.checked()
+    }
+
+    /// After a report of every key that is not known.
+    fn checked(self) -> Self {
+        for key in self.table.keys() {
+            self.check_key(key.get_ref(), Spot::new(self.file, key.span()));
         }
-        section
+        self
     }
 
     /// The value of `key`, which must be one of the table's known keys.
@@ -72,7 +76,7 @@ impl<'a> Section<'a> {
             Some(meant) => format!("did you mean `{meant}`?"),
             None if self.keys.name == keys::SITE.name && self.is_table(key) => format!(
                 "the name of a site has no dots: [site.NAME]; further networks of one site are [[{}.child]]",
-                self.path
+                self.keys.name
             ),
             None => format!("known keys: {}", self.keys.keys.join(", ")),
         };
@@ -247,7 +251,8 @@ impl<'a> Value<'a> {
         match self.inner {
             DeValue::Table(table) => {
                 let path = if self.path.is_empty() { keys.name.to_owned() } else { self.path.clone() };
-                Some(Section { path, ..Section::new(self.problems, self.file, keys, table, self.key_spot) })
+                let (problems, file, spot) = (self.problems, self.file, self.key_spot);
+                Some(Section { problems, file, keys, path, table, spot }.checked())
             }
             _ => self.wrong_type("a table"),
         }

@@ -348,7 +348,7 @@ pub struct Reloaded {
     pub changes: Vec<String>,
     /// What is different in the file but needs a restart, a line each.
     pub needs_restart: Vec<String>,
-    /// Sessions that were closed because their user is gone or locked.
+    /// Sessions that were closed because their user is gone or locked, or their address is in no pool any more.
     pub disconnected: u64,
     /// Warnings about the configuration.
     pub warnings: Vec<String>,

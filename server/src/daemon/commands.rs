@@ -7,12 +7,15 @@ use sd_notify::NotifyState;
 use tokio::sync::oneshot;
 
 use super::event_loop::{EventLoop, tell_service_manager};
-use super::host;
-use crate::config::{self, Surroundings};
+use super::host::{self, Transports};
+use crate::config::{self, Settings, SiteChange, Surroundings};
 use crate::control::ControlCommand;
 use crate::control::model::{Counter, Failure, Reloaded, SiteStatus, Status};
-use crate::dataplane::DataPlane;
+use crate::dataplane::{DataPlane, SiteDevice};
 use crate::gateway::SiteOutcome;
+use crate::net::HostSettings;
+use crate::net::host::Turn;
+use crate::net::nft::Drops;
 use crate::pki::crl::Wanted;
 
 /// Somebody who waits for a site to come up.
@@ -25,7 +28,7 @@ impl EventLoop {
     pub(super) async fn answer(&mut self, command: ControlCommand) {
         // A requester that has gone away needs no answer.
         match command {
-            ControlCommand::Status { reply } => drop(reply.send(self.status().await)),
+            ControlCommand::Status { reply } => self.tell_status(reply),
             ControlCommand::Explain { filter, reply } => drop(reply.send(self.gateway.explain(&filter))),
             ControlCommand::Kick { who, reply } => {
                 drop(reply.send(self.gateway.kick(self.now(), &who)));
@@ -50,7 +53,21 @@ impl EventLoop {
         }
     }
 
-    async fn status(&self) -> Status {
+    /// The packet filter is asked beside the loop.
+    fn tell_status(&self, reply: oneshot::Sender<Status>) {
+        let (mut status, host) = (self.status(), self.host.clone());
+        tokio::spawn(async move {
+            if let Ok(drops) = host.drops().await {
+                status.counters.extend(of_filter(&drops));
+            }
+            status.counters.sort_by(|a, b| a.name.cmp(&b.name));
+            // As above.
+            let _ = reply.send(status);
+        });
+    }
+
+    /// Without the packet filter.
+    fn status(&self) -> Status {
         let mut status = self.gateway.status(self.now());
         let esp = self.plane.counters();
         let path = [
@@ -61,19 +78,9 @@ impl EventLoop {
             ("esp/tun_failures", esp.tun_failures),
             ("esp/send_failures", esp.send_failures),
         ];
-        let mut add = |name: String, value| status.counters.push(Counter { name, value });
-        path.into_iter().for_each(|(name, value)| add(name.to_owned(), value));
-        DropReason::ALL.iter().for_each(|&reason| add(format!("drops/{}", reason.name()), esp.dropped(reason)));
-        if let Ok(drops) = self.host.drops().await {
-            add("filter/spoofed_inside".to_owned(), drops.spoofed_inside);
-            add("filter/spoofed_outside".to_owned(), drops.spoofed_outside);
-            add("filter/client_to_client".to_owned(), drops.client_to_client);
-            add("filter/inbound".to_owned(), drops.inbound);
-            add("filter/gateway_access".to_owned(), drops.gateway_access);
-            add("filter/unrouted".to_owned(), drops.unrouted);
-            add("filter/clear_l2tp".to_owned(), drops.clear_l2tp);
-        }
-        status.counters.sort_by(|a, b| a.name.cmp(&b.name));
+        status.counters.extend(path.into_iter().map(|(name, value)| Counter { name: name.to_owned(), value }));
+        let dropped = |&reason: &DropReason| (format!("drops/{}", reason.name()), esp.dropped(reason));
+        status.counters.extend(DropReason::ALL.iter().map(dropped).map(|(name, value)| Counter { name, value }));
         status
     }
 
@@ -83,7 +90,7 @@ impl EventLoop {
         }
     }
 
-    /// Reads the configuration again. A mistake in it changes nothing.
+    /// Reads the configuration again. A mistake in it changes nothing, nor does anything that the machine refuses.
     async fn reload(&mut self) -> Result<Reloaded, Failure> {
         tell_service_manager(&[NotifyState::Reloading]);
         let outcome = self.apply_new_settings().await;
@@ -91,21 +98,45 @@ impl EventLoop {
         outcome.map_err(|error| Failure { message: format!("{error:#}") })
     }
 
+    /// First what can fail: whether the settings can be used, then the machine, which can go back. Then what cannot.
     async fn apply_new_settings(&mut self) -> anyhow::Result<Reloaded> {
-        let settings = Arc::new(config::load(&self.settings.path, &Surroundings::of_this_machine(self.clock.wall()))?);
-        let rules = host::rules(&settings, &self.transports).await?;
-        self.plane.set_devices(&host::devices(&settings))?;
-        let reloaded = self.gateway.reload(self.now(), Arc::clone(&settings))?;
-        self.host.replace_rules(rules).await?;
+        let mut settings = config::load(&self.settings.path, &Surroundings::of_this_machine(self.clock.wall()))?;
+        let mut needs_restart = self.fixed.keep(&mut settings);
+        let settings = Arc::new(settings);
+        let transports = still_there(&self.transports, &self.settings, &settings);
+        let (turn, mut wanted) = (self.host.turn(), host::settings(&settings, &transports).await?);
+        needs_restart.extend(self.fixed.keep_mtu(&mut wanted));
+        let prepared = self.gateway.prepare(self.now(), Arc::clone(&settings))?;
+        self.change_machine(turn, &settings, wanted).await?;
+        let reloaded = Reloaded { needs_restart, ..self.gateway.reload(self.now(), prepared) };
         self.crl.reconfigure(Wanted::of(&settings));
-        self.settings = settings;
+        (self.settings, self.transports) = (settings, transports);
         self.claim();
         self.perform();
+        if let Err(error) = self.plane.set_devices(&host::devices(&self.settings)) {
+            tracing::error!("cannot close the devices of former sites: {error}");
+        }
         self.tell_static_routes().await;
         for change in reloaded.changes.iter().chain(&reloaded.needs_restart) {
             tracing::info!("reload: {change}");
         }
         Ok(reloaded)
+    }
+
+    /// Devices of new sites, addresses, rules and routes. Devices of former sites stay open. If something fails, all is as before.
+    async fn change_machine(&mut self, turn: Turn, settings: &Settings, wanted: HostSettings) -> anyhow::Result<()> {
+        let (before, after) = (host::devices(&self.settings), host::devices(settings));
+        let opened = self.plane.set_devices(&both(&before, &after)).map_err(anyhow::Error::from);
+        let changed = match opened {
+            Ok(()) => self.host.reconfigure(turn, wanted).await.map_err(anyhow::Error::from),
+            Err(error) => Err(error),
+        };
+        if changed.is_err()
+            && let Err(error) = self.plane.set_devices(&before)
+        {
+            tracing::error!("a site has lost its device: {error}");
+        }
+        changed
     }
 
     pub(super) async fn tell_static_routes(&self) {
@@ -137,5 +168,51 @@ impl EventLoop {
     fn site_status(&self, name: &str) -> Result<SiteStatus, Failure> {
         let found = self.gateway.status(self.now()).sites.into_iter().find(|site| site.name == name);
         found.ok_or_else(|| Failure { message: format!("there is no site {name}") })
+    }
+}
+
+/// The ends of those tunnels in transport mode that go on.
+fn still_there(known: &Transports, old: &Settings, new: &Settings) -> Transports {
+    let goes_on = |name: &str| {
+        let before = old.sites.iter().find(|site| site.name == name);
+        let after = new.sites.iter().find(|site| site.name == name);
+        after.zip(before).is_some_and(|(after, before)| after.change_from(before) < SiteChange::Tunnel)
+    };
+    known.iter().filter(|(name, _)| goes_on(name)).map(|(name, hosts)| (name.clone(), hosts.clone())).collect()
+}
+
+/// The new devices, and those of before that are in nobody's way.
+fn both(before: &[SiteDevice], after: &[SiteDevice]) -> Vec<SiteDevice> {
+    let stays = |old: &&SiteDevice| after.iter().all(|new| new.interface != old.interface && new.site != old.site);
+    after.iter().chain(before.iter().filter(stays)).cloned().collect()
+}
+
+fn of_filter(drops: &Drops) -> impl Iterator<Item = Counter> {
+    let counters = [
+        ("spoofed_inside", drops.spoofed_inside),
+        ("spoofed_outside", drops.spoofed_outside),
+        ("client_to_client", drops.client_to_client),
+        ("inbound", drops.inbound),
+        ("gateway_access", drops.gateway_access),
+        ("unrouted", drops.unrouted),
+        ("clear_l2tp", drops.clear_l2tp),
+    ];
+    counters.into_iter().map(|(name, value)| Counter { name: format!("filter/{name}"), value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_of_before_stay_open_until_the_new_ones_work() {
+        let device =
+            |(site, interface): (&str, &str)| SiteDevice { site: site.into(), interface: interface.to_owned() };
+        let devices = |all: &[(&str, &str)]| all.iter().copied().map(device).collect::<Vec<_>>();
+        let both = |before: &[(&str, &str)], after: &[(&str, &str)]| super::both(&devices(before), &devices(after));
+        assert_eq!(both(&[("a", "tun1")], &[("b", "tun2")]), devices(&[("b", "tun2"), ("a", "tun1")]));
+        assert_eq!(both(&[("a", "tun1")], &[("a", "tun1")]), devices(&[("a", "tun1")]));
+        assert_eq!(both(&[("a", "tun1")], &[("b", "tun1")]), devices(&[("b", "tun1")]), "one interface, one site");
+        assert_eq!(both(&[("a", "tun1")], &[("a", "tun2")]), devices(&[("a", "tun2")]), "one site, one interface");
     }
 }

@@ -113,16 +113,7 @@ impl EventLoop {
             return;
         }
         self.claim();
-        let (host, settings, transports) = (self.host.clone(), self.settings.clone(), self.transports.clone());
-        tokio::spawn(async move {
-            let done = match host::rules(&settings, &transports).await {
-                Ok(rules) => host.replace_rules(rules).await.map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(error) = done {
-                tracing::error!("cannot lead packets into a tunnel in transport mode: {error}");
-            }
-        });
+        self.follow_rules("lead packets into a tunnel in transport mode");
     }
 
     /// Tells the packet path whose traffic is whose.

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::commands::Climbing;
+use super::fixed::{Fixed, Sockets};
 use super::host::{self, Transports};
 use super::paths::PathLimits;
 use crate::config::Settings;
@@ -54,6 +55,7 @@ pub(super) struct EventLoop {
     pub(super) listen: Vec<IpAddr>,
     events: Arc<Notify>,
     pub(super) host: HostNetwork,
+    pub(super) fixed: Fixed,
     watch: Watch,
     /// Largest packet that the TUN takes, octets.
     pub(super) tunnel_mtu: u16,
@@ -131,6 +133,7 @@ impl EventLoop {
         let mtu = wanted.tun.mtu;
         let tunnel_mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
         gateway.set_tunnel_mtu(tunnel_mtu);
+        let fixed = Fixed::of(&settings, mtu);
         let (host, _) = HostNetwork::start(wanted).await?;
         let crl = CrlStore::start(&settings.daemon.state_dir.join("crl"), Wanted::of(&settings), clock);
         let mut revocation_lists = crl.lists();
@@ -155,6 +158,7 @@ impl EventLoop {
             listen,
             events,
             host,
+            fixed,
             watch,
             tunnel_mtu,
             paths: PathLimits::default(),
@@ -187,7 +191,7 @@ impl EventLoop {
                 Wake::Resolved(Resolved { site, name, outcome }) => {
                     self.gateway.resolved(self.now(), &site, &name, outcome);
                 }
-                Wake::Network => self.take_new_network().await,
+                Wake::Network => self.take_new_network(),
                 Wake::Command(command) => self.answer(command).await,
                 Wake::RevocationLists => {
                     let lists = Arc::clone(&self.revocation_lists.borrow_and_update());
@@ -291,16 +295,24 @@ impl EventLoop {
 
     /// Addresses or routes of this machine are others: peers may have to learn it, and which address of ours a route or translation
     /// uses may be another one.
-    async fn take_new_network(&mut self) {
+    fn take_new_network(&mut self) {
         self.gateway.addresses_changed(self.now());
-        match host::rules(&self.settings, &self.transports).await {
-            Ok(rules) => {
-                if let Err(error) = self.host.replace_rules(rules).await {
-                    tracing::error!("cannot follow the new addresses of this machine: {error}");
-                }
+        self.follow_rules("follow the new addresses of this machine");
+    }
+
+    /// Puts rules and routes in line with what is known now, beside the loop. `aim` is what people are told if it fails.
+    pub(super) fn follow_rules(&self, aim: &'static str) {
+        let (host, turn) = (self.host.clone(), self.host.turn());
+        let (settings, transports) = (Arc::clone(&self.settings), self.transports.clone());
+        tokio::spawn(async move {
+            let done = match host::rules(&settings, &transports).await {
+                Ok(rules) => host.replace_rules(turn, rules).await.map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = done {
+                tracing::error!("cannot {aim}: {error}");
             }
-            Err(error) => tracing::warn!("{error}"),
-        }
+        });
     }
 
     pub(super) fn now(&self) -> Now {
@@ -323,19 +335,12 @@ impl Signals {
 }
 
 fn data_plane_config(settings: &Settings, clock: Clock) -> DataPlaneConfig {
-    let mut listen = settings.remote.as_ref().map(|remote| remote.listen.clone()).unwrap_or_default();
-    if !listen.is_empty() {
-        listen.extend(settings.sites.iter().filter_map(|site| site.local_address));
-        listen.sort_unstable();
-        listen.dedup();
-    }
-    // `force_udp_encap` of clients is about IKEv2; with IKEv1 the client has the last word.
-    let clients_use_ip = settings.remote.as_ref().is_none_or(|remote| !remote.force_udp_encap || remote.speaks_ikev1());
+    let Sockets { listen, raw_esp } = Sockets::of(settings);
     DataPlaneConfig {
         interface: settings.daemon.interface.clone(),
         workers: workers(settings),
         listen,
-        raw_esp: clients_use_ip || settings.sites.iter().any(|site| !site.force_udp_encap),
+        raw_esp,
         copy_dscp: false,
         clock,
     }

@@ -2,13 +2,14 @@
 //!
 //! One tokio thread owns the [`Gateway`](crate::gateway::Gateway); packet workers are threads of their own and never wait for it. Start order:
 //! workers with sockets and TUN, then addresses, routes, rules and forwarding, then the control socket, then `ready`.
-//! A start that fails leaves nothing behind. Stop order: DELETE to every client, rules, routes, workers.
+//! A start that fails leaves nothing behind. Stop order: DELETE to every client, routes, rules, guards of sites' networks, workers.
 //!
 //! Does not: decide anything about clients (see [`crate::gateway`]), or read configuration (see [`crate::cli`]).
 
 mod commands;
 mod effects;
 mod event_loop;
+mod fixed;
 mod host;
 mod lookup;
 mod meter;

@@ -152,8 +152,8 @@ pub enum DataPlaneEvent {
         /// Inbound SPI of the pair.
         spi: EspSpi,
     },
-    /// A router on the way said that outer packets are too big. Told at most once a second for a pair, as often as somebody sends
-    /// too much; what is told may hold for some minutes (RFC 1191 section 6.3).
+    /// A router on the way said that outer packets are too big. The same is told once a second for a pair, as long as somebody
+    /// sends too much; what is told may hold for some minutes (RFC 1191 section 6.3).
     PathMtu {
         /// Inbound SPI of the pair.
         spi: EspSpi,

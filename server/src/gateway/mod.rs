@@ -39,6 +39,7 @@ mod tests;
 
 pub use effect::Effect;
 pub use ike_config::ConfigurationError;
+pub use reload::Prepared;
 pub use session::{Meter, Traffic};
 pub use sites::SiteOutcome;
 

@@ -4,12 +4,15 @@
 //! task takes all requests that wait and applies them as one change. An answer comes only when the change is in force:
 //! the client is told of its address after that, and an address is leased again only after it was expelled.
 //!
+//! A change of the settings happens as a whole or not at all.
+//!
 //! Every [`REPAIR_INTERVAL`] it puts right what others have changed: `nft flush ruleset`, deleted routes, a forwarding
 //! switch. Connections of clients that have left are forgotten then, or earlier if their address is leased again.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -20,7 +23,8 @@ use super::conntrack::Former;
 use super::forwarding::{self, Changed, Families};
 use super::link::{Netlink, TunSettings};
 use super::nft::{Drops, Firewall, RuleSet};
-use super::routes::Routes;
+use super::routes::{Routes, Snapshot};
+use super::tally::Tally;
 use super::{NetError, SiteNetwork};
 
 /// How long a change by others stays unnoticed at most.
@@ -40,6 +44,10 @@ pub struct HostSettings {
     pub rules: RuleSet,
 }
 
+/// When something was decided: what was decided later is right, in whatever order the requests come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Turn(u64);
+
 /// Why a request was not carried out, shared by all requests of a change.
 pub type Shared = Arc<NetError>;
 
@@ -47,6 +55,7 @@ pub type Shared = Arc<NetError>;
 #[derive(Clone)]
 pub struct HostNetwork {
     requests: mpsc::Sender<Request>,
+    turns: Arc<AtomicU64>,
 }
 
 impl HostNetwork {
@@ -65,13 +74,20 @@ impl HostNetwork {
         }
         let firewall = Firewall::install(settings.rules.clone()).await?;
         let routes = Routes::start(netlink, tun).await?;
-        let mut keeper = Keeper { settings, firewall, routes, former: Former::default() };
+        let mut keeper = Keeper {
+            firewall,
+            routes,
+            settings,
+            former: Former::default(),
+            latest: Turn(0),
+            dropped: Tally::default(),
+        };
         if let Err(error) = keeper.lead_to_sites().await {
             keeper.take_away().await?;
             return Err(error);
         }
         let (requests, queue) = mpsc::channel(QUEUE);
-        Ok((Self { requests }, tokio::spawn(keeper.run(queue))))
+        Ok((Self { requests, turns: Arc::default() }, tokio::spawn(keeper.run(queue))))
     }
 
     /// Makes the host forward for these inner addresses, packets of at most `mtu` octets if that is less or more than the
@@ -93,12 +109,27 @@ impl HostNetwork {
         self.ask(change).await.unwrap_or_else(|| Err(ended()))
     }
 
-    /// Changes the rules, and the routes of sites with them; admitted addresses stay. The TUN's name cannot change.
+    /// For a decision that is made now, see [`HostNetwork::reconfigure`] and [`HostNetwork::replace_rules`].
+    #[must_use]
+    pub fn turn(&self) -> Turn {
+        Turn(self.turns.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Changes everything: addresses of the TUN, forwarding, rules, and the routes of sites; admitted addresses stay. The TUN's
+    /// name cannot change. Nothing happens if a later turn is in force.
     ///
     /// # Errors
-    /// If the kernel refuses; the rules are the old ones then.
-    pub async fn replace_rules(&self, rules: RuleSet) -> Result<(), Shared> {
-        self.ask(|done| Request::Rules(Box::new(rules), done)).await.unwrap_or_else(|| Err(ended()))
+    /// If the kernel refuses; all is as before then, but forwarding that was switched on stays on.
+    pub async fn reconfigure(&self, turn: Turn, settings: HostSettings) -> Result<(), Shared> {
+        self.ask(|done| Request::Settings(turn, Box::new(settings), done)).await.unwrap_or_else(|| Err(ended()))
+    }
+
+    /// As [`HostNetwork::reconfigure`], of the rules and the routes of sites only.
+    ///
+    /// # Errors
+    /// As [`HostNetwork::reconfigure`].
+    pub async fn replace_rules(&self, turn: Turn, rules: RuleSet) -> Result<(), Shared> {
+        self.ask(|done| Request::Rules(turn, Box::new(rules), done)).await.unwrap_or_else(|| Err(ended()))
     }
 
     /// Lets packets to these networks have at most `mtu` octets, because of the path behind their tunnel; `None`: as many as before.
@@ -125,7 +156,7 @@ impl HostNetwork {
         self.ask(Request::Repair).await.unwrap_or_else(|| Err(ended()))
     }
 
-    /// What the rules dropped.
+    /// What the rules dropped since the start, but for what the table had counted unread when somebody else removed it.
     ///
     /// # Errors
     /// If the table cannot be read.
@@ -164,7 +195,8 @@ fn enable_forwarding(settings: &HostSettings) -> Result<Vec<Changed>, NetError> 
 
 enum Request {
     Change(Change),
-    Rules(Box<RuleSet>, oneshot::Sender<Result<(), Shared>>),
+    Settings(Turn, Box<HostSettings>, oneshot::Sender<Result<(), Shared>>),
+    Rules(Turn, Box<RuleSet>, oneshot::Sender<Result<(), Shared>>),
     Limit(Vec<IpNet>, Option<u16>, oneshot::Sender<Result<(), Shared>>),
     LimitDevice(String, Option<u16>, oneshot::Sender<Result<(), Shared>>),
     Repair(oneshot::Sender<Result<bool, Shared>>),
@@ -185,6 +217,9 @@ struct Keeper {
     firewall: Firewall,
     routes: Routes,
     former: Former,
+    /// Whose settings are in force.
+    latest: Turn,
+    dropped: Tally,
 }
 
 impl Keeper {
@@ -226,13 +261,19 @@ impl Keeper {
             self.apply(std::mem::take(&mut changes)).await;
             match request {
                 Request::Change(_) => {}
-                Request::Rules(rules, done) => drop(done.send(self.replace_rules(*rules).await.map_err(Arc::new))),
+                Request::Settings(turn, settings, done) => {
+                    drop(done.send(self.reconfigure(turn, *settings).await.map_err(Arc::new)));
+                }
+                Request::Rules(turn, rules, done) => {
+                    let settings = HostSettings { rules: *rules, ..self.settings.clone() };
+                    drop(done.send(self.reconfigure(turn, settings).await.map_err(Arc::new)));
+                }
                 Request::Limit(nets, mtu, done) => drop(done.send(self.limit(&nets, mtu).await.map_err(Arc::new))),
                 Request::LimitDevice(device, mtu, done) => {
                     drop(done.send(self.limit_device(&device, mtu).await.map_err(Arc::new)));
                 }
                 Request::Repair(done) => drop(done.send(self.repair().await)),
-                Request::Drops(done) => drop(done.send(self.firewall.drops().await.map_err(Arc::new))),
+                Request::Drops(done) => drop(done.send(self.drops().await.map_err(Arc::new))),
                 Request::Close(done) => return Some(done),
             }
         }
@@ -290,26 +331,70 @@ impl Keeper {
         first
     }
 
-    async fn replace_rules(&mut self, rules: RuleSet) -> Result<(), NetError> {
-        if rules == self.settings.rules {
+    /// All or nothing.
+    async fn reconfigure(&mut self, turn: Turn, settings: HostSettings) -> Result<(), NetError> {
+        if turn < self.latest {
             return Ok(());
         }
-        let old = std::mem::replace(&mut self.settings.rules, rules.clone());
-        let done = match self.lead_to_sites().await {
-            Ok(()) => self.firewall.replace(rules).await,
-            Err(error) => Err(error),
-        };
-        if done.is_err() {
-            self.settings.rules = old;
-            return done;
+        if settings != self.settings {
+            self.exchange(settings).await?;
         }
-        enable_forwarding(&self.settings)?;
+        self.latest = turn;
+        Ok(())
+    }
+
+    async fn exchange(&mut self, settings: HostSettings) -> Result<(), NetError> {
+        let routes = self.routes.snapshot();
+        let old = std::mem::replace(&mut self.settings, settings);
+        if let Err(error) = self.bring_about().await {
+            self.settings = old;
+            if let Err(error) = self.go_back(routes).await {
+                tracing::error!(%error, "cannot go back to the host's network of before; the repair tries again");
+            }
+            return Err(error);
+        }
         let networks = |rules: &RuleSet| -> Vec<IpNet> { rules.sites.iter().flat_map(SiteNetwork::routed).collect() };
         let kept = networks(&self.settings.rules);
-        for net in networks(&old).into_iter().filter(|net| !kept.contains(net)) {
-            self.routes.remove(net).await?;
+        for net in networks(&old.rules).into_iter().filter(|net| !kept.contains(net)) {
+            if let Err(error) = self.routes.remove(net).await {
+                tracing::error!(%error, "a route of before is still there; the repair tries again");
+            }
         }
         Ok(())
+    }
+
+    /// The rules last: nothing can fail behind them.
+    async fn bring_about(&mut self) -> Result<(), NetError> {
+        enable_forwarding(&self.settings)?;
+        self.configure_tun().await?;
+        self.lead_to_sites().await?;
+        if *self.firewall.rules() == self.settings.rules {
+            return Ok(());
+        }
+        // The counters begin anew. That they cannot be read is no reason to keep the rules.
+        drop(self.drops().await);
+        self.firewall.replace(self.settings.rules.clone()).await?;
+        self.dropped.begin_anew();
+        Ok(())
+    }
+
+    /// After [`Keeper::bring_about`] has failed; the settings are those of before again.
+    async fn go_back(&mut self, routes: Snapshot) -> Result<(), NetError> {
+        let restored = self.routes.restore(routes).await;
+        let tun = self.configure_tun().await;
+        // The MTU of devices. Their routes are there.
+        let devices = self.lead_to_sites().await;
+        restored.and(tun).and(devices)
+    }
+
+    async fn configure_tun(&self) -> Result<(), NetError> {
+        let HostSettings { tun, rules, .. } = &self.settings;
+        self.routes.netlink().configure_tun(&rules.tun, tun).await.map(|_| ())
+    }
+
+    async fn drops(&mut self) -> Result<Drops, NetError> {
+        let read = self.firewall.drops().await?;
+        Ok(self.dropped.add(read))
     }
 
     /// Devices and routes of sites as the rules name them.
@@ -369,9 +454,11 @@ impl Keeper {
         Ok(!settings.is_empty() || rules || routes != super::routes::Repaired::default())
     }
 
-    /// Routes first: without rules nothing may be forwarded to the TUN.
-    async fn take_away(self) -> Result<(), NetError> {
-        let routes = self.routes.close().await;
-        self.firewall.close().await.and(routes)
+    /// Routes first: without rules nothing may be forwarded to the TUN. The guards of sites' networks last: until then nothing
+    /// goes out in clear.
+    async fn take_away(mut self) -> Result<(), NetError> {
+        let ways = self.routes.withdraw().await;
+        let firewall = self.firewall.close().await;
+        ways.and(firewall).and(self.routes.close().await)
     }
 }

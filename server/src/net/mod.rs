@@ -12,6 +12,7 @@ pub mod nft;
 pub mod policy;
 pub mod routes;
 mod site;
+mod tally;
 pub mod watch;
 
 pub use error::NetError;

@@ -73,6 +73,12 @@ pub struct Routes {
     limits: BTreeMap<IpNet, u16>,
 }
 
+/// The routes of one moment.
+pub struct Snapshot {
+    wanted: BTreeMap<IpNet, Way>,
+    limits: BTreeMap<IpNet, u16>,
+}
+
 impl Routes {
     /// Takes the main table's routes with our mark over: what a crash left is removed.
     ///
@@ -154,6 +160,21 @@ impl Routes {
         self.wanted.keys().copied()
     }
 
+    /// What should be there, to come back to with [`Routes::restore`].
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { wanted: self.wanted.clone(), limits: self.limits.clone() }
+    }
+
+    /// Makes what should be there what it was at that moment.
+    ///
+    /// # Errors
+    /// If the kernel refuses; [`Routes::repair`] tries again.
+    pub async fn restore(&mut self, Snapshot { wanted, limits }: Snapshot) -> Result<(), NetError> {
+        (self.wanted, self.limits) = (wanted, limits);
+        self.repair().await.map(|_| ())
+    }
+
     /// Compares the kernel's table with what is wanted and puts it right. Cheap when nothing is wrong.
     ///
     /// # Errors
@@ -194,6 +215,18 @@ impl Routes {
             changed += policy::repair(&self.netlink, ipv6, &prefix_lens).await?;
         }
         Ok(changed)
+    }
+
+    /// Removes all ways; the routes that lead nowhere stay until [`Routes::close`].
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub async fn withdraw(&mut self) -> Result<(), NetError> {
+        self.wanted.clear();
+        for route in self.ours().await?.into_iter().filter(|route| route.header.kind != RouteType::Unreachable) {
+            self.remove_from_kernel(route).await?;
+        }
+        Ok(())
     }
 
     /// Removes all our routes.

@@ -172,12 +172,16 @@ impl LeaseTable {
     /// # Errors
     /// As [`LeaseTable::new`]; the table is unchanged then.
     pub fn reconfigure(&mut self, pools: &[IpNet], fixed: &FixedAddresses) -> Result<(), PoolConfigError> {
-        let mut new = Self::new(pools, fixed)?;
+        self.become_like(Self::new(pools, fixed)?);
+        Ok(())
+    }
+
+    /// As [`LeaseTable::reconfigure`]: pools and fixed addresses are those of an empty table from now on.
+    pub fn become_like(&mut self, mut new: Self) {
         std::mem::swap(self, &mut new);
         self.v4.adopt(new.v4);
         self.v6.adopt(new.v6);
         self.sessions = new.sessions;
-        Ok(())
     }
 
     /// Leases what `want` asks for and the pools can give.

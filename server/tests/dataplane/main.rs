@@ -135,8 +135,8 @@ fn the_soft_limit_is_told_once() {
     gateways.ping(LEFT, INNER_V4[RIGHT], "");
     let told = std::iter::from_fn(|| gateways.sides[LEFT].plane.poll_event());
     let spi = tunnel.spi(LEFT);
-    let expected = [DataPlaneEvent::FirstInbound { spi }, DataPlaneEvent::SoftLimit { spi }];
-    assert_eq!(told.collect::<Vec<_>>(), expected);
+    let expected = [DataPlaneEvent::SoftLimit { spi }, DataPlaneEvent::FirstInbound { spi }];
+    assert_eq!(told.collect::<Vec<_>>(), expected, "what must not be lost comes first");
 }
 
 #[test]

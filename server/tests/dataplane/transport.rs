@@ -62,9 +62,10 @@ fn hosts_talk_in_transport_mode() {
         }
         gateways.namespaces[LEFT].run("iperf3", &format!("-c {right} -B {left} -u -b 20M -n 2M -l 1200"));
         gateways.assert_no_drops();
-        for usage in everything_that_left_arrived(&gateways, tunnel) {
-            assert!(usage.bytes_in > 5_000_000, "{usage:?}");
-        }
+        let [left, right] = everything_that_left_arrived(&gateways, tunnel);
+        assert!(left.bytes_in > 5 << 20, "all that the client has received, and headers: {left:?}");
+        // As sender the client stops when it has written all; up to 2 MiB of that wait in its socket then and are thrown away.
+        assert!(right.bytes_in > 4 << 20, "{right:?}");
     }
 }
 

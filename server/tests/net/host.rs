@@ -124,11 +124,71 @@ fn new_rules_change_the_routes_of_sites() {
         network.admit(vec![client(2)], None).await.unwrap();
         assert!(host.ip("route show").contains("10.2.0.0/16 dev cygnet0"));
         let sites = vec![SiteNetwork::new("berlin", PEER, ["10.3.0.0/16".parse().unwrap()])];
-        network.replace_rules(RuleSet { sites, ..settings().rules }).await.unwrap();
+        network.replace_rules(network.turn(), RuleSet { sites, ..settings().rules }).await.unwrap();
         let routes = host.ip("route show");
         assert!(routes.contains("10.3.0.0/16 dev cygnet0") && !routes.contains("10.2.0.0/16"), "{routes}");
         assert!(is_filtered_in(&host, client(2)));
         assert_eq!(network.drops().await.unwrap().unrouted, 0);
+        network.close().await;
+    });
+}
+
+#[test]
+fn settings_that_the_kernel_refuses_change_nothing() {
+    let host = host_with_tun();
+    host.ip("route add 10.9.0.0/16 dev other0");
+    host.block_on(async || {
+        let (network, _task) = HostNetwork::start(settings()).await.unwrap();
+        network.admit(vec![client(2)], None).await.unwrap();
+        let picture = || (host.ip("route show"), host.ip("-br address show dev cygnet0"), host.nft("list ruleset"));
+        let before = picture();
+        let networks = ["10.4.0.0/16", "10.9.0.0/16"].map(|net| net.parse().unwrap());
+        let sites = vec![SiteNetwork::new("berlin", PEER, networks)];
+        let mut refused = HostSettings { rules: RuleSet { sites, ..settings().rules }, ..settings() };
+        refused.tun.addresses = vec!["10.30.0.1".parse().unwrap()];
+        let error = network.reconfigure(network.turn(), refused.clone()).await.unwrap_err().to_string();
+        assert!(error.starts_with("cannot add the route to 10.9.0.0/16"), "{error}");
+        assert_eq!(picture(), before);
+        assert!(!network.repair().await.unwrap(), "nothing was left to put right");
+
+        host.ip("route del 10.9.0.0/16");
+        network.reconfigure(network.turn(), refused).await.unwrap();
+        assert!(host.ip("route show").contains("10.9.0.0/16 dev cygnet0") && is_filtered_in(&host, client(2)));
+        network.close().await;
+    });
+}
+
+#[test]
+fn new_settings_bring_addresses_and_forwarding() {
+    let host = host_with_tun();
+    host.sysctl("net/ipv6/conf/all/forwarding", "0");
+    host.block_on(async || {
+        let old = HostSettings { families: Families { v4: true, v6: false }, ..settings() };
+        let (network, _task) = HostNetwork::start(old).await.unwrap();
+        assert_eq!(host.read_sysctl("net/ipv6/conf/all/forwarding"), "0");
+        let mut new = settings();
+        new.tun.addresses.push("10.30.0.1".parse().unwrap());
+        network.reconfigure(network.turn(), new).await.unwrap();
+        assert_eq!(host.read_sysctl("net/ipv6/conf/all/forwarding"), "1");
+        assert!(host.ip("address show dev cygnet0").contains("10.30.0.1/32"));
+        network.close().await;
+    });
+}
+
+#[test]
+fn what_was_decided_later_counts() {
+    let host = host_with_tun();
+    host.block_on(async || {
+        let (network, _task) = HostNetwork::start(settings()).await.unwrap();
+        let (older, newer) = (network.turn(), network.turn());
+        let to = |net: &str| {
+            let sites = vec![SiteNetwork::new("berlin", PEER, [net.parse().unwrap()])];
+            RuleSet { sites, ..settings().rules }
+        };
+        network.replace_rules(newer, to("10.4.0.0/16")).await.unwrap();
+        network.replace_rules(older, to("10.3.0.0/16")).await.unwrap();
+        let routes = host.ip("route show");
+        assert!(routes.contains("10.4.0.0/16 dev cygnet0") && !routes.contains("10.3.0.0/16"), "{routes}");
         network.close().await;
     });
 }

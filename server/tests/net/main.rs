@@ -7,6 +7,7 @@ mod firewall;
 mod forwarding;
 mod host;
 mod netns;
+mod reload;
 mod routes;
 mod sites;
 mod traffic;

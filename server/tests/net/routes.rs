@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use cygnet_server::net::link::{InterfaceName, Netlink, TUN_QUEUE_LENGTH, TunSettings};
-use cygnet_server::net::routes::{Repaired, Routes};
+use cygnet_server::net::routes::{Repaired, Routes, Way};
 use cygnet_server::net::{NetError, routes::ROUTE_PROTOCOL};
 use ipnet::IpNet;
 
@@ -192,4 +192,21 @@ fn a_route_that_somebody_else_has_is_refused() {
         assert_eq!(routes.wanted().count(), 0);
     });
     assert!(host.ip("route show").contains("10.2.0.0/16 dev other0"));
+}
+
+#[test]
+fn guards_of_networks_go_last() {
+    let host = namespace_with_tun();
+    host.block_on(async || {
+        let netlink = Netlink::open().unwrap();
+        let index = netlink.configure_tun(&tun(), &settings(&["10.20.0.1"])).await.unwrap();
+        let mut routes = Routes::start(netlink, index).await.unwrap();
+        routes.lead(net("10.2.0.0/16"), Way { guarded: true, ..Way::default() }).await.unwrap();
+        routes.add(net("10.20.0.2/32"), None).await.unwrap();
+        routes.withdraw().await.unwrap();
+        let left = host.ip(&format!("route show proto {ROUTE_PROTOCOL}"));
+        assert!(left.starts_with("unreachable 10.2.0.0/16") && left.lines().count() == 1, "{left}");
+        routes.close().await.unwrap();
+        assert_eq!(our_routes(&host), Vec::<String>::new());
+    });
 }

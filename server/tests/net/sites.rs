@@ -138,7 +138,7 @@ fn a_site_with_a_device_of_its_own_has_its_routes_there() {
         network.limit_device("cg-berlin".into(), None).await.unwrap();
         assert!(host.ip("link show cg-berlin").contains("mtu 1300"));
         let moved = SiteNetwork { device: None, ..berlin };
-        network.replace_rules(RuleSet { sites: vec![moved], ..rules() }).await.unwrap();
+        network.replace_rules(network.turn(), RuleSet { sites: vec![moved], ..rules() }).await.unwrap();
         assert!(host.ip("route show").contains("10.2.0.0/16 dev cygnet0"), "{}", host.ip("route show"));
         network.close().await;
         task.await.unwrap();
@@ -157,7 +157,7 @@ fn rules_for_special_routes_come_and_go_with_the_site() {
         assert_eq!(host.read_sysctl("net/ipv4/conf/all/src_valid_mark"), "1");
         let rules_text = host.nft("list table inet cygnet");
         assert!(rules_text.contains("meta mark set 0x00004359 notrack"), "{rules_text}");
-        network.replace_rules(RuleSet { sites: Vec::new(), ..rules() }).await.unwrap();
+        network.replace_rules(network.turn(), RuleSet { sites: Vec::new(), ..rules() }).await.unwrap();
         assert!(!host.ip("rule").contains("17324"));
         assert!(!host.nft("list table inet cygnet").contains("0x00004359"));
         network.close().await;

@@ -2,6 +2,7 @@
 //!
 //! Every value here has passed its check; nothing has to be looked at twice. No type of the file format appears.
 
+mod difference;
 mod site;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,6 +13,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 pub use cygnet_ppp::auth::Method as PppAuth;
+pub use difference::SiteChange;
 pub use site::{
     Crl, CrlPolicy, Lifetimes, LocalAuth, Peer, PeerAuth, Selector, Site, SiteChild, SiteMode, SitePpk, Start,
 };

@@ -183,34 +183,6 @@ pub struct Selector {
 }
 
 impl Site {
-    /// Whether nothing about the site differs, secrets included; those are compared in time that depends on their lengths
-    /// only.
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        self.name == other.name
-            && self.peer == other.peer
-            && self.local_address == other.local_address
-            && self.id == other.id
-            && self.peer_id == other.peer_id
-            && self.local_auth.is_same(&other.local_auth)
-            && self.peer_auth.is_same(&other.peer_auth)
-            && same_ppk(self.ppk.as_ref(), other.ppk.as_ref())
-            && self.start == other.start
-            && self.mode == other.mode
-            && self.routes == other.routes
-            && self.nat == other.nat
-            && self.policy == other.policy
-            && self.proposals == other.proposals
-            && self.lifetimes == other.lifetimes
-            && self.liveness == other.liveness
-            && self.reauthentication == other.reauthentication
-            && self.mobike == other.mobike
-            && self.force_udp_encap == other.force_udp_encap
-            && self.crl == other.crl
-            && self.mtu == other.mtu
-            && self.children == other.children
-    }
-
     /// Our networks, of all children.
     pub fn local_networks(&self) -> impl Iterator<Item = IpNet> {
         self.children.iter().flat_map(|child| child.local.iter().map(|s| s.network))
@@ -219,36 +191,6 @@ impl Site {
     /// The peer's networks, of all children.
     pub fn remote_networks(&self) -> impl Iterator<Item = IpNet> {
         self.children.iter().flat_map(|child| child.remote.iter().map(|s| s.network))
-    }
-}
-
-impl LocalAuth {
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Psk(a), Self::Psk(b)) => a.ct_eq(b),
-            (Self::Certificate(a), Self::Certificate(b)) => a.chain == b.chain && a.key.ct_eq(&b.key),
-            (Self::RawKey(a), Self::RawKey(b)) => a.ct_eq(b),
-            _ => false,
-        }
-    }
-}
-
-impl PeerAuth {
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Psk(a), Self::Psk(b)) => a.ct_eq(b),
-            (Self::Certificate(a), Self::Certificate(b)) => a == b,
-            (Self::RawKey(a), Self::RawKey(b)) => a == b,
-            _ => false,
-        }
-    }
-}
-
-fn same_ppk(a: Option<&SitePpk>, b: Option<&SitePpk>) -> bool {
-    match (a, b) {
-        (None, None) => true,
-        (Some(a), Some(b)) => a.id == b.id && a.required == b.required && a.secret.ct_eq(&b.secret),
-        _ => false,
     }
 }
 

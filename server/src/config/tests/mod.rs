@@ -27,7 +27,7 @@ impl Machine {
             now: "2026-11-21T12:00:00Z".parse().unwrap(),
             environment,
             credentials: None,
-            is_own_address: |address| address == std::net::IpAddr::from([203, 0, 113, 1]),
+            is_own_address: |address| ["203.0.113.1", "192.0.2.1"].contains(&address.to_string().as_str()),
             networks: vec![("eth1".to_owned(), "10.77.0.0/16".parse().unwrap())],
         };
         Self { directory: tempfile::tempdir().unwrap(), surroundings }

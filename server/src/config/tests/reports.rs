@@ -110,6 +110,8 @@ error: `remote.liveness` is not a duration
   |
 9 | liveness = "soon"
   |            ^^^^^^ expected something like 30s or 1m30s
+  |
+help: the units are s, m, h and d: "90s", "1h30m", "1d"
 "#,
     );
 }

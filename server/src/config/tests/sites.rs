@@ -5,7 +5,7 @@ use std::time::Duration;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 use super::{Machine, machine, remote};
-use crate::config::{CrlPolicy, Lifetimes, LocalAuth, Peer, PeerAuth, Policy, Site, SiteMode, Start};
+use crate::config::{CrlPolicy, Lifetimes, LocalAuth, Peer, PeerAuth, Policy, Site, SiteChange, SiteMode, Start};
 
 /// Five lines, with `more` at the end.
 fn site(more: &str) -> String {
@@ -88,16 +88,16 @@ fn five_lines_are_a_tunnel_and_the_rest_has_defaults() {
 #[test]
 fn every_key_of_a_site_has_its_effect() {
     let machine = machine();
-    let site = one(
-        &machine,
+    let settings = machine.settings(
         &site(
             "id = \"@here\"\npeer_id = \"keyid:there\"\nstart = \"demand\"\nnat = \"10.1.0.9\"\npolicy = \"modern\"\n\
              ike = [\"aes256gcm16-prfsha384-ecp384\"]\nesp = \"aes256gcm16\"\nchild_lifetime = \"20m\"\nike_lifetime = false\n\
              rekey_bytes = \"2G\"\nrekey_packets = 1000000\nreauth = \"8h\"\nliveness = 10\nmobike = false\n\
-             force_udp_encap = true\nlocal_address = \"192.0.2.1\"\nmtu = 1380\ncrl = \"strict\"\n\
+             force_udp_encap = true\nlocal_address = \"192.0.2.1\"\nmtu = 1380\n\
              ppk = { id = \"pq\", secret = \"0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\", required = true }\n",
         ),
     );
+    let site = settings.sites.into_iter().next().unwrap();
     assert_eq!((site.id.as_deref(), site.peer_id.as_deref()), (Some("@here"), Some("keyid:there")));
     assert_eq!((site.start, site.nat.as_slice()), (Start::Demand, &["10.1.0.9".parse().unwrap()][..]));
     assert_eq!(site.policy, [Policy::Modern]);
@@ -109,7 +109,7 @@ fn every_key_of_a_site_has_its_effect() {
     assert_eq!(site.liveness, Some(Duration::from_secs(10)));
     assert!(!site.mobike && site.force_udp_encap);
     assert_eq!((site.local_address, site.mtu), (Some("192.0.2.1".parse().unwrap()), Some(1380)));
-    assert_eq!(site.crl.policy, CrlPolicy::Strict);
+    assert_eq!(site.crl.policy, CrlPolicy::Relaxed);
     let ppk = site.ppk.unwrap();
     assert_eq!((ppk.id.as_str(), ppk.required), ("pq", true));
     assert_eq!(ppk.secret.expose(), (0..32).collect::<Vec<u8>>());
@@ -124,7 +124,8 @@ fn children_have_networks_of_their_own_or_those_of_the_site() {
             "[[site.berlin.child]]\nname = \"web\"\nremote = \"10.2.0.0/16 tcp/443\"\n\
              [[site.berlin.child]]\nname = \"ping\"\nlocal = \"10.1.0.1 icmp/8\"\nremote = \"10.2.0.1 icmp\"\n\
              [[site.berlin.child]]\nname = \"all6\"\nlocal = \"fd01::/64\"\nremote = [\"fd02::/64 udp/1000-2000\", \"fd03::1 47\"]\n",
-        ),
+        )
+        .replace("remote = [\"10.2.0.0/16\"]\n", ""),
     );
     let children: Vec<_> =
         site.children.iter().map(|c| (c.name.as_str(), selectors(&c.local), selectors(&c.remote))).collect();
@@ -184,7 +185,8 @@ fn nat_takes_the_first_address_of_local_unless_told_otherwise() {
 #[test]
 fn certificates_name_both_sides() {
     let machine = with_certificate(&["gw.example.org", "192.0.2.1"]);
-    let site = one(&machine, &format!("{BY_CERTIFICATE}peer_id = \"berlin.example.org\"\n"));
+    let site = one(&machine, &format!("{BY_CERTIFICATE}peer_id = \"berlin.example.org\"\ncrl = \"strict\"\n"));
+    assert_eq!(site.crl.policy, CrlPolicy::Strict);
     assert_eq!((site.id.as_deref(), site.peer_id.as_deref()), (Some("gw.example.org"), Some("berlin.example.org")));
     assert!(
         matches!((&site.local_auth, &site.peer_auth), (LocalAuth::Certificate(_), PeerAuth::Certificate(ca)) if ca.len() == 1)
@@ -422,7 +424,7 @@ fn others_words_and_other_shapes_lead_to_ours() {
         (site("left = \"192.0.2.1\"\n"), "did you mean `local_address`?"),
         (
             site("[site.berlin.office]\nremote = \"10.3.0.0/16\"\n"),
-            "further networks of one site are [[site.berlin.child]]",
+            "further networks of one site are [[site.NAME.child]]",
         ),
         ("[[site]]\nname = \"berlin\"\n".to_owned(), "write [site.NAME] with a name of your choice"),
         (site("mode = \"interface\"\ninterface = \"sixteen-letters-x\"\n"), "take at most 15 letters"),
@@ -470,19 +472,22 @@ fn two_sites_must_not_collide() {
 fn two_readings_of_a_site_are_the_same_unless_something_differs() {
     let machine = machine();
     let site = |more| one(&machine, &site(more));
-    assert!(site("").is_same(&site("")));
-    for more in [
-        "nat = true\n",
-        "start = \"passive\"\n",
-        "rekey_bytes = \"1G\"\n",
-        "ppk = { id = \"x\", secret = \"0123456789-0123456789-0123456789\" }\n",
+    assert_eq!(site("").change_from(&site("")), SiteChange::Nothing);
+    for (more, change) in [
+        ("nat = true\n", SiteChange::Care),
+        ("start = \"passive\"\n", SiteChange::Care),
+        ("rekey_bytes = \"1G\"\n", SiteChange::Care),
+        ("id = \"somebody.else\"\n", SiteChange::Terms),
+        ("mobike = false\n", SiteChange::Terms),
+        ("ppk = { id = \"x\", secret = \"0123456789-0123456789-0123456789\" }\n", SiteChange::Terms),
+        ("local_address = \"192.0.2.7\"\n", SiteChange::Tunnel),
     ] {
-        assert!(!site("").is_same(&site(more)), "{more}");
+        assert_eq!(site("").change_from(&site(more)), change, "{more}");
     }
     machine.write("psk", "the-key-has-been-replaced\n");
     let other = site("");
     machine.write("psk", "a-pre-shared-key-in-a-file\n");
-    assert!(!site("").is_same(&other), "another key");
+    assert_eq!(site("").change_from(&other), SiteChange::Terms, "another key");
 }
 
 #[test]

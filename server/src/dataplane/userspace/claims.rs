@@ -166,9 +166,11 @@ impl Holder {
         Self { owner, contested: AtomicBool::new(false), claims }
     }
 
-    /// The claims are others, or the pair is new: looks whether they matter to a pair with these selectors.
+    /// The claims are others, or the pair is new: looks whether they matter to a pair with these selectors. Those of a client are the
+    /// addresses that we have given it, whatever the pools are by now.
     pub(super) fn reconsider(&self, selectors: &SelectorSet) {
-        self.contested.store(self.claims.0.load().is_contested(&self.owner, selectors), Relaxed);
+        let contested = self.owner != Owner::Clients && self.claims.0.load().is_contested(&self.owner, selectors);
+        self.contested.store(contested, Relaxed);
     }
 
     /// Whether a packet that leaves is the pair's.
@@ -310,6 +312,7 @@ mod tests {
         assert!(contested(site("hq"), range("10.2.0.7", "10.2.0.7")), "inside of another's");
         assert!(!contested(site("hq"), range("10.8.0.0", "10.8.255.255")));
         assert!(!contested(Owner::Clients, range("10.3.0.7", "10.3.0.7")));
+        assert!(!contested(Owner::Clients, range("10.4.0.7", "10.4.0.7")), "of a pool that was");
         let of_berlin = SelectorSet::new([range("10.1.0.0", "10.1.255.255")], [range("10.2.0.0", "10.2.0.255")]);
         assert!(holder(site("berlin"), &of_berlin).contested.load(Relaxed), "one port is another's");
         assert!(!holder(site("berlin"), &SelectorSet::new([], [])).contested.load(Relaxed));

@@ -7,7 +7,7 @@
 //!
 //! Does not: fragment. Inner packets without DF are fragmented by the kernel before they get here.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
@@ -49,15 +49,24 @@ pub(super) struct Listener {
 struct Window {
     ends: Duration,
     left: u32,
-    /// Pairs about which something was told in it. Once is enough: routers say it again.
-    told: BTreeSet<Spi>,
+    /// What was told in it of each pair.
+    told: BTreeMap<Spi, u16>,
 }
 
 impl Window {
     fn advance(&mut self, now: Duration) {
         if now >= self.ends {
-            *self = Self { ends: now + WINDOW, left: MESSAGES, told: BTreeSet::new() };
+            *self = Self { ends: now + WINDOW, left: MESSAGES, told: BTreeMap::new() };
         }
+    }
+
+    /// Whether this says more than what was told of the pair. Routers repeat themselves for each packet.
+    fn is_news(&mut self, spi: Spi, mtu: u16) -> bool {
+        let news = self.told.get(&spi).is_none_or(|told| mtu < *told);
+        if news {
+            self.told.insert(spi, mtu);
+        }
+        news
     }
 }
 
@@ -100,7 +109,7 @@ impl Listener {
     }
 
     fn take(&self, told: TooBig, window: &mut Window) {
-        for (spi, mtu) in self.registry.too_big(&told).into_iter().filter(|(spi, _)| window.told.insert(*spi)) {
+        for (spi, mtu) in self.registry.too_big(&told).into_iter().filter(|&(spi, mtu)| window.is_news(spi, mtu)) {
             self.events.send(DataPlaneEvent::PathMtu { spi: EspSpi(spi.0), mtu });
         }
     }
@@ -169,15 +178,17 @@ mod tests {
     }
 
     #[test]
-    fn each_pair_is_told_of_once_a_second() {
+    fn what_routers_repeat_is_told_once_a_second() {
         let mut window = Window::default();
         window.advance(Duration::from_secs(5));
-        assert!(window.told.insert(Spi(1)) && !window.told.insert(Spi(1)));
+        let told = [1300, 1300, 1400, 1200].map(|mtu| window.is_news(Spi(1), mtu));
+        assert_eq!(told, [true, false, false, true]);
+        assert!(window.is_news(Spi(2), 1300));
         window.left = 0;
         window.advance(Duration::from_millis(5999));
-        assert!(window.left == 0 && window.told.contains(&Spi(1)));
+        assert!(window.left == 0 && !window.is_news(Spi(1), 1200));
         window.advance(Duration::from_secs(6));
-        assert!(window.left == MESSAGES && window.told.is_empty());
+        assert!(window.left == MESSAGES && window.is_news(Spi(1), 1200));
     }
 
     #[test]

@@ -120,7 +120,14 @@ impl Gateway {
         let over = supervisor.tunnels.get(&id).map(Ended::of);
         supervisor.closed(now, id, reason);
         let text = super::supervisor::ending(reason);
-        if let Some(Ended { path, role, up: Some(since), past }) = over {
+        if let Some(ended) = over {
+            self.report_site_ended(now, id, &site, &ended, &text);
+        }
+    }
+
+    /// Logs and remembers the end of a tunnel that was up.
+    pub(super) fn report_site_ended(&mut self, now: Now, id: SessionId, site: &Arc<str>, ended: &Ended, text: &str) {
+        if let Ended { path, role, up: Some(since), past } = *ended {
             let seconds = now.wall.duration_since(since).as_secs();
             tracing::info!(
                 session = id.0,
@@ -209,15 +216,15 @@ impl Gateway {
 }
 
 /// What is told about a tunnel that is over.
-struct Ended {
+pub(super) struct Ended {
     path: Path,
     role: Role,
     up: Option<jiff::Timestamp>,
-    past: Traffic,
+    pub(super) past: Traffic,
 }
 
 impl Ended {
-    fn of(tunnel: &Tunnel) -> Self {
+    pub(super) fn of(tunnel: &Tunnel) -> Self {
         Self { path: tunnel.path, role: tunnel.role, up: tunnel.up.map(|(_, wall)| wall), past: tunnel.past }
     }
 }

@@ -13,6 +13,7 @@
 mod backoff;
 mod engine;
 mod events;
+mod reconfigure;
 mod round;
 mod status;
 mod supervisor;
@@ -31,6 +32,8 @@ use super::{ConfigurationError, Effect, Gateway, Now, Traffic};
 use crate::config::{self, Peer, Settings, SiteMode, Start};
 use crate::control::model::{Rekeyed, SiteStatus};
 use supervisor::{Plan, Supervisor};
+
+pub(super) use reconfigure::SitePlans;
 
 /// What became of [`Gateway::site_up`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -287,55 +290,6 @@ impl Gateway {
     /// The next answer to a [`Gateway::site_up`].
     pub fn poll_site_outcome(&mut self) -> Option<SiteOutcome> {
         self.sites.outcomes.pop_front()
-    }
-
-    /// Takes over which sites there are. Those that are as before go on; others end, and begin anew.
-    ///
-    /// # Errors
-    /// If a site cannot be used; nothing has changed then.
-    pub(super) fn reload_sites(
-        &mut self,
-        now: Now,
-        old: &Settings,
-        new: &Settings,
-    ) -> Result<Sites, ConfigurationError> {
-        let mut next = Sites::default();
-        for site in &new.sites {
-            let same = old.sites.iter().any(|before| before.is_same(site));
-            if !same || !self.sites.watched.contains_key(site.name.as_str()) {
-                let mut watched = Watched::new(now, site, &mut *self.random)?;
-                let known = self.sites.watched.get(site.name.as_str());
-                if known.is_some_and(|known| known.supervisor.is_stopped()) {
-                    watched.supervisor.down(now);
-                }
-                next.insert(watched);
-            }
-        }
-        Ok(next)
-    }
-
-    /// Puts what [`Gateway::reload_sites`] has made into effect.
-    pub(super) fn exchange_sites(&mut self, now: Now, settings: &Settings, changed: Sites) {
-        let kept = |name: &str| {
-            let configured = settings.sites.iter().any(|site| site.name == name);
-            configured && !changed.watched.contains_key(name)
-        };
-        let gone: Vec<Arc<str>> = self.sites.watched.keys().filter(|name| !kept(name)).cloned().collect();
-        for name in gone {
-            self.end_site(now, &name);
-        }
-        for watched in changed.watched.into_values() {
-            self.sites.insert(watched);
-        }
-    }
-
-    /// Ends a site's sessions and forgets it.
-    fn end_site(&mut self, now: Now, name: &str) {
-        if let Some(supervisor) = self.sites.supervise(name) {
-            supervisor.down(now);
-        }
-        self.settle(now);
-        self.sites.watched.remove(name);
     }
 
     /// Tells the IKE engine what is known by now about a site's addresses.

@@ -142,7 +142,7 @@ fn who_has_no_account_stays_over_a_reload_and_who_lost_it_goes() {
     assert_eq!(site.users(), ["alice@example.org", "laptop@example.org"]);
     let without = "cert = \"cert.pem\"\nkey = \"key.pem\"\nca = \"ca.pem\"\npool = \"10.83.20.0/24\"\neap = [\"tls\"]";
     let settings = settings(&site.folder, without);
-    let reloaded = site.gateway.reload(site.now, settings).unwrap();
+    let reloaded = site.gateway.reload_from(site.now, settings).unwrap();
     assert_eq!(reloaded.disconnected, 1);
     assert_eq!(site.users(), ["laptop@example.org"]);
 }

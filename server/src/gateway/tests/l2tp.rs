@@ -325,7 +325,7 @@ fn a_user_who_is_removed_hears_it_by_ppp() {
     let laptop = world.dial(alice("198.51.100.7"));
     let text = format!("protocols = [\"l2tp\", \"ikev2\"]\npsk = \"{KEY}\"\n{POOL}\n[users]\nbob = \"battery\"");
     let settings = settings(&world.site.folder, &text);
-    let done = world.site.gateway.reload(world.site.now, settings).unwrap();
+    let done = world.site.gateway.reload_from(world.site.now, settings).unwrap();
     assert_eq!(done.disconnected, 1);
     world.run_for(Duration::from_secs(8));
     assert!(world.dialers[laptop].ppp.as_ref().unwrap().ended && world.site.users().is_empty());

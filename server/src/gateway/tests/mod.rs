@@ -2,6 +2,7 @@
 
 mod eap_tls;
 mod l2tp;
+mod reload;
 mod sites;
 mod uniqueness;
 mod world;
@@ -21,7 +22,7 @@ use super::*;
 use crate::auth::eap::{EapType, MsChapRequest, MsChapResponse, Packet};
 use crate::auth::mschapv2::{Challenges, MasterKeys, nt_response};
 use crate::config::Surroundings;
-use crate::control::model::{ExplainFilter, SessionState};
+use crate::control::model::{ExplainFilter, Reloaded, SessionState};
 use crate::pki::{self, KeyKind, SubjectName};
 
 const KEY: &str = "a key of twenty characters";
@@ -55,6 +56,14 @@ struct Site {
     routed: Vec<IpAddr>,
     installed: Vec<(Box<ChildSa>, Option<EspSpi>)>,
     removed: Vec<EspSpi>,
+}
+
+impl Gateway {
+    /// A whole reload.
+    fn reload_from(&mut self, now: Now, settings: Arc<Settings>) -> Result<Reloaded, ConfigurationError> {
+        let prepared = self.prepare(now, settings)?;
+        Ok(self.reload(now, prepared))
+    }
 }
 
 impl Site {
@@ -384,7 +393,7 @@ fn a_user_who_is_removed_is_disconnected_by_the_reload() {
     assert!(alice.is_up() && bob.is_up());
 
     let remote = "cert = \"cert.pem\"\nkey = \"key.pem\"\npool = \"10.83.20.0/24\"\n[users]\nbob = \"battery\"";
-    let done = site.gateway.reload(site.now, settings(&site.folder, remote)).unwrap();
+    let done = site.gateway.reload_from(site.now, settings(&site.folder, remote)).unwrap();
     site.settle(&mut alice);
     assert_eq!((done.disconnected, done.changes), (1, vec!["user alice removed".to_owned()]));
     assert_eq!(alice.end(), Some(&End::DeletedByServer));

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use cygnet_ike::Path;
+use cygnet_ike::{CloseReason, Path};
 
 use super::super::round::{IKE, NAT_TRAVERSAL, Round};
 use super::{Action, Failure, Goal, Phase, RESOLVING, ROUTING, Supervisor};
@@ -59,6 +59,18 @@ impl Supervisor {
         self.phase = Phase::Trying { target, session: None };
         self.reason = None;
         self.actions.push_back(Action::Initiate(Path { local: SocketAddr::new(local, target.port()), peer: target }));
+    }
+
+    /// An attempt under way shows the peer what counts no more, and failures of before say nothing about the next one.
+    pub(in super::super) fn begin_anew(&mut self, now: Now, reason: CloseReason) {
+        if let Some(id) = self.trying() {
+            self.close(id, reason);
+        }
+        self.pauses.reset();
+        self.earliest = now.instant;
+        if let Phase::Waiting { until } = &mut self.phase {
+            *until = now.instant;
+        }
     }
 
     pub(super) fn attempt_failed(&mut self, now: Now, target: SocketAddr, failure: Failure) {

@@ -590,7 +590,7 @@ impl Supervisor {
     }
 
     /// Brings the phase in line with what is wanted.
-    fn settle(&mut self, now: Now) {
+    pub(super) fn settle(&mut self, now: Now) {
         if let Goal::Successor(old) = self.goal
             && !self.tunnels.get(&old).is_some_and(Tunnel::is_established)
         {

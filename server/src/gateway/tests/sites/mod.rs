@@ -1,5 +1,6 @@
 //! Two gateways and the tunnel between them: how it begins, what ends it, and that it comes back.
 
+mod reload;
 mod world;
 
 use world::{Wire, World};
@@ -227,7 +228,8 @@ fn a_reload_touches_what_has_changed() {
     assert_eq!(world.reload(0, &format!("{before}{}", other(ALWAYS))), ["site c added"]);
     assert!(world.run_until(5.0, |world| world.is_up(0, "c")));
     let both = format!("{before}{}", other("mobike = false"));
-    assert_eq!(world.reload(0, &both), ["site c changed"]);
+    let told = "site c changed: a tunnel on the new terms takes the place of the old one";
+    assert_eq!(world.reload(0, &both), [told]);
     assert!(world.run_until(5.0, |world| world.is_up(0, "c") && world.is_up(2, "a")));
     assert_eq!(world.reload(0, &both), [""; 0]);
     assert_eq!(world.reload(0, &before), ["site c removed"]);

@@ -139,7 +139,7 @@ impl World {
 
     pub(super) fn reload(&mut self, node: usize, config: &str) -> Vec<String> {
         let settings = settings(&self.nodes[node].folder, config);
-        let done = self.nodes[node].gateway.reload(self.now, settings).unwrap();
+        let done = self.nodes[node].gateway.reload_from(self.now, settings).unwrap();
         self.carry_out();
         done.changes
     }
