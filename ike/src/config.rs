@@ -14,7 +14,8 @@ use crate::psk::PskTable;
 use crate::site::Site;
 use crate::v1::V1Config;
 
-/// Configuration of an [`Endpoint`](crate::Endpoint).
+/// Configuration of an [`Endpoint`](crate::Endpoint). A clone shares keys, certificates and authorities.
+#[derive(Clone)]
 pub struct Config {
     /// Who we are, unless a client asks for another name that our certificate has.
     pub identity: Identity,

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::cert::{
-    CertError, Certificate, Revocation, RevocationList, RevocationPolicy, Role, TrustAnchors, UnixTime,
-    VerifiedCertificate, verify_unrevoked,
+    CertError, Certificate, CertificatePath, Revocation, RevocationList, RevocationPolicy, Role, TrustAnchors,
+    UnixTime, VerifiedCertificate, verify_unrevoked,
 };
 use crate::crypto::random::Random;
 use crate::crypto::secret::Secret;
@@ -172,6 +172,18 @@ impl Authorities {
     #[must_use]
     pub fn revocation(&self) -> Option<Arc<Revocation>> {
         self.revocation.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a certificate of a path that was verified before was revoked since: [`CertError::Revoked`]. Only a genuine list
+    /// that names it says so; one that is missing or out of date says nothing.
+    #[must_use]
+    pub fn revoked(&self, path: &CertificatePath) -> Option<CertError> {
+        let revocation = self.revocation()?;
+        path.named().find_map(|named| {
+            let lists = revocation.lists().iter();
+            let since = lists.filter_map(|list| named.revoked_since(list, self.of_issuer(&named.issuer))).min()?;
+            Some(CertError::Revoked { subject: named.subject.clone(), since: Some(since) })
+        })
     }
 
     /// Where the certificates that were verified since the last call say that revocation lists can be had; of a chain whose

@@ -213,13 +213,15 @@ impl Endpoint {
     }
 
     /// Authorities were given other lists of revoked certificates: logins that wait for one go on, see
-    /// [`Timing::revocation_list`](crate::Timing::revocation_list).
+    /// [`Timing::revocation_list`](crate::Timing::revocation_list), and sessions whose certificate is on a list end.
     pub fn lists_changed(&mut self, now: Instant, wall: UnixTime) {
         self.shared.wall = wall;
-        let ids: Vec<SessionId> = self.half_open.keys().copied().collect();
+        let concerns = |session: &Session| session.is_half_open() || session.revoked(&self.config).is_some();
+        let ids: Vec<SessionId> = self.sessions.iter().filter(|(_, s)| concerns(s)).map(|(&id, _)| id).collect();
         for id in ids {
             self.with_session(now, id, Session::lists_changed);
         }
+        self.v1.lists_changed(&mut Context { config: &self.config, shared: &mut self.shared, now });
     }
 
     /// Answers [`Event::Eap`]. Ignored if the session does not wait for it.

@@ -302,6 +302,8 @@ pub enum CloseReason {
     Expired,
     /// The peer was to authenticate again within a time, and did not (RFC 4478).
     NotReauthenticated,
+    /// A certificate that let it in was revoked.
+    Revoked,
     /// The operator or the configuration ended it.
     Administrative,
     /// The gateway stops.
@@ -321,6 +323,7 @@ impl fmt::Display for CloseReason {
             Self::NoChildSa => "no traffic was ever agreed on",
             Self::Expired => "its keys could not be renewed in time",
             Self::NotReauthenticated => "it was not authenticated again in time",
+            Self::Revoked => "its certificate was revoked",
             Self::Administrative => "closed by the operator",
             Self::Shutdown => "the gateway stops",
             Self::Denied => "denied",
@@ -370,6 +373,8 @@ pub struct SessionInfo {
     pub mobike: bool,
     /// Whether a post-quantum pre-shared key went into the keys (RFC 8784).
     pub ppk: bool,
+    /// When we renew the keys of the IKE SA; `None`: not by ourselves, or it is under way.
+    pub ike_rekey: Option<Instant>,
 }
 
 /// A view of one Child SA.

@@ -6,20 +6,22 @@
 //!
 //! Does not: generate keys. They are worth what their randomness is worth; 32 random octets are right.
 
+use std::sync::Arc;
+
 use crate::crypto::secret::Secret;
 
 /// Longest name of a key, in octets.
 pub const MAX_PPK_ID: usize = 255;
 
-/// The keys that peers may name.
-#[derive(Default)]
-pub struct PpkTable(Vec<(Vec<u8>, Secret)>);
+/// The keys that peers may name. Clones share them.
+#[derive(Clone, Default)]
+pub struct PpkTable(Arc<[(Vec<u8>, Secret)]>);
 
 impl PpkTable {
     /// Keys by their names. Of several with the same name the first counts.
     #[must_use]
     pub fn new(entries: Vec<(Vec<u8>, Secret)>) -> Self {
-        Self(entries)
+        Self(entries.into())
     }
 
     /// Whether there is no key at all.

@@ -4,6 +4,7 @@
 //! key for everybody.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::crypto::secret::Secret;
 use crate::event::Prefix;
@@ -20,15 +21,15 @@ pub enum PskSelector {
     Identity(Identity),
 }
 
-/// All pre-shared keys.
-#[derive(Default)]
-pub struct PskTable(Vec<(PskSelector, Secret)>);
+/// All pre-shared keys. Clones share them.
+#[derive(Clone, Default)]
+pub struct PskTable(Arc<[(PskSelector, Secret)]>);
 
 impl PskTable {
     /// Keys with their selectors. Of several with the same selector the first counts.
     #[must_use]
     pub fn new(entries: Vec<(PskSelector, Secret)>) -> Self {
-        Self(entries)
+        Self(entries.into())
     }
 
     /// Whether there is no key at all.

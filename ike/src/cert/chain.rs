@@ -9,7 +9,7 @@ use webpki::{
     RequiredEkuNotFoundContext,
 };
 
-use super::{CertError, Certificate, Revocation, TrustAnchors, UnixTime, error::Context};
+use super::{CertError, Certificate, CertificatePath, Revocation, TrustAnchors, UnixTime, error::Context};
 use crate::{
     crypto::sign::{PublicKey, SignatureError},
     identity::Identity,
@@ -56,6 +56,7 @@ impl Role {
 pub struct VerifiedCertificate {
     certificate: Certificate,
     key: PublicKey,
+    path: CertificatePath,
 }
 
 impl VerifiedCertificate {
@@ -63,6 +64,12 @@ impl VerifiedCertificate {
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
+    }
+
+    /// What a list of revoked certificates can be held against later.
+    #[must_use]
+    pub fn into_path(self) -> CertificatePath {
+        self.path
     }
 
     /// Whether the certificate speaks for `identity`: a host name, mail address or IP address of its
@@ -160,8 +167,8 @@ pub fn verify_unrevoked(
     certificate.check_validity(now)?;
     check_usage(&certificate, role)?;
     let context = Context { certificate: &certificate, intermediates, role, revocation };
-    let key = verify_path(&context, anchors, now)?;
-    Ok(VerifiedCertificate { certificate, key })
+    let (key, path) = verify_path(&context, anchors, now)?;
+    Ok(VerifiedCertificate { certificate, key, path })
 }
 
 fn check_usage(certificate: &Certificate, role: Role) -> Result<(), CertError> {
@@ -176,7 +183,11 @@ fn check_usage(certificate: &Certificate, role: Role) -> Result<(), CertError> {
 }
 
 /// The key is the one that `webpki` has seen, so two readers of DER cannot disagree about it.
-fn verify_path(context: &Context<'_>, anchors: &TrustAnchors, now: UnixTime) -> Result<PublicKey, CertError> {
+fn verify_path(
+    context: &Context<'_>,
+    anchors: &TrustAnchors,
+    now: UnixTime,
+) -> Result<(PublicKey, CertificatePath), CertError> {
     let Context { certificate, intermediates, role, revocation } = *context;
     let der = CertificateDer::from(certificate.der());
     let end_entity = EndEntityCert::try_from(&der).map_err(|error| context.explain(&error))?;
@@ -193,10 +204,10 @@ fn verify_path(context: &Context<'_>, anchors: &TrustAnchors, now: UnixTime) -> 
     let lists = revocation.map(Revocation::references).unwrap_or_default();
     let options = Revocation::options(&lists);
     let time = rustls_pki_types::UnixTime::since_unix_epoch(now.0);
-    end_entity
+    let path = end_entity
         .verify_for_usage(ALL_VERIFICATION_ALGS, anchors.anchors(), &others, time, role, options, Some(&is_acceptable))
         .map_err(|error| own_error.take().unwrap_or_else(|| context.explain(&error)))?;
-    Ok(PublicKey::from_spki(&end_entity.subject_public_key_info())?)
+    Ok((PublicKey::from_spki(&end_entity.subject_public_key_info())?, CertificatePath::of(&path)?))
 }
 
 /// Asked for every certificate of a path: an authority's list restricts those below it.

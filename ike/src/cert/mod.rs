@@ -13,6 +13,7 @@
 mod certificate;
 mod chain;
 mod error;
+mod path;
 pub mod pem;
 mod revocation;
 mod time;
@@ -21,6 +22,7 @@ mod trust;
 pub use certificate::Certificate;
 pub use chain::{Role, VerifiedCertificate, verify_chain, verify_unrevoked};
 pub use error::CertError;
+pub use path::CertificatePath;
 pub use revocation::{MAX_REVOCATION_LIST, Revocation, RevocationList, RevocationPolicy};
 pub use time::UnixTime;
 pub use trust::{KEY_HASH_LEN, TrustAnchors};

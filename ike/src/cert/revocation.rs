@@ -156,6 +156,15 @@ impl RevocationList {
         sequence(self.list.issuer())
     }
 
+    /// Since when a certificate is on this list, known by the DER of its issuer's name and its number.
+    pub(crate) fn entry(&self, issuer: &[u8], serial: &[u8]) -> Option<UnixTime> {
+        if self.issuer() != issuer {
+            return None;
+        }
+        let entry = self.list.find_serial(serial).ok()??;
+        Some(UnixTime::from_secs(entry.revocation_date.as_secs()))
+    }
+
     /// Whether the library finds the certificate's state in this list.
     fn is_about(&self, certificate: &Certificate) -> bool {
         let covers = |scope: &Scope| {

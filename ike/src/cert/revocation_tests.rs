@@ -208,3 +208,31 @@ fn reads_where_the_list_of_a_certificate_is() {
     assert_eq!(parsed(&[URI, "ldap://pki.example/"]).crl_uris(), [URI, "ldap://pki.example/"]);
     assert!(parsed(&[]).crl_uris().is_empty());
 }
+
+#[test]
+fn a_path_is_revoked_by_a_genuine_list_that_names_one_of_its_certificates_and_by_nothing_else() {
+    let (root, mut params) = (Holder::root("root"), Holder::authority_params("between"));
+    params.serial_number = Some(5.into());
+    let between = root.issue(params);
+    let device = client(&between, 3, &[URI]);
+    let authorities = crate::Authorities::new(std::slice::from_ref(&root.der)).expect("an authority");
+    let verified = authorities.verify(&[&device.der, &between.der], NOW, Role::Client).expect("it is good");
+    let path = verified.into_path();
+    let subject = |lists| {
+        authorities.set_revocation(RevocationPolicy::Strict, lists);
+        match authorities.revoked(&path) {
+            Some(CertError::Revoked { subject, .. }) => subject,
+            other => format!("{other:?}"),
+        }
+    };
+    let stale = list(&between, &[3], |params| params.next_update = date_time_ymd(2029, 8, 1));
+    let others = vec![plain(&root, &[3, 6]), plain(&between, &[4, 5]), plain(&Holder::root("between"), &[3])];
+    assert_eq!(subject(Vec::new()), "None");
+    assert_eq!(subject(others), "None");
+    assert_eq!(subject(vec![plain(&Holder::root("root"), &[5])]), "None", "a forged list");
+    assert_eq!(subject(vec![plain(&between, &[3])]), "CN=client");
+    assert_eq!(subject(vec![stale]), "CN=client", "it stays revoked");
+    assert_eq!(subject(vec![plain(&root, &[5])]), "CN=between");
+    assert_eq!(subject(vec![partial(&between, &[3], "http://pki.example/other.crl", None)]), "CN=client");
+    assert!(authorities.revoked(&CertificatePath::default()).is_none());
+}

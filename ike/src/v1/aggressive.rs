@@ -221,7 +221,8 @@ impl Aggressive {
         let Verified { iv, nat, initial_contact } = verified;
         let Self { cookies, suite, announced, since, lifetime, keys, identity, id, .. } = self;
         let by = AuthenticatedBy::Psk;
-        let authenticated = Authenticated { identity, id, by, initial_contact, keys, iv, answer: Vec::new() };
+        let (certificates, answer) = Default::default();
+        let authenticated = Authenticated { identity, id, by, certificates, initial_contact, keys, iv, answer };
         let digest = Digest::Sha256.digest(&[message]);
         Done { cookies, path, suite, announced, nat, since, lifetime, digest, authenticated }
     }

@@ -4,7 +4,7 @@
 //! key for its address is tried, then a few of those for names. With certificates
 //! the key does not depend on who the client is; it signs its hash, and so do we.
 
-use crate::cert::Role;
+use crate::cert::{CertificatePath, Role};
 use crate::config::Config;
 use crate::credential::Credential;
 use crate::crypto::cbc::Iv;
@@ -43,6 +43,8 @@ pub(crate) struct Authenticated {
     /// The body of its identification payload.
     pub(crate) id: Vec<u8>,
     pub(crate) by: AuthenticatedBy,
+    /// The certificates that it has shown; empty without.
+    pub(crate) certificates: CertificatePath,
     pub(crate) initial_contact: bool,
     pub(crate) keys: Keys,
     /// The last block of phase 1.
@@ -138,21 +140,23 @@ fn signed(
     let (plain, next_iv) = keys.cipher.decrypt(&iv, body).map_err(|_| problem("it is not encrypted as agreed"))?;
     let payloads = Payloads::parse(first, &plain).map_err(RefusalReason::Malformed)?;
     let claim = Claim::read(&payloads).ok_or_else(|| problem("ID or its proof is missing or there twice"))?;
-    if proof.suite.auth == IsakmpAuth::HYBRID_INIT_RSA {
+    let certificates = if proof.suite.auth == IsakmpAuth::HYBRID_INIT_RSA {
         // The client has no certificate; name and password follow.
         if !claim.is_hashed(proof, &keys) {
             return Err(problem("HASH is wrong"));
         }
+        CertificatePath::default()
     } else {
-        verify(ctx, proof, &keys, &claim, &payloads)?;
-    }
+        verify(ctx, proof, &keys, &claim, &payloads)?
+    };
     let credential = credential_for(config, proof.suite.auth).ok_or(RefusalReason::NoServerCertificate)?;
     let (own, hash) = own_identification(config, proof, &keys, path);
     let signature = credential
         .sign_hash(hash.expose(), &mut *ctx.shared.random)
         .map_err(|error| RefusalReason::NoSignatureScheme { problem: error.to_string() })?;
     let chain = with_proof(&own, credential.chain(), &Payload::Signature(Signature(&signature)));
-    Ok(claim.authenticated(proof, AuthenticatedBy::Certificate, keys, (&next_iv, chain)))
+    let authenticated = claim.authenticated(proof, AuthenticatedBy::Certificate, keys, (&next_iv, chain));
+    Ok(Authenticated { certificates, ..authenticated })
 }
 
 /// The signature of an authentication method; `None` if there is none, or none that is accepted.
@@ -180,7 +184,7 @@ fn verify(
     keys: &Keys,
     claim: &Claim<'_>,
     payloads: &Payloads<'_>,
-) -> Result<(), RefusalReason> {
+) -> Result<CertificatePath, RefusalReason> {
     let authorities = ctx.config.client_authorities.as_ref().ok_or(RefusalReason::CertificatesUnavailable)?;
     let is_x509 = |certificate: &Certificate<'_>| certificate.encoding == CertEncoding::X509_SIGNATURE;
     let certificates: Vec<&[u8]> = payloads.certificates().filter(is_x509).map(|found| found.data).collect();
@@ -194,7 +198,8 @@ fn verify(
         method => method,
     };
     let hash = keys.hash_i(proof.transcript.public(), proof.cookies, &proof.transcript.sa, claim.id);
-    verified.verify_hash(method, hash.expose(), signature).map_err(RefusalReason::Signature)
+    verified.verify_hash(method, hash.expose(), signature).map_err(RefusalReason::Signature)?;
+    Ok(verified.into_path())
 }
 
 /// What the fifth message says.
@@ -246,7 +251,9 @@ impl<'a> Claim<'a> {
         let exchange = ExchangeType::IDENTITY_PROTECTION;
         let (answer, iv) = phase1::seal(&keys.cipher, iv, proof.cookies, exchange, 0, chain);
         let Self { identity, id, initial_contact, .. } = self;
-        Authenticated { identity, id: id.to_vec(), by, initial_contact, keys, iv, answer: vec![answer] }
+        let certificates = CertificatePath::default();
+        let answer = vec![answer];
+        Authenticated { identity, id: id.to_vec(), by, certificates, initial_contact, keys, iv, answer }
     }
 }
 

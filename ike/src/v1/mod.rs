@@ -414,7 +414,7 @@ impl Responder {
     /// Phase 1 is done: a new session, or a new ISAKMP SA of one that is there.
     fn established(&mut self, ctx: &mut Context<'_>, done: Done) {
         let Done { cookies, path, suite, announced, nat, since, lifetime, digest, authenticated } = done;
-        let Authenticated { identity, id, by, initial_contact, keys, iv, answer } = authenticated;
+        let Authenticated { identity, id, by, certificates, initial_contact, keys, iv, answer } = authenticated;
         let max = ctx.config.ikev1.as_ref().map_or(lifetime, |config| config.max_lifetime);
         for part in answer.clone() {
             ctx.transmit(path, part);
@@ -424,7 +424,7 @@ impl Responder {
         let established = Established { cookies, suite, keys, iv, announced, nat, since, expires, last };
         let phase1 = Phase1::new(established, &mut *ctx.shared.random);
         let is_xauth = choice::is_xauth(suite.auth);
-        let joining = Joining { path, identity, id_body: id, by, is_xauth, phase1 };
+        let joining = Joining { path, identity, id_body: id, by, certificates, is_xauth, phase1 };
         let known = self.peers.values().find(|peer| peer.is(&joining)).map(|peer| peer.id);
         match known {
             Some(id) if !initial_contact => self.with_peer(ctx, id, |peer, ctx| peer.join(ctx, joining)),
@@ -447,6 +447,19 @@ impl Responder {
         let stale: Vec<SessionId> = self.peers.values().filter(is_stale).map(|other| other.id).collect();
         for id in stale {
             self.with_peer(ctx, id, |peer, ctx| peer.abandon(ctx, CloseReason::Replaced));
+        }
+    }
+
+    /// There are other lists of revoked certificates: sessions whose certificate is on one end.
+    pub(crate) fn lists_changed(&mut self, ctx: &mut Context<'_>) {
+        let Some(authorities) = ctx.config.client_authorities.clone() else { return };
+        let found = self.peers.values().filter_map(|peer| Some((peer.id, authorities.revoked(&peer.certificates)?)));
+        let revoked: Vec<_> = found.collect();
+        for (id, error) in revoked {
+            self.with_peer(ctx, id, |peer, ctx| {
+                peer.refuse(ctx, ExchangeType::IDENTITY_PROTECTION, RefusalReason::Certificate(error));
+                peer.close(ctx, CloseReason::Revoked);
+            });
         }
     }
 

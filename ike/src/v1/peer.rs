@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tracing::debug;
 
+use crate::cert::CertificatePath;
 use crate::child_sa::ChildMode;
 use crate::config::Config;
 use crate::event::{
@@ -57,6 +58,8 @@ pub(crate) struct Peer {
     /// The body of its identification payload.
     pub(crate) id_body: Vec<u8>,
     pub(crate) by: AuthenticatedBy,
+    /// The certificates that it has shown last; empty without.
+    pub(crate) certificates: CertificatePath,
     since: Instant,
     last_heard: Instant,
     /// Oldest first.
@@ -84,6 +87,7 @@ pub(crate) struct Joining {
     pub(crate) identity: Option<Identity>,
     pub(crate) id_body: Vec<u8>,
     pub(crate) by: AuthenticatedBy,
+    pub(crate) certificates: CertificatePath,
     pub(crate) is_xauth: bool,
     pub(crate) phase1: Phase1,
 }
@@ -91,13 +95,14 @@ pub(crate) struct Joining {
 impl Peer {
     /// A session that begins with this ISAKMP SA.
     pub(crate) fn new(ctx: &mut Context<'_>, id: SessionId, joining: Joining) -> Self {
-        let Joining { path, identity, id_body, by, is_xauth, phase1 } = joining;
+        let Joining { path, identity, id_body, by, certificates, is_xauth, phase1 } = joining;
         let mut peer = Self {
             id,
             path,
             identity,
             id_body,
             by,
+            certificates,
             since: phase1.since,
             last_heard: ctx.now,
             phase1s: vec![phase1],
@@ -142,6 +147,7 @@ impl Peer {
         debug!(session = %self.id, peer = %self.path.peer, "phase 1 is renewed");
         self.heard(ctx);
         self.phase1s.push(joining.phase1);
+        self.certificates = joining.certificates;
         if self.is_xauth {
             self.login_since = ctx.now;
             self.ask_for_credentials(ctx);
@@ -497,6 +503,7 @@ impl Peer {
             precedence: 0,
             mobike: false,
             ppk: false,
+            ike_rekey: None,
         }
     }
 

@@ -16,7 +16,7 @@ use super::authenticating::{Authenticating, Step};
 use super::awaiting_list::AwaitingList;
 use super::connection::{self, Caller, Connection, Method};
 use super::half_open::HalfOpen;
-use super::proof::{self, Claim, OwnProof, Proof};
+use super::proof::{self, Claim, OwnProof, Proof, Proven};
 use super::request::{AuthRequest, Invalid};
 use super::sa::{IkeSa, Message, Role};
 use super::{Context, Session, State, keys, own_certificate, ppk};
@@ -137,9 +137,10 @@ impl Attempt<'_> {
         let mut failure: Option<(Invalid, Option<Arc<Site>>)> = None;
         for connection in connection::candidates(ctx.config, &caller) {
             match self.attempt(session, ctx, sa, proof, &connection) {
-                Ok(proven) => {
+                Ok((own, Proven { by, certificates })) => {
                     session.site = connection.site().cloned();
-                    return Ok(proven);
+                    session.certificates = certificates;
+                    return Ok((own, by));
                 }
                 // Of those that say equally much the first is of the best candidate.
                 Err(invalid) => {
@@ -163,7 +164,7 @@ impl Attempt<'_> {
         sa: &mut IkeSa,
         proof: &mut Proof,
         connection: &Connection,
-    ) -> Result<(OwnProof, AuthenticatedBy), Invalid> {
+    ) -> Result<(OwnProof, Proven), Invalid> {
         let ppk = &self.request.ppk;
         let (key, data) = match ppk::decide(ctx.config, connection, proof, ppk, self.auth.data) {
             Ok(decided) => decided,
@@ -180,14 +181,14 @@ impl Attempt<'_> {
             Some(key) => proof.mix(key),
             None => proof.unmix(),
         }
-        let by = self.verify(session, ctx, proof, connection, data)?;
+        let proven = self.verify(session, ctx, proof, connection, data)?;
         allows(ctx.config, connection, sa)?;
         let own = self.prove(session, ctx, proof, connection)?;
         if let Some(key) = key {
             sa.mix(key);
             session.ppk = true;
         }
-        Ok((own, by))
+        Ok((own, proven))
     }
 
     /// Verifies the AUTH payload, with `data` in it.
@@ -198,7 +199,7 @@ impl Attempt<'_> {
         proof: &Proof,
         connection: &Connection,
         data: &[u8],
-    ) -> Result<AuthenticatedBy, Invalid> {
+    ) -> Result<Proven, Invalid> {
         let auth = Authentication { data, ..self.auth };
         let certificates = &self.request.certificates;
         let expected = connection.site().and_then(|site| site.peer_identity.as_ref());
@@ -207,14 +208,14 @@ impl Attempt<'_> {
             Connection::Site(site) => proof::verify(ctx, proof, Role::Initiator, &claim, &site.peer_auth),
             Connection::Remote if auth.method == AuthMethod::SHARED_KEY => {
                 let psk = ctx.config.psks.find(self.idi, session.path.peer.ip());
-                proof::verify_psk(proof, Role::Initiator, &claim, psk).map(|()| AuthenticatedBy::Psk)
+                proof::verify_psk(proof, Role::Initiator, &claim, psk).map(|()| AuthenticatedBy::Psk.into())
             }
             Connection::Remote => {
                 proof::require_signature(&claim)?;
                 let authorities = ctx.config.client_authorities.as_deref();
                 let none = || Invalid::authentication(RefusalReason::CertificatesUnavailable);
                 let (authorities, roles) = (authorities.ok_or_else(none)?, (Role::Initiator, cert::Role::Client));
-                proof::verify_certificate(ctx, proof, roles, &claim, authorities).map(|()| AuthenticatedBy::Certificate)
+                proof::verify_certificate(ctx, proof, roles, &claim, authorities)
             }
         }
     }

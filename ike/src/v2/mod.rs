@@ -57,8 +57,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tracing::debug;
 
-use crate::cert::UnixTime;
+use crate::cert::{CertError, CertificatePath, UnixTime};
 use crate::config::{Config, Timing};
+use crate::credential::PeerAuth;
 use crate::crypto::random::Random;
 use crate::event::{
     AccessRequest, AuthenticatedBy, CloseReason, Counters, Denial, EapStep, Event, Grant, IkeVersion, Path, Role,
@@ -152,6 +153,8 @@ pub(crate) struct Session {
     last_heard: Instant,
     identity: Option<Identity>,
     by: Option<AuthenticatedBy>,
+    /// The certificates that it has shown for that.
+    certificates: CertificatePath,
     /// The server knows of the session and wants to know of its end.
     announced: bool,
     state: State,
@@ -190,6 +193,7 @@ impl Session {
             last_heard: now,
             identity: None,
             by: None,
+            certificates: CertificatePath::default(),
             announced: false,
             state,
         }
@@ -371,8 +375,27 @@ impl Session {
         );
     }
 
+    /// What a list that is at hand says against the certificates of a peer that is in.
+    pub(crate) fn revoked(&self, config: &Config) -> Option<CertError> {
+        if self.certificates.is_empty() || !matches!(self.state, State::Established(_) | State::Authenticating(_)) {
+            return None;
+        }
+        let authorities = match &self.site {
+            None => config.client_authorities.as_ref(),
+            Some(site) => match &site.peer_auth {
+                PeerAuth::Certificate(authorities) => Some(authorities),
+                PeerAuth::Psk(_) | PeerAuth::RawKey(_) => None,
+            },
+        };
+        authorities?.revoked(&self.certificates)
+    }
+
     /// There are other lists of revoked certificates.
     pub(crate) fn lists_changed(&mut self, ctx: &mut Context<'_>) {
+        if let Some(error) = self.revoked(ctx.config) {
+            self.refuse(ctx, ExchangeType::IKE_AUTH, RefusalReason::Certificate(error));
+            return self.close(ctx, CloseReason::Revoked);
+        }
         self.step(
             |session, ctx, state| match state {
                 State::AwaitingList(state) => state.lists_changed(session, ctx),
@@ -579,6 +602,7 @@ impl Session {
             precedence: self.precedence,
             mobike: self.mobility.is_agreed(),
             ppk: self.ppk,
+            ike_rekey: established.and_then(|state| state.life.rekey_at()),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::cert;
+use crate::cert::{self, CertificatePath};
 use crate::credential::{Authorities, Credential, LocalAuth, PeerAuth, SigningFailed, sign};
 use crate::crypto::prf::Prf;
 use crate::crypto::secret::Secret;
@@ -62,6 +62,13 @@ enum Sent {
     Chain(Arc<Credential>),
     /// A SubjectPublicKeyInfo.
     RawKey(Vec<u8>),
+}
+
+/// How the peer has proven who it is.
+pub(crate) struct Proven {
+    pub(crate) by: AuthenticatedBy,
+    /// Empty without a certificate.
+    pub(crate) certificates: CertificatePath,
 }
 
 /// What the peer says about itself.
@@ -200,14 +207,14 @@ pub(crate) fn verify(
     role: Role,
     claim: &Claim<'_>,
     auth: &PeerAuth,
-) -> Result<AuthenticatedBy, Invalid> {
+) -> Result<Proven, Invalid> {
     match auth {
-        PeerAuth::Psk(psk) => verify_psk(proof, role, claim, Some(psk)).map(|()| AuthenticatedBy::Psk),
+        PeerAuth::Psk(psk) => verify_psk(proof, role, claim, Some(psk)).map(|()| AuthenticatedBy::Psk.into()),
         PeerAuth::Certificate(authorities) => {
             let purpose = cert::Role::Site;
-            verify_certificate(ctx, proof, (role, purpose), claim, authorities).map(|()| AuthenticatedBy::Certificate)
+            verify_certificate(ctx, proof, (role, purpose), claim, authorities)
         }
-        PeerAuth::RawKey(key) => verify_raw_key(ctx, proof, role, claim, key).map(|()| AuthenticatedBy::RawKey),
+        PeerAuth::RawKey(key) => verify_raw_key(ctx, proof, role, claim, key).map(|()| AuthenticatedBy::RawKey.into()),
     }
 }
 
@@ -232,7 +239,7 @@ pub(crate) fn verify_certificate(
     (role, purpose): (Role, cert::Role),
     claim: &Claim<'_>,
     authorities: &Authorities,
-) -> Result<(), Invalid> {
+) -> Result<Proven, Invalid> {
     require_signature(claim)?;
     let refused = |error| Invalid::authentication(RefusalReason::Certificate(error));
     let is_x509 = |found: &&Certificate<'_>| found.encoding == CertEncoding::X509_SIGNATURE;
@@ -244,7 +251,8 @@ pub(crate) fn verify_certificate(
     }
     verified
         .verify_auth(claim.auth.method, claim.auth.data, &proof.octets(role, claim.id_body), allows_sha1(ctx, proof))
-        .map_err(|error| Invalid::authentication(RefusalReason::Signature(error)))
+        .map_err(|error| Invalid::authentication(RefusalReason::Signature(error)))?;
+    Ok(Proven { by: AuthenticatedBy::Certificate, certificates: verified.into_path() })
 }
 
 /// Verifies a signature of the key that we know. A peer need not send it along; if it sends another, that is what is wrong.
@@ -285,6 +293,12 @@ pub(crate) fn is_signature(method: AuthMethod) -> bool {
 /// SHA-1 is for peers that know nothing else.
 fn allows_sha1(ctx: &Context<'_>, proof: &Proof) -> bool {
     ctx.config.rsa_sha1 && proof.hashes().is_none()
+}
+
+impl From<AuthenticatedBy> for Proven {
+    fn from(by: AuthenticatedBy) -> Self {
+        Self { by, certificates: CertificatePath::default() }
+    }
 }
 
 impl OwnProof {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cygnet_ike::RefusalReason;
 use cygnet_ike::cert::{CertError, RevocationList, RevocationPolicy};
-use cygnet_ike::testing::{End, LinkQuality, Pair};
+use cygnet_ike::testing::{End, LinkQuality, Pair, Seen};
 use cygnet_ike::wire::num::NotifyType;
+use cygnet_ike::{CloseReason, RefusalReason};
 use rcgen::{CertificateParams, CrlDistributionPoint};
 
 use crate::pki::{Pki, params};
@@ -161,4 +161,33 @@ fn a_list_that_does_not_come_is_not_waited_for_forever_nor_one_that_cannot_be_ha
         assert_eq!(pair.server.counters().half_open, 0);
         assert_eq!(pair.server.spis_in_use(), (0, 0));
     }
+}
+
+#[test]
+fn a_session_ends_as_soon_as_its_certificate_is_revoked_and_not_for_want_of_a_list() {
+    let pki = Pki::new();
+    let authorities = Arc::new(pki.authorities());
+    let mut server = pki.server();
+    server.client_authorities = Some(authorities.clone());
+    let mut pair = Pair::new(server, LinkQuality::PERFECT, 1);
+    let [lost, kept] = [8, 9].map(|serial| pair.connect(pki.client(pki.certificate(&laptop(serial, &[URI]))), serial));
+    pair.settle(LIMIT);
+    let later = cygnet_ike::UnixTime::from_secs(1_900_000_000);
+    let forged = Pki::new().revocation_list(&[8, 9]);
+    for (der, wall) in [(None, pair.wall), (Some(pki.revocation_list(&[7])), later), (Some(forged), pair.wall)] {
+        authorities.set_revocation(RevocationPolicy::Strict, der.iter().map(|der| list(der)).collect());
+        pair.server.lists_changed(pair.now, wall);
+        pair.settle(LIMIT);
+        assert_up(&pair, lost);
+        assert_up(&pair, kept);
+    }
+    authorities.set_revocation(RevocationPolicy::Relaxed, vec![list(&pki.revocation_list(&[8]))]);
+    pair.server.lists_changed(pair.now, pair.wall);
+    assert_eq!(pair.server.counters().sessions, 1, "at once");
+    pair.settle(LIMIT);
+    assert_eq!(pair.clients[lost].end(), Some(&End::DeletedByServer));
+    assert_up(&pair, kept);
+    let [RefusalReason::Certificate(error)] = refusals(&pair)[..] else { panic!("{:?}", pair.seen) };
+    assert_eq!(error.to_string(), "the certificate of CN=laptop was revoked at 2026-12-24T00:00:00Z");
+    assert!(pair.seen.iter().any(|seen| matches!(seen, Seen::Closed(_, CloseReason::Revoked))), "{:?}", pair.seen);
 }

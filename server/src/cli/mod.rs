@@ -66,7 +66,7 @@ enum Verb {
     Status(status::Args),
     /// Say why a client or a site could not connect, and what to change.
     Explain(explain::Args),
-    /// End the sessions of a user or address; who is kicked may come back.
+    /// End the sessions of a user, site or address; who is kicked may come back.
     Kick(kick::Args),
     /// Bring the tunnel of a site up, and wait until it is.
     Up(up::Args),

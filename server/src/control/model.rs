@@ -26,9 +26,9 @@ pub enum ControlCommand {
         /// Gets the answer.
         reply: oneshot::Sender<Vec<explain::Entry>>,
     },
-    /// End the sessions of somebody.
+    /// End the sessions of somebody, or the tunnel of a site for now.
     Kick {
-        /// See [`Session::is_about`].
+        /// See [`Session::is_about`] and [`SiteStatus::is_named`].
         who: String,
         /// Gets the answer.
         reply: oneshot::Sender<Kicked>,
@@ -237,20 +237,27 @@ impl SiteStatus {
         self.state == SiteState::Up && self.children.iter().any(|child| child.up)
     }
 
-    /// Whether `who` names this site: its name, the peer as configured or as it calls itself, its address with or without
-    /// port, or an address in one of its networks. That one of them is the whole internet, or says nothing of addresses as in transport
-    /// mode, names nobody.
+    /// Whether `who` names this site as [`SiteStatus::is_named`] says, or is an address in one of its networks. That one of them is
+    /// the whole internet, or says nothing of addresses as in transport mode, names nobody.
     #[must_use]
     pub fn is_about(&self, who: &str) -> bool {
         if let Ok(address) = who.parse::<IpAddr>() {
-            let outer = self.address.is_some_and(|a| a.ip().to_canonical() == address.to_canonical());
-            let configured = self.peer.parse() == Ok(address);
             let networks = self.children.iter().flat_map(|child| &child.remote);
             let network =
                 |text: &String| text.split_whitespace().next().and_then(|net| net.parse::<ipnet::IpNet>().ok());
             let inside =
                 |text: &String| network(text).is_some_and(|net| net.prefix_len() > 0 && net.contains(&address));
-            return outer || configured || networks.into_iter().any(inside);
+            return self.is_named(who) || networks.into_iter().any(inside);
+        }
+        self.is_named(who)
+    }
+
+    /// Whether `who` is its name, the peer as configured or as it calls itself, or the peer's address with or without port.
+    #[must_use]
+    pub fn is_named(&self, who: &str) -> bool {
+        if let Ok(address) = who.parse::<IpAddr>() {
+            let outer = self.address.is_some_and(|a| a.ip().to_canonical() == address.to_canonical());
+            return outer || self.peer.parse() == Ok(address);
         }
         if let Ok(address) = who.parse::<SocketAddr>() {
             return self.address == Some(address);
@@ -299,8 +306,11 @@ pub struct KickRequest {
 /// What a kick did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kicked {
-    /// Sessions that are being ended.
+    /// Sessions of clients that are being ended.
     pub disconnected: u64,
+    /// Sites whose tunnel is being ended; they may try again at once.
+    #[serde(default)]
+    pub sites: u64,
 }
 
 /// Which site to bring up or down.

@@ -109,7 +109,7 @@ fn answer(command: ControlCommand) {
     match command {
         ControlCommand::Status { reply } => reply.send(status()).unwrap(),
         ControlCommand::Explain { filter, reply } => reply.send(vec![entry(&filter)]).unwrap(),
-        ControlCommand::Kick { who, reply } => reply.send(Kicked { disconnected: who.len() as u64 }).unwrap(),
+        ControlCommand::Kick { who, reply } => reply.send(Kicked { disconnected: who.len() as u64, sites: 1 }).unwrap(),
         ControlCommand::Up { site: asked, child, reply } => {
             let known = asked == "ber lin" && child.as_deref() == Some("a&b");
             reply.send(if known { Ok(site()) } else { Err(Failure { message: "no answer".into() }) }).unwrap();
@@ -138,7 +138,7 @@ async fn every_request_gets_its_answer() {
     assert_eq!(client.explain(&filter).await.unwrap(), [entry(&filter)]);
     let everybody = ExplainFilter::default();
     assert_eq!(client.explain(&everybody).await.unwrap(), [entry(&everybody)]);
-    assert_eq!(client.kick("al ice@&=").await.unwrap(), Kicked { disconnected: 9 });
+    assert_eq!(client.kick("al ice@&=").await.unwrap(), Kicked { disconnected: 9, sites: 1 });
     assert_eq!(client.up("ber lin", Some("a&b")).await.unwrap(), site());
     assert_eq!(client.up("ber lin", None).await.unwrap_err().to_string(), "no answer");
     assert_eq!(

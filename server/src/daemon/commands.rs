@@ -10,7 +10,7 @@ use super::event_loop::{EventLoop, tell_service_manager};
 use super::host;
 use crate::config::{self, Settings, Surroundings};
 use crate::control::ControlCommand;
-use crate::control::model::{Counter, Failure, Kicked, Reloaded, SiteStatus, Status};
+use crate::control::model::{Counter, Failure, Reloaded, SiteStatus, Status};
 use crate::dataplane::{DataPlane, SiteDevice};
 use crate::gateway::SiteOutcome;
 use crate::net::HostSettings;
@@ -31,8 +31,7 @@ impl EventLoop {
             ControlCommand::Status { reply } => self.tell_status(reply),
             ControlCommand::Explain { filter, reply } => drop(reply.send(self.gateway.explain(&filter))),
             ControlCommand::Kick { who, reply } => {
-                let disconnected = self.gateway.kick(self.now(), &who);
-                drop(reply.send(Kicked { disconnected }));
+                drop(reply.send(self.gateway.kick(self.now(), &who)));
             }
             ControlCommand::Up { site, child, reply } => {
                 match self.gateway.site_up(self.now(), &site, child.as_deref()) {

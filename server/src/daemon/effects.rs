@@ -82,7 +82,7 @@ impl EventLoop {
         tokio::spawn(async move {
             let outcome = lookup::addresses(&name).await;
             // As above.
-            let _ = done.send(Resolved { site, outcome }).await;
+            let _ = done.send(Resolved { site, name, outcome }).await;
         });
     }
 

@@ -83,6 +83,8 @@ pub(super) struct Admission {
 /// What came of looking a site's name up.
 pub(super) struct Resolved {
     pub(super) site: Arc<str>,
+    /// Which name.
+    pub(super) name: String,
     pub(super) outcome: Result<Vec<IpAddr>, String>,
 }
 
@@ -186,7 +188,9 @@ impl EventLoop {
                 Wake::Datagram(datagram) => self.take(datagram),
                 Wake::DataPlane => self.take_data_plane_events()?,
                 Wake::Admission(Admission { session, outcome }) => self.gateway.admitted(self.now(), session, outcome),
-                Wake::Resolved(Resolved { site, outcome }) => self.gateway.resolved(self.now(), &site, outcome),
+                Wake::Resolved(Resolved { site, name, outcome }) => {
+                    self.gateway.resolved(self.now(), &site, &name, outcome);
+                }
                 Wake::Network => self.take_new_network(),
                 Wake::Command(command) => self.answer(command).await,
                 Wake::RevocationLists => {

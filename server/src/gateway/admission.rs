@@ -14,6 +14,7 @@ use super::l2tp::calls_of;
 use super::session::{Child, Session, Stage, Via};
 use super::{Effect, Gateway, Now, Traffic, report};
 use crate::config::{self, Protocol};
+use crate::control::model::Kicked;
 use crate::pool::{Lease, LeaseKey, LeaseRequest, PoolError};
 
 /// Told when an IKEv2 client comes where the configuration has L2TP or XAUTH only.
@@ -53,7 +54,9 @@ impl Gateway {
     /// The client of IKEv2 or XAUTH has proven who it is.
     pub(super) fn admit(&mut self, now: Now, id: SessionId, request: &AccessRequest) {
         self.forget_channel(id);
-        let user = self.proven.remove(&id).or_else(|| self.logins.remove(&id).and_then(|login| login.user));
+        let login = self.logins.remove(&id);
+        let (user, certificates) = login.map(|login| (login.user, login.certificates)).unwrap_or_default();
+        let user = self.proven.remove(&id).or(user);
         if self.sessions.contains_key(&id) {
             // Phase 1 of IKEv1 was renewed, and the client has logged in again: everything stays.
             let grant = self.grant(id);
@@ -62,9 +65,14 @@ impl Gateway {
         if matches!(request.by, AuthenticatedBy::Eap | AuthenticatedBy::XAuth) && user.is_none() {
             return self.ike.deny(now.instant, id, Denial::Authorization);
         }
-        let session = Session::new(now, request, user);
+        let session = Session { certificates, ..Session::new(now, request, user) };
         if let Err(text) = self.check_protocol(request) {
             self.report_denial(now, &session, text);
+            return self.ike.deny(now.instant, id, Denial::Authorization);
+        }
+        let authorities = self.ike_config.client_authorities.as_ref();
+        if let Some(error) = authorities.and_then(|known| known.revoked(&session.certificates)) {
+            self.report_denial(now, &session, &error.to_string());
             return self.ike.deny(now.instant, id, Denial::Authorization);
         }
         let want = LeaseRequest { v4: request.ipv4, v6: request.ipv6 };
@@ -281,22 +289,28 @@ impl Gateway {
         }
     }
 
-    /// Ends the sessions that `who` names, see [`crate::control::model::Session::is_about`]; gives back how many.
-    pub fn kick(&mut self, now: Now, who: &str) -> u64 {
+    /// Ends what is there now, and forbids nothing: the sessions that `who` names (see
+    /// [`crate::control::model::Session::is_about`]) and the tunnels of sites.
+    pub fn kick(&mut self, now: Now, who: &str) -> Kicked {
         let named = self.status(now).sessions.into_iter().filter(|session| session.is_about(who));
         let ids: Vec<SessionId> = named.map(|session| SessionId(session.id)).collect();
         for &id in &ids {
-            self.disconnect(now, id);
+            self.disconnect(now, id, CloseReason::Administrative);
         }
+        let sites = self.kick_sites(now, who);
         self.settle(now);
-        ids.len() as u64
+        Kicked { disconnected: ids.len() as u64, sites }
     }
 
     /// Ends a session for good: the client is told in its own protocol.
-    pub(super) fn disconnect(&mut self, now: Now, id: SessionId) {
+    pub(super) fn disconnect(&mut self, now: Now, id: SessionId, reason: CloseReason) {
         match self.sessions.get(&id).map(|session| session.via) {
-            Some(Via::L2tp(key)) => self.close_call(now, key, cygnet_ppp::CloseReason::Administrative),
-            Some(_) => self.ike.close(now.instant, id, CloseReason::Administrative),
+            Some(Via::L2tp(key)) => {
+                let revoked = reason == CloseReason::Revoked;
+                let denied = || cygnet_ppp::CloseReason::Denied(reason.to_string());
+                self.close_call(now, key, if revoked { denied() } else { cygnet_ppp::CloseReason::Administrative });
+            }
+            Some(_) => self.ike.close(now.instant, id, reason),
             None => {}
         }
     }

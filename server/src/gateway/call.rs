@@ -13,6 +13,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cygnet_ike::cert::CertificatePath;
 use cygnet_ike::{EspSpi, SessionId};
 use cygnet_l2tp::{Reason, SessionInfo, SessionKey};
 use cygnet_ppp::auth::Method;
@@ -46,6 +47,8 @@ pub(super) struct Call {
     /// The pair whose packets the data plane treats as those of this link.
     pub(super) attached: Option<EspSpi>,
     waiting: Option<Waiting>,
+    /// The client's certificate with those above it, if it has logged in with one.
+    certificates: CertificatePath,
     since: Instant,
     /// When a frame of the client came to the control plane.
     heard: Instant,
@@ -117,6 +120,7 @@ impl Gateway {
             info,
             attached: None,
             waiting: None,
+            certificates: CertificatePath::default(),
             since: now.instant,
             heard: now.instant,
             wanted_ccp: false,
@@ -170,8 +174,9 @@ impl Gateway {
         match event {
             Event::Credentials(credentials) => {
                 let Some(channel) = self.channels.get(&SessionId(key.channel.0)) else { return };
-                let verdict = self.judge(now, channel.path, "PPP", &credentials);
+                let (verdict, certificates) = self.judge_with_path(now, channel.path, "PPP", &credentials);
                 if let Some(call) = self.calls.get_mut(&key) {
+                    call.certificates = certificates;
                     call.ppp.verdict(now.instant, verdict);
                 }
             }
@@ -187,9 +192,10 @@ impl Gateway {
     fn call_authenticated(&mut self, now: Now, key: SessionKey, user: String) {
         let Some(channel) = self.channels.get(&SessionId(key.channel.0)) else { return };
         let before = self.traffic_of(&channel.children);
-        let session = Session::of_call(now, key, channel, user, before);
+        let mut session = Session::of_call(now, key, channel, user, before);
         let rivals = self.rivals(key, &session);
         let Some(call) = self.calls.get_mut(&key) else { return };
+        session.certificates = std::mem::take(&mut call.certificates);
         call.waiting = Some(Waiting { session, rivals, since: now.instant, next: now.instant });
         self.look_at_rivals(now, key);
     }

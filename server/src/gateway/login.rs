@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use cygnet_ike::cert::{CertificatePath, Role, VerifiedCertificate};
 use cygnet_ike::crypto::secret::Secret;
 use cygnet_ike::{EapStep, Path, SessionId};
 use cygnet_ppp::auth::{AuthFailure, AuthSeed, Credentials, Password, Verdict};
@@ -23,7 +24,7 @@ impl Gateway {
     /// The client has sent no AUTH payload: it wants to log in by EAP.
     pub(super) fn begin_login(&mut self, now: Now, session: SessionId, path: Path) {
         let eap = EapServer::new(self.eap_seed(), self.server_name(), &self.eap_config(now));
-        let login = Login { eap, path, user: None };
+        let login = Login { eap, path, user: None, certificates: CertificatePath::default() };
         let step = match self.throttle.admit(now.instant, path.peer.ip(), None) {
             Ok(()) => EapStep::Request(login.eap.start()),
             Err(throttled) => {
@@ -46,7 +47,8 @@ impl Gateway {
     fn next_step(&mut self, now: Now, login: &mut Login, response: &[u8]) -> EapStep {
         let outcome = match login.eap.handle(response) {
             EapOutcome::Credentials(credentials) => {
-                let verdict = self.judge(now, login.path, EAP, &credentials);
+                let verdict;
+                (verdict, login.certificates) = self.judge_with_path(now, login.path, EAP, &credentials);
                 login.eap.verdict(verdict)
             }
             outcome => outcome,
@@ -127,6 +129,31 @@ impl Gateway {
                 let who = certificate::names(own).into_iter().next();
                 self.report_login_failure(now, path, exchange, who.as_deref(), &rejection.to_string());
                 Verdict::Rejected
+            }
+        }
+    }
+
+    /// [`Gateway::judge`], with what a list of revoked certificates can be held against later.
+    pub(super) fn judge_with_path(
+        &mut self,
+        now: Now,
+        path: Path,
+        exchange: &'static str,
+        credentials: &Credentials,
+    ) -> (Verdict, CertificatePath) {
+        let certificates = match (credentials, &self.ike_config.client_authorities) {
+            (Credentials::Certificate { chain, .. }, Some(authorities)) => {
+                let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
+                authorities.verify(&chain, now.unix(), Role::Client).map(VerifiedCertificate::into_path)
+            }
+            _ => Ok(CertificatePath::default()),
+        };
+        match certificates {
+            Ok(certificates) => (self.judge(now, path, exchange, credentials), certificates),
+            // It was good a moment ago, when EAP looked at it.
+            Err(error) => {
+                self.report_login_failure(now, path, exchange, Some(credentials.user()), &error.to_string());
+                (Verdict::Rejected, CertificatePath::default())
             }
         }
     }

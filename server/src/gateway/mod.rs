@@ -47,9 +47,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cygnet_ike::credential::Authorities;
 use cygnet_ike::crypto::random::Random;
-use cygnet_ike::{Endpoint, EspSpi, Event, IkeVersion, Path, SessionId, SessionState};
+use cygnet_ike::{Config, Endpoint, EspSpi, Event, IkeVersion, Path, SessionId, SessionState};
 use cygnet_l2tp::SessionKey;
 use jiff::Timestamp;
 
@@ -91,8 +90,8 @@ pub struct Gateway {
     random: Box<dyn Random + Send>,
     meter: Box<dyn Meter>,
     users: UserTable,
-    /// `None`: nobody logs in by certificate.
-    client_authorities: Option<Arc<Authorities>>,
+    /// What the IKE endpoint was told.
+    ike_config: Arc<Config>,
     /// Revoked certificates, DER.
     revocation_lists: Lists,
     /// `None`: nobody logs in by EAP-TLS.
@@ -140,17 +139,16 @@ impl Gateway {
         let mut dummy = [0; 16];
         random.fill(&mut dummy);
         let sites = Sites::new(now, &settings, &mut *random)?;
-        let ike = ike_config::build(&settings, sites.engines(), esp_shards)?;
-        let eap_tls = accounts::eap_tls(&settings, ike.client_authorities.as_ref());
-        let client_authorities = ike.client_authorities.clone();
+        let ike_config = Arc::new(ike_config::build(&settings, sites.engines(), esp_shards)?);
+        let eap_tls = accounts::eap_tls(&settings, ike_config.client_authorities.as_ref());
         let mut this = Self {
-            ike: Endpoint::new(Arc::new(ike), endpoint_random),
+            ike: Endpoint::new(Arc::clone(&ike_config), endpoint_random),
             l2tp: cygnet_l2tp::Endpoint::new(
                 Arc::new(ike_config::l2tp(&settings)),
                 Box::new(ike_config::L2tpRandom(l2tp_random)),
             ),
             users: accounts::user_table(&settings, NtHash::from_bytes(dummy))?,
-            client_authorities,
+            ike_config,
             revocation_lists: Lists::default(),
             eap_tls,
             leases: accounts::lease_table(&settings)?,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cygnet_ike::{Config, SessionId};
+use cygnet_ike::{CloseReason, Config, SessionId};
 
 use super::sites::SitePlans;
 use super::{ConfigurationError, Gateway, Now, accounts, ike_config};
@@ -52,19 +52,20 @@ impl Gateway {
         self.exchange_sites(now, &settings, sites);
         self.leases.become_like(leases);
         self.eap_tls = eap_tls;
-        self.client_authorities = ike.client_authorities.clone();
-        self.ike.reconfigure(Arc::new(Config { sites: self.sites.engines(), ..ike }));
+        self.ike_config = Arc::new(Config { sites: self.sites.engines(), ..ike });
+        self.ike.reconfigure(Arc::clone(&self.ike_config));
         self.l2tp.reconfigure(Arc::new(ike_config::l2tp(&settings)));
         let former = std::mem::replace(&mut self.users, users);
         self.settings = settings;
         self.apply_revocation();
+        self.end_revoked(now);
         let mut changes = changes(&old, &self.settings);
         let (mut over, strays) = (self.barred(now, &former), self.strays());
         for (who, id) in strays.into_iter().filter(|(_, id)| !over.contains(id)).collect::<Vec<_>>() {
             changes.push(format!("{who} disconnected: the address is in no pool any more"));
             over.push(id);
         }
-        over.iter().for_each(|&id| self.disconnect(now, id));
+        over.iter().for_each(|&id| self.disconnect(now, id, CloseReason::Administrative));
         self.settle(now);
         let warnings = self.settings.warnings.clone();
         Reloaded { changes, needs_restart: Vec::new(), disconnected: over.len() as u64, warnings }

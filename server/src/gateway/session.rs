@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use cygnet_ike::cert::CertificatePath;
 use cygnet_ike::{AccessRequest, AuthenticatedBy, EspSpi, Path, SessionId};
 use cygnet_l2tp::SessionKey;
 use jiff::Timestamp;
@@ -88,6 +89,8 @@ pub(super) struct Session {
     pub(super) identity: String,
     /// The account's name, when the client logged in with a password.
     pub(super) user: Option<String>,
+    /// What it has logged in with inside of EAP; empty without. (Certificates that IKE has seen are the IKE engine's business.)
+    pub(super) certificates: CertificatePath,
     pub(super) path: Path,
     pub(super) behind_nat: bool,
     pub(super) lease: Lease,
@@ -129,6 +132,7 @@ impl Session {
             via: if request.by == AuthenticatedBy::XAuth { Via::Xauth } else { Via::Ikev2 },
             identity: request.identity.to_string(),
             user,
+            certificates: CertificatePath::default(),
             path: request.path,
             behind_nat: request.behind_nat,
             lease: Lease::default(),
@@ -148,6 +152,7 @@ impl Session {
             via: Via::L2tp(key),
             identity: channel.identity.clone(),
             user: Some(user),
+            certificates: CertificatePath::default(),
             path: channel.path,
             behind_nat: channel.behind_nat,
             lease: Lease::default(),
@@ -179,4 +184,6 @@ pub(super) struct Login {
     pub(super) path: Path,
     /// The account, once the password was right.
     pub(super) user: Option<String>,
+    /// The client's certificate with those above it, once it was verified.
+    pub(super) certificates: CertificatePath,
 }

@@ -64,20 +64,24 @@ impl Gateway {
         newcomer: &Session,
         want: LeaseRequest,
     ) -> Option<(SessionId, Lease)> {
-        let (&former, _) = self.sessions.iter().find(|(_, former)| former.hands_over(newcomer, want))?;
-        let lease = self.leases.hand_over(former.0, id.0)?;
+        let hands_over = |(_, former): &(&SessionId, &Session)| former.hands_over(newcomer, want);
+        let candidates: Vec<SessionId> = self.sessions.iter().filter(hands_over).map(|(&id, _)| id).collect();
+        let given = |former: SessionId| Some((former, self.leases.hand_over(former.0, id.0)?));
+        let (former, lease) = candidates.into_iter().find_map(given)?;
         if let Some(former) = self.sessions.get_mut(&former) {
             former.successor = Some(id);
         }
         Some((former, lease))
     }
 
-    /// A session that took a lease over has ended before the one that it had it from: that one has it again.
+    /// A session that took a lease over has ended before the one that it had it from: that one has it again, unless it went on to
+    /// another meanwhile.
     pub(super) fn give_lease_back(&mut self, id: SessionId) {
         let Some(former) = self.sessions.iter_mut().find(|(_, former)| former.successor == Some(id)) else { return };
         let (&former, session) = former;
-        session.successor = None;
-        self.leases.hand_over(id.0, former.0);
+        let given_back = self.leases.hand_over(id.0, former.0).is_some();
+        let holder = session.lease.addresses().find_map(|address| self.leases.holder(address)).map(SessionId);
+        session.successor = holder.filter(|_| !given_back);
     }
 
     /// The pair that the first pair of a session with a lease from an older one takes over from, if the client may still use it.

@@ -57,7 +57,9 @@ async fn answer_all(mut asked: mpsc::Receiver<ControlCommand>) {
                 reply.send(if known { vec![entry()] } else { vec![] }).unwrap();
             }
             ControlCommand::Kick { who, reply } => {
-                reply.send(Kicked { disconnected: u64::from(who == "alice") }).unwrap();
+                reply
+                    .send(Kicked { disconnected: u64::from(who == "alice"), sites: u64::from(who == "berlin") })
+                    .unwrap();
             }
             ControlCommand::Up { site: name, child, reply } => reply.send(up(&name, child.as_deref())).unwrap(),
             ControlCommand::Down { site: name, reply } => {
@@ -218,6 +220,8 @@ fn kick_says_whether_anybody_was_there() {
     let daemon = Daemon::start(&site);
     assert_eq!(site.run(&["kick", "alice"]).ok().out, "alice is disconnected\n");
     assert_eq!(site.run(&["kick", "alice", "--json"]).ok().json()["disconnected"], 1);
+    let berlin = "the tunnel of berlin is closed; it may come back at once; `cygnet down berlin` keeps a site down\n";
+    assert_eq!(site.run(&["kick", "berlin"]).ok().out, berlin);
     let run = site.run(&["kick", "bob"]);
     assert!(run.code == Some(1) && run.out == "bob is not connected\n", "{run:?}");
     drop(daemon);

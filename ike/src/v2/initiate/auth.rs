@@ -27,7 +27,7 @@ use super::super::child::{self, Child, KeyExchangeOf};
 use super::super::established::Established;
 use super::super::life::Life;
 use super::super::own_child::is_within;
-use super::super::proof::{self, Claim, OwnProof, Proof};
+use super::super::proof::{self, Claim, OwnProof, Proof, Proven};
 use super::super::request::{AuthAnswer, ChildAnswer, Invalid};
 use super::super::sa::{Due, IkeSa, Message, OwnRequest, Purpose, Role};
 use super::super::{Closing, Context, Session, State, keys, ppk};
@@ -235,8 +235,9 @@ impl Proving {
         let expected = self.site.peer_identity.as_ref();
         let claim =
             Claim { identity: &identity, expected, id_body: &id_body, certificates: &answer.certificates, auth };
-        let by = proof::verify(ctx, &self.proof, Role::Responder, &claim, &self.site.peer_auth);
-        session.by = Some(by.map_err(|invalid| *invalid.reason)?);
+        let proven = proof::verify(ctx, &self.proof, Role::Responder, &claim, &self.site.peer_auth);
+        let Proven { by, certificates } = proven.map_err(|invalid| *invalid.reason)?;
+        (session.by, session.certificates) = (Some(by), certificates);
         Ok(())
     }
 

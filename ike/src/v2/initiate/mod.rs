@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tracing::debug;
 
+use crate::cert::CertificatePath;
 use crate::crypto::dh::{Group, KeyPair};
 use crate::crypto::sign::HASH_ALGORITHMS;
 use crate::event::{CloseReason, Path, SessionId, Transmit};
@@ -115,6 +116,7 @@ impl Session {
             last_heard: ctx.now,
             identity: None,
             by: None,
+            certificates: CertificatePath::default(),
             announced: true,
             state: State::Over,
         };

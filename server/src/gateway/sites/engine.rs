@@ -49,6 +49,13 @@ pub(super) fn site(
     })
 }
 
+/// Takes the authorities over that know which certificates are revoked.
+pub(super) fn keep_authorities(site: &mut Site, before: &Site) {
+    if let (PeerAuth::Certificate(new), PeerAuth::Certificate(known)) = (&mut site.peer_auth, &before.peer_auth) {
+        *new = Arc::clone(known);
+    }
+}
+
 /// Without `id` we are the address that we send from; before that is known, the site by its name.
 fn identity(settings: &config::Site, source: Option<IpAddr>) -> Result<Identity, ConfigurationError> {
     match (&settings.id, settings.local_address.or(source)) {

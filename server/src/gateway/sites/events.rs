@@ -24,7 +24,8 @@ const LIVELY: Duration = Duration::from_secs(3);
 impl Gateway {
     /// The peer has begun a session and proven that it is this site.
     pub(in crate::gateway) fn admit_site(&mut self, now: Now, id: SessionId, site: &Arc<str>, request: &AccessRequest) {
-        let Some(supervisor) = self.sites.supervise(site) else {
+        let Self { sites, ike, meter, .. } = self;
+        let Some(supervisor) = sites.supervise(site) else {
             return self.ike.deny(now.instant, id, Denial::Authorization);
         };
         if let Err(text) = supervisor.admits() {
@@ -32,6 +33,8 @@ impl Gateway {
             return self.ike.deny(now.instant, id, Denial::Authorization);
         }
         supervisor.accepted(id, request.path);
+        let heard = supervisor.heard(|id| ike.session(id).map(|info| info.last_heard), |spi| meter.last_heard(spi));
+        supervisor.limit(id, |id| heard.get(&id).copied());
         self.sites.of_session.insert(id, Arc::clone(site));
         self.ike.grant(now.instant, id, Grant::default());
     }

@@ -25,10 +25,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use cygnet_ike::crypto::random::Random;
-use cygnet_ike::{EspSpi, SessionId, Site};
+use cygnet_ike::{Config, EspSpi, SessionId, Site};
 
 use super::session::Via;
-use super::{ConfigurationError, Effect, Gateway, Now, Traffic, ike_config};
+use super::{ConfigurationError, Effect, Gateway, Now, Traffic};
 use crate::config::{self, Peer, Settings, SiteMode, Start};
 use crate::control::model::{Rekeyed, SiteStatus};
 use supervisor::{Plan, Supervisor};
@@ -164,9 +164,12 @@ fn plan(site: &config::Site) -> Plan {
 }
 
 impl Gateway {
-    /// What came of [`Effect::Resolve`]; the error is a sentence for the operator.
-    pub fn resolved(&mut self, now: Now, site: &str, outcome: Result<Vec<IpAddr>, String>) {
-        if let Some(supervisor) = self.sites.supervise(site) {
+    /// What came of [`Effect::Resolve`] for this name; the error is a sentence for the operator. An answer about a peer that the
+    /// site had before a reload counts no more.
+    pub fn resolved(&mut self, now: Now, site: &str, name: &str, outcome: Result<Vec<IpAddr>, String>) {
+        if let Some(supervisor) = self.sites.supervise(site)
+            && supervisor.plan.peer == Peer::Name(name.to_owned())
+        {
             supervisor.resolved(now, outcome);
             self.settle(now);
         }
@@ -231,6 +234,16 @@ impl Gateway {
         Ok(ended)
     }
 
+    /// Ends the tunnels of all sites that `who` names, see [`SiteStatus::is_named`]; they may come back at once. Gives back of how
+    /// many.
+    ///
+    /// [`SiteStatus::is_named`]: crate::control::model::SiteStatus::is_named
+    pub(super) fn kick_sites(&mut self, now: Now, who: &str) -> u64 {
+        let named: Vec<String> = self.sites(now).into_iter().filter(|s| s.is_named(who)).map(|s| s.name).collect();
+        let kicked = |name: &String| self.sites.supervise(name).is_some_and(|supervisor| supervisor.kick(now) > 0);
+        named.iter().map(kicked).filter(|&kicked| kicked).count() as u64
+    }
+
     /// Begins to renew the keys of all sessions that `who` names, sites (see [`SiteStatus::is_about`]) and clients of IKEv2 (see
     /// [`Session::is_about`]): those of the IKE SAs with `ike`, those of the Child SAs otherwise. Gives back of how many.
     ///
@@ -285,13 +298,11 @@ impl Gateway {
         let Some(watched) = self.sites.watched.get_mut(name) else { return };
         let made = engine::site(settings, watched.supervisor.source(), watched.supervisor.addresses());
         // It was possible with other addresses, which are no reason to fail.
-        let Ok(engine) = made else { return };
+        let Ok(mut engine) = made else { return };
+        engine::keep_authorities(&mut engine, &watched.engine);
         watched.engine = Arc::new(engine);
-        if let Ok(config) = ike_config::build(&self.settings, self.sites.engines(), self.esp_shards) {
-            self.ike.reconfigure(Arc::new(config));
-            // Its authorities are new values, too.
-            self.apply_revocation();
-        }
+        self.ike_config = Arc::new(Config { sites: self.sites.engines(), ..(*self.ike_config).clone() });
+        self.ike.reconfigure(Arc::clone(&self.ike_config));
     }
 
     /// Does what a site's supervisor wants done.

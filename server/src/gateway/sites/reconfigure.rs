@@ -44,13 +44,20 @@ impl Gateway {
             let change = before.map_or(SiteChange::Tunnel, |before| site.change_from(before));
             match (change, self.sites.watched.get(site.name.as_str())) {
                 (SiteChange::Nothing, Some(_)) => {}
-                (SiteChange::Care | SiteChange::Terms, Some(Watched { supervisor, .. })) => {
-                    let engine = engine::site(site, supervisor.source(), supervisor.addresses())?;
+                (SiteChange::Care | SiteChange::Terms, Some(Watched { supervisor, engine: known, .. })) => {
+                    let mut engine = engine::site(site, supervisor.source(), supervisor.addresses())?;
+                    if change == SiteChange::Care {
+                        engine::keep_authorities(&mut engine, known);
+                    }
                     let (plan, terms) = (plan(site), change == SiteChange::Terms);
                     plans.adjusted.push(Adjusted { plan, engine: Arc::new(engine), terms });
                 }
-                (SiteChange::Tunnel, _) | (_, None) => {
-                    plans.anew.push(Watched::new(now, site, &mut *self.random)?);
+                (SiteChange::Tunnel, known) | (_, known @ None) => {
+                    let mut watched = Watched::new(now, site, &mut *self.random)?;
+                    if known.is_some_and(|known| known.supervisor.is_stopped()) {
+                        watched.supervisor.down(now);
+                    }
+                    plans.anew.push(watched);
                 }
             }
         }

@@ -41,7 +41,9 @@ impl Gateway {
             initiator: tunnel.is_some_and(|tunnel| tunnel.role == Role::Initiator),
             session: newest.map(|(SessionId(id), _)| id),
             since: tunnel.and_then(|tunnel| tunnel.up).map(|(_, wall)| wall),
-            ike_rekey_seconds: tunnel.and_then(|tunnel| rekey(now, settings, tunnel)),
+            ike_rekey_seconds: newest
+                .and_then(|(id, _)| self.ike.session(id)?.ike_rekey)
+                .map(|at| seconds_until(now, at)),
             idle_seconds: heard.map(|at| now.instant.saturating_duration_since(at).as_secs()),
             children: settings.children.iter().enumerate().map(|(n, c)| child(now, n, c, tunnel)).collect(),
             bytes_in: traffic.bytes_in,
@@ -64,11 +66,6 @@ impl Gateway {
         let newest = self.memory.find(Some(site), Some(1)).pop()?.record;
         (newest.exchange != events::SESSION).then_some(newest.headline)
     }
-}
-
-fn rekey(now: Now, settings: &config::Site, tunnel: &Tunnel) -> Option<u64> {
-    let (since, _) = tunnel.up?;
-    Some(seconds_until(now, since.checked_add(settings.lifetimes.ike?)?))
 }
 
 fn child(now: Now, place: usize, settings: &config::SiteChild, tunnel: Option<&Tunnel>) -> SiteChildStatus {

@@ -55,6 +55,17 @@ fn device(site: &Site, certificate: Option<&Issued>, tls12: bool) -> ClientConfi
     }
 }
 
+/// A device that shows its certificate to IKE itself.
+fn by_certificate(site: &Site, own: &Issued, name: &str) -> ClientConfig {
+    let chain = cygnet_ike::cert::pem::certificates(own.certificate_pem.as_bytes()).unwrap();
+    let key_pem = own.key_pem.as_bytes().to_vec();
+    ClientConfig {
+        login: Login::Certificate { chain, key_pem },
+        authorities: Some(site.ca()),
+        ..ClientConfig::psk(name.parse().unwrap(), b"")
+    }
+}
+
 fn connect(site: &mut Site, name: &str, from: &str) -> Client {
     let own = issue(&authority(site), name);
     let config = device(site, Some(&own), false);
@@ -155,6 +166,59 @@ fn revoked_certificates_stay_out_as_soon_as_the_list_is_there() {
     let [headline] = site.headlines("198.51.100.8").try_into().unwrap();
     assert!(headline.starts_with("the certificate of CN=Somebody was revoked"), "{headline}");
     assert!(connect(&mut site, "bob@example.org", "198.51.100.9").is_up());
+}
+
+/// All that `explain` says about an address.
+fn told(site: &Site, who: &str) -> String {
+    let filter = ExplainFilter { who: Some(who.to_owned()), limit: None };
+    let entries = site.gateway.explain(&filter).into_iter().map(|entry| entry.record);
+    entries.map(|record| format!("{}\n{}\n", record.headline, record.details.join("\n"))).collect()
+}
+
+#[test]
+fn revoked_certificates_stay_out_also_when_a_site_has_learned_an_address() {
+    let berlin = "[site.berlin]\npeer = \"203.0.113.7\"\npsk = \"a key that is long enough for anybody\"\nstart = \"passive\"\n\
+                  local = [\"10.1.0.0/16\"]\nremote = [\"10.2.0.0/16\"]";
+    let mut site = with_ca(&format!("eap = [\"tls\"]\ncrl = \"strict\"\n{berlin}"));
+    let own = issue(&authority(&site), "alice@example.org");
+    revoke(&mut site, &[&own]);
+    site.gateway.local_address(site.now, "berlin", Ok("192.0.2.1".parse().unwrap()));
+    let by_eap = device(&site, Some(&own), false);
+    assert!(!site.connect(by_eap, "198.51.100.8").is_up());
+    let config = by_certificate(&site, &own, "alice@example.org");
+    assert!(!site.connect(config, "198.51.100.9").is_up());
+    for from in ["198.51.100.8", "198.51.100.9"] {
+        let told = told(&site, from);
+        assert!(told.contains("the certificate of CN=Somebody was revoked at "), "{told}");
+    }
+    let other = issue(&authority(&site), "bob@example.org");
+    let config = by_certificate(&site, &other, "bob@example.org");
+    assert!(site.connect(config, "198.51.100.10").is_up(), "{:?}", site.headlines("198.51.100.10"));
+}
+
+#[test]
+fn a_session_ends_when_its_certificate_is_revoked_and_not_for_want_of_a_list() {
+    let mut site = with_ca("eap = [\"tls\"]\ncrl = \"strict\"");
+    revoke(&mut site, &[]);
+    let [lost, other] = ["alice@example.org", "bob@example.org"].map(|name| issue(&authority(&site), name));
+    let by_eap = device(&site, Some(&lost), false);
+    let mut by_eap = site.connect(by_eap, "198.51.100.7");
+    let by_ike = by_certificate(&site, &lost, "alice@example.org");
+    let mut by_ike = site.connect(by_ike, "198.51.100.8");
+    let kept = device(&site, Some(&other), false);
+    let kept = site.connect(kept, "198.51.100.9");
+    site.gateway.set_revocation_lists(site.now, Vec::new().into());
+    site.now.instant += Duration::from_secs(1);
+    assert_eq!(site.users().len(), 3, "{:?}", (by_eap.end(), by_ike.end(), kept.end()));
+    revoke(&mut site, &[&lost]);
+    site.settle(&mut by_eap);
+    site.settle(&mut by_ike);
+    assert_eq!((site.users(), site.routed.clone()), (vec!["bob@example.org".to_owned()], kept.addresses()));
+    for who in ["198.51.100.7", "198.51.100.8"] {
+        let told = told(&site, who);
+        assert!(told.contains("session ended: its certificate was revoked"), "{told}");
+        assert!(told.contains("the certificate of CN=Somebody was revoked at "), "{told}");
+    }
 }
 
 #[test]

@@ -339,8 +339,8 @@ fn a_kicked_user_goes_in_every_protocol_and_others_stay() {
     world.dial(Device::windows("bob", "battery", "198.51.100.8"));
     let config = person(&world.site, "alice", "correct horse");
     assert!(world.site.connect(config, "198.51.100.9").is_up());
-    assert_eq!(world.site.gateway.kick(world.site.now, "mallory"), 0);
-    assert_eq!(world.site.gateway.kick(world.site.now, "Alice"), 2);
+    assert_eq!(world.site.gateway.kick(world.site.now, "mallory").disconnected, 0);
+    assert_eq!(world.site.gateway.kick(world.site.now, "Alice").disconnected, 2);
     world.run_for(Duration::from_secs(8));
     assert_eq!(world.site.users(), ["bob"]);
 }

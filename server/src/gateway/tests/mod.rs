@@ -134,7 +134,10 @@ impl Site {
             Effect::Remove { inbound_spi } => self.removed.push(inbound_spi),
             // To a client that has vanished.
             Effect::Send(_) | Effect::Move { .. } | Effect::SendL2tp { .. } | Effect::Link { .. } => {}
-            effect => assert!(matches!(effect, Effect::Traps(_)), "there are no sites"),
+            Effect::LocalAddress { site, .. } => {
+                self.gateway.local_address(self.now, &site, Ok("192.0.2.1".parse().unwrap()));
+            }
+            effect => assert!(matches!(effect, Effect::Traps(_)), "sites are passive"),
         }
     }
 

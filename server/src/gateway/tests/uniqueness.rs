@@ -146,3 +146,20 @@ fn a_device_that_has_fallen_silent_makes_room_for_another() {
     assert!(other.is_up());
     assert_eq!((site.users(), other.addresses()), (vec!["alice".to_owned()], address));
 }
+
+#[test]
+fn an_address_is_not_lost_when_a_session_between_two_others_goes_first() {
+    let mut site = with_psk("10.83.20.0/24");
+    let first = site.connect(laptop("laptop.example"), HOME);
+    let address = first.addresses();
+    let mut second = site.connect(again(laptop("laptop.example"), &first), HOME);
+    let mut third = site.connect(again(laptop("laptop.example"), &first), HOME);
+    site.do_task(&mut second, Task::Close);
+    let mut fourth = site.connect(again(laptop("laptop.example"), &first), HOME);
+    assert_eq!((third.addresses(), fourth.addresses(), &site.routed), (address.clone(), address.clone(), &address));
+    site.do_task(&mut third, Task::Close);
+    site.do_task(&mut fourth, Task::Close);
+    assert_eq!((&site.routed, site.users().len()), (&address, 1), "the first has it again");
+    let fifth = site.connect(again(laptop("laptop.example"), &first), HOME);
+    assert_eq!(fifth.addresses(), address);
+}

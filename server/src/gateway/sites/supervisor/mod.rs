@@ -51,6 +51,8 @@ const HANDOVER: Duration = Duration::from_secs(10);
 const TURN: Duration = Duration::from_secs(10);
 /// How often two tunnels with the same peer are compared.
 const COMPARE: Duration = Duration::from_secs(1);
+/// A peer that begins more tunnels than this loses the one that it has used least lately.
+const MOST_OF_PEER: usize = 8;
 /// A peer that should close its surplus session and does not is given up on after this long: we close ours instead.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -305,6 +307,21 @@ impl Supervisor {
         ended
     }
 
+    /// The operator ends what is there now. That forbids nothing: a site that is always wanted is tried again after a pause. Gives
+    /// back how many sessions end.
+    pub(super) fn kick(&mut self, now: Now) -> u64 {
+        let ended = self.close_all(CloseReason::Administrative);
+        if ended > 0 {
+            let text = "ended by the operator";
+            self.note_error(now, text.to_owned());
+            self.answer(Err(text.to_owned()));
+            self.asked = false;
+            self.earliest = now.instant + self.pauses.next();
+            self.settle(now);
+        }
+        ended
+    }
+
     /// Begins nothing any more. Sessions are ended by the engine.
     pub(super) fn stop(&mut self, now: Now) {
         self.stopped = true;
@@ -510,7 +527,10 @@ impl Supervisor {
 
     /// The last tunnel is gone, and not because we wanted it.
     fn lost(&mut self, now: Now, tunnel: &Tunnel, reason: CloseReason) {
-        if !matches!(reason, CloseReason::Shutdown | CloseReason::Administrative | CloseReason::Replaced) {
+        // Whose certificate was revoked, and when, was told before.
+        let is_told = matches!(reason, CloseReason::Revoked) && self.last_error.is_some();
+        let is_error = !matches!(reason, CloseReason::Shutdown | CloseReason::Administrative | CloseReason::Replaced);
+        if is_error && !is_told {
             self.note_error(now, ending(reason));
         }
         if tunnel.lasted(now.instant, PROVEN) {

@@ -6,8 +6,8 @@ use std::time::Instant;
 use cygnet_ike::{CloseReason, Path, Role, SessionId};
 
 use super::super::backoff;
-use super::super::tunnel::{Missing, Tunnel};
-use super::{Action, DRAIN, Goal, HANDOVER, PATIENCE, Phase, Supervisor, TURN};
+use super::super::tunnel::{Missing, Stage, Tunnel};
+use super::{Action, DRAIN, Goal, HANDOVER, MOST_OF_PEER, PATIENCE, Phase, Supervisor, TURN};
 use crate::gateway::Now;
 
 impl Supervisor {
@@ -65,6 +65,19 @@ impl Supervisor {
         }
         if self.tunnels.values().filter(|tunnel| tunnel.is_established()).count() < 2 {
             self.compare = None;
+        }
+    }
+
+    /// The peer has begun one more tunnel: bounds how many there are of its making.
+    pub(in super::super) fn limit(&mut self, newest: SessionId, heard: impl Fn(SessionId) -> Option<Instant>) {
+        let of_peer = |&(&id, tunnel): &(&SessionId, &Tunnel)| {
+            id != newest && tunnel.role == Role::Responder && tunnel.stage != Stage::Closing
+        };
+        let others: Vec<SessionId> = self.tunnels.iter().filter(of_peer).map(|(&id, _)| id).collect();
+        if others.len() >= MOST_OF_PEER
+            && let Some(&silent) = others.iter().min_by_key(|&&id| (heard(id), id))
+        {
+            self.close(silent, CloseReason::Replaced);
         }
     }
 

@@ -351,3 +351,135 @@ fn a_gateway_that_stops_says_goodbye_and_begins_nothing_more() {
     world.run(100.0);
     assert_eq!((world.sessions(0), world.sessions(1)), (0, 0));
 }
+
+#[test]
+fn a_kick_ends_a_tunnel_and_forbids_nothing() {
+    let mut world = two(18, Wire::GOOD, [ALWAYS, PASSIVE]);
+    assert!(world.run_until(5.0, both_up));
+    world.run(100.0);
+    let (now, before) = (world.now, world.site(0, "b").session);
+    let inside = world.nodes[0].gateway.kick(now, "10.2.0.1");
+    assert_eq!((inside.sites, inside.disconnected), (0, 0), "an inner address names clients only");
+    for (who, name) in [("b", "b"), (B, "b")] {
+        let now = world.now;
+        assert_eq!(world.nodes[0].gateway.kick(now, who).sites, 1, "{who}");
+        world.run(0.5);
+        assert!(!world.is_up(0, name) && !world.is_up(1, "a"));
+        assert_eq!(world.site(0, name).last_error.as_deref(), Some("ended by the operator"));
+        assert!(world.run_until(30.0, both_up), "{:?}", world.site(0, name));
+        world.run(100.0);
+    }
+    assert_ne!(world.site(0, "b").session, before);
+    let now = world.now;
+    assert_eq!(world.nodes[1].gateway.kick(now, A).sites, 1);
+    assert!(world.run_until(30.0, both_up), "the passive side lets it in again");
+}
+
+#[test]
+fn a_site_that_was_taken_down_stays_down_over_a_reload_that_changes_it() {
+    let mut world = two(19, Wire::GOOD, [ALWAYS, ALWAYS]);
+    assert!(world.run_until(10.0, both_up));
+    let now = world.now;
+    world.nodes[0].gateway.site_down(now, "b").unwrap();
+    world.run(5.0);
+    world.reload(0, &config("b", B, &format!("{ALWAYS}\nmobike = false")));
+    world.run(300.0);
+    assert_eq!((world.site(0, "b").state, world.nodes[0].traps), (SiteState::Stopped, 0));
+    let now = world.now;
+    world.nodes[0].gateway.site_up(now, "b", None).unwrap();
+    assert!(world.run_until(70.0, both_up), "{:?}", world.site(0, "b"));
+}
+
+#[test]
+fn an_answer_about_a_name_that_the_peer_had_before_is_passed_over() {
+    let mut world = World::new(20, Wire::GOOD);
+    world.names.insert("new.example.org".into(), vec![B.parse().unwrap()]);
+    world.start(&[A], &config("b", "new.example.org", PASSIVE));
+    world.run(5.0);
+    let known = |world: &World| -> Vec<String> {
+        let site = &world.nodes[0].gateway.ike_config.sites[0];
+        site.peer_addresses.iter().map(|prefix| prefix.address.to_string()).collect()
+    };
+    assert_eq!(known(&world), [B]);
+    let (now, stale) = (world.now, "203.0.113.9".parse().unwrap());
+    world.nodes[0].gateway.resolved(now, "b", "old.example.org", Ok(vec![stale]));
+    assert_eq!(known(&world), [B]);
+    world.nodes[0].gateway.resolved(now, "b", "new.example.org", Ok(vec![stale]));
+    assert_eq!(known(&world), ["203.0.113.9"]);
+}
+
+#[test]
+fn the_next_rekey_of_the_ike_sa_is_told_also_after_the_first() {
+    let lifetime = format!("{ALWAYS}\nike_lifetime = \"1h\"");
+    let mut world = two(21, Wire::GOOD, [&lifetime, PASSIVE]);
+    assert!(world.run_until(5.0, both_up));
+    for _ in 0..3 {
+        let due = world.site(0, "b").ike_rekey_seconds.unwrap();
+        assert!((3140..=3600).contains(&due), "{due}");
+        world.run(due as f64 + 5.0);
+    }
+}
+
+/// A gateway's certificate, and where it lies with that of its authority.
+struct Papers {
+    folder: tempfile::TempDir,
+    own: crate::pki::Issued,
+}
+
+impl Papers {
+    fn issue(ca: &crate::pki::Issued, name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let names = [crate::pki::SubjectName::from_text(name)];
+        let kind = crate::pki::KeyKind::EcdsaP256;
+        let own = crate::pki::issue_server_certificate(ca, &names, kind, super::now_unix()).unwrap();
+        let files =
+            [("ca.pem", &*ca.certificate_pem), ("own.pem", &*own.certificate_pem), ("own-key.pem", &**own.key_pem)];
+        files.iter().for_each(|(name, text)| super::write(&folder.path().join(name), text));
+        Self { folder, own }
+    }
+
+    fn config(&self, site: &str, peer: &str, names: [&str; 2], start: &str) -> String {
+        let at = |name: &str| self.folder.path().join(name).display().to_string();
+        let [id, peer_id] = names;
+        let (own, key, ca) = (at("own.pem"), at("own-key.pem"), at("ca.pem"));
+        let proof =
+            format!("cert = \"{own}\"\nkey = \"{key}\"\nca = \"{ca}\"\nid = \"{id}\"\npeer_id = \"{peer_id}\"\n");
+        config(site, peer, start).replace(&format!("psk = \"{KEY}\"\n"), &proof)
+    }
+}
+
+#[test]
+fn a_tunnel_ends_when_the_certificate_of_its_peer_is_revoked() {
+    let mut world = World::new(22, Wire::GOOD);
+    world.now.wall = jiff::Timestamp::now();
+    let ca = crate::pki::make_ca("Test CA", crate::pki::KeyKind::EcdsaP256, super::now_unix()).unwrap();
+    let names = ["a.example.org", "b.example.org"];
+    let [a, b] = names.map(|name| Papers::issue(&ca, name));
+    world.start(&[A], &a.config("b", B, names, ALWAYS));
+    world.start(&[B], &b.config("a", A, [names[1], names[0]], PASSIVE));
+    assert!(world.run_until(5.0, both_up), "{:?}", world.site(0, "b"));
+    let list = |revoked: &[&crate::pki::Issued]| {
+        let day = std::time::Duration::from_secs(86_400);
+        vec![crate::pki::testing::revocation_list(&ca, revoked, super::now_unix(), day)].into()
+    };
+    for lists in [list(&[&a.own]), Vec::new().into()] {
+        let now = world.now;
+        world.nodes[0].gateway.set_revocation_lists(now, lists);
+        world.run(100.0);
+        assert!(both_up(&world), "it is not the peer's, or there is no list");
+    }
+    let now = world.now;
+    world.nodes[0].gateway.set_revocation_lists(now, list(&[&b.own]));
+    assert!(!world.is_up(0, "b"), "at once");
+    world.run(0.2);
+    let error = world.site(0, "b").last_error.unwrap();
+    assert!(error.contains("was revoked at "), "{error}");
+    world.run(120.0);
+    let site = world.site(0, "b");
+    assert!(site.state == SiteState::Down && site.attempts > 1, "it is tried again: {site:?}");
+    assert!(site.last_error.as_ref().is_some_and(|error| error.contains("was revoked at ")), "{site:?}");
+    assert!(!world.is_up(1, "a"));
+    let now = world.now;
+    world.nodes[0].gateway.set_revocation_lists(now, list(&[]));
+    assert!(world.run_until(600.0, both_up), "{:?}", world.site(0, "b"));
+}

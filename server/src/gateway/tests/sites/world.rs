@@ -211,7 +211,7 @@ impl World {
             Effect::Resolve { site, name } => {
                 let found = self.names.get(&name).cloned().ok_or_else(|| "no such name".to_owned());
                 self.nodes[index].lookups += 1;
-                self.nodes[index].gateway.resolved(now, &site, found);
+                self.nodes[index].gateway.resolved(now, &site, &name, found);
             }
             Effect::LocalAddress { site, peer } => {
                 let ours = self.nodes[index].addresses.iter().find(|ours| ours.is_ipv4() == peer.is_ipv4());

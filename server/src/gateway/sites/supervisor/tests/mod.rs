@@ -127,6 +127,7 @@ impl Bench {
             precedence,
             mobike: true,
             ppk: false,
+            ike_rekey: None,
         };
         self.heard.insert(id, self.now.instant);
         self.supervisor.established(self.now, id, &info);
@@ -572,6 +573,29 @@ fn a_local_address_of_the_other_family_is_told() {
     bench.supervisor.resolved(bench.now, Ok(vec![address(PEER)]));
     assert!(bench.actions().is_empty());
     assert_eq!(bench.last_error(), "local_address 2001:db8::1 cannot reach 198.51.100.7");
+}
+
+#[test]
+fn a_peer_that_begins_tunnels_without_end_loses_the_one_that_is_silent_longest() {
+    let mut bench = Bench::new(Peer::Any, Start::Passive);
+    let begun: Vec<SessionId> = (0..MOST_OF_PEER).map(|n| bench.peer_comes(n as u128)).collect();
+    bench.pass(10.0);
+    let closed = |actions: Vec<Action>| -> Vec<SessionId> {
+        let ended = |action| if let Action::Close(id, CloseReason::Replaced) = action { Some(id) } else { None };
+        actions.into_iter().filter_map(ended).collect()
+    };
+    for (nth, &id) in begun.iter().enumerate() {
+        bench.heard.insert(id, bench.now.instant + Duration::from_secs(if nth == 3 { 0 } else { 1 }));
+    }
+    let limit = |bench: &mut Bench, id| {
+        let heard = bench.heard.clone();
+        bench.supervisor.limit(id, |id| heard.get(&id).copied());
+        closed(bench.actions())
+    };
+    assert_eq!(limit(&mut bench, begun[7]), [], "there are no more than that");
+    let newest = bench.peer_comes(9);
+    assert_eq!(limit(&mut bench, newest), [begun[3]]);
+    assert_eq!(limit(&mut bench, newest), [], "one goes for each that comes");
 }
 
 #[test]
