@@ -361,6 +361,8 @@ impl Keeper {
     async fn bring_about(&mut self) -> Result<(), NetError> {
         enable_forwarding(&self.settings)?;
         self.configure_tun().await?;
+        // An interface that lost its last address of a family has lost the routes of it.
+        self.routes.repair().await?;
         self.lead_to_sites().await?;
         if *self.firewall.rules() == self.settings.rules {
             return Ok(());
@@ -374,11 +376,11 @@ impl Keeper {
 
     /// After [`Keeper::bring_about`] has failed; the settings are those of before again.
     async fn go_back(&mut self, routes: Snapshot) -> Result<(), NetError> {
-        let restored = self.routes.restore(routes).await;
         let tun = self.configure_tun().await;
+        let restored = self.routes.restore(routes).await;
         // The MTU of devices. Their routes are there.
         let devices = self.lead_to_sites().await;
-        restored.and(tun).and(devices)
+        tun.and(restored).and(devices)
     }
 
     async fn configure_tun(&self) -> Result<(), NetError> {

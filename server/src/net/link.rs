@@ -114,12 +114,13 @@ impl Netlink {
     pub async fn configure_tun(&self, name: &InterfaceName, settings: &TunSettings) -> Result<u32, NetError> {
         let found = self.switch_on(name, settings.mtu).await?;
         let wanted: Vec<IpNet> = settings.addresses.iter().map(|&a| IpNet::from(a)).collect();
-        for &old in found.addresses.iter().filter(|a| !wanted.contains(a) && !is_link_local(a.addr())) {
-            self.remove_address(found.index, name, old).await?;
-        }
+        // The new ones first: with its last address of a family the interface would lose all routes of it.
         for &new in wanted.iter().filter(|a| !found.addresses.contains(a)) {
             let add = self.handle.address().add(found.index, new.addr(), new.prefix_len()).execute().await;
             add.map_err(|e| NetError::netlink(format!("add the address {new} to {name}"), &e))?;
+        }
+        for &old in found.addresses.iter().filter(|a| !wanted.contains(a) && !is_link_local(a.addr())) {
+            self.remove_address(found.index, name, old).await?;
         }
         Ok(found.index)
     }

@@ -9,6 +9,7 @@ use cygnet_server::net::routes::ROUTE_PROTOCOL;
 use crate::netns::Namespace;
 
 const KEY: &str = "a key that is long enough for anybody";
+const SITE_KEY: &str = "another one that is long enough";
 
 /// `cygnet run` in a namespace.
 struct Daemon {
@@ -78,7 +79,7 @@ fn write(folder: &tempfile::TempDir, config: &str) {
 
 fn config(pool: &str, more: &str) -> String {
     let site = "[site.berlin]\npeer = \"198.51.100.7\"\nlocal = [\"10.1.0.0/16\"]\nremote = [\"10.2.0.0/16\"]\n";
-    format!("[remote]\nname = \"192.0.2.1\"\npool = \"{pool}\"\npsk = \"{KEY}\"\n{site}psk = \"{KEY}\"\n{more}")
+    format!("[remote]\nname = \"192.0.2.1\"\npool = \"{pool}\"\npsk = \"{KEY}\"\n{site}psk = \"{SITE_KEY}\"\n{more}")
 }
 
 fn lyon() -> String {

@@ -480,10 +480,11 @@ fn two_readings_of_a_site_are_the_same_unless_something_differs() {
         ("id = \"somebody.else\"\n", SiteChange::Terms),
         ("mobike = false\n", SiteChange::Terms),
         ("ppk = { id = \"x\", secret = \"0123456789-0123456789-0123456789\" }\n", SiteChange::Terms),
-        ("local_address = \"192.0.2.7\"\n", SiteChange::Tunnel),
     ] {
         assert_eq!(site("").change_from(&site(more)), change, "{more}");
     }
+    let elsewhere = one(&machine, &self::site("").replace("10.2.0.0", "10.3.0.0"));
+    assert_eq!(site("").change_from(&elsewhere), SiteChange::Tunnel);
     machine.write("psk", "the-key-has-been-replaced\n");
     let other = site("");
     machine.write("psk", "a-pre-shared-key-in-a-file\n");

@@ -24,7 +24,6 @@ fn everything_that_differs_is_told_and_nothing_else() {
         ("child_lifetime = \"2h\"", "lifetimes"),
         ("force_udp_encap = true", "force_udp_encap"),
         ("[ppk]\n\"x\" = \"0123456789-0123456789-0123456789\"", "ppk"),
-        ("ca = \"ca.pem\"", "ca"),
         ("dns = [\"10.83.20.1\"]", "dns"),
     ] {
         let users = "alice = \"correct horse\"\nbob = \"battery\"";
