@@ -44,7 +44,7 @@ fn twice(text: &str, line: usize) -> Option<String> {
     let key = lines.get(line)?.split_once('=')?.0.trim();
     let begin = header.unwrap_or(0);
     let same = |line: &&str| line.split_once('=').is_some_and(|(other, _)| other.trim() == key);
-    let first = begin + lines.iter().take(line).skip(begin).position(|line| same(&line))?;
+    let first = begin + lines.iter().take(line).skip(begin).position(same)?;
     Some(format!("`{key}` stands twice, first in line {}: keep one of them", first + 1))
 }
 
