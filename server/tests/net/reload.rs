@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cygnet_server::net::routes::ROUTE_PROTOCOL;
 
@@ -26,12 +26,13 @@ impl Daemon {
         command.args(["netns", "exec", &host.name, env!("CARGO_BIN_EXE_cygnet"), "--config"]);
         let process = command.arg(config_of(&folder)).arg("run").spawn().unwrap();
         let this = Self { host, folder, process };
-        let last = Instant::now() + Duration::from_secs(60);
-        while !this.ask(&["status"]).status.success() {
-            assert!(Instant::now() < last, "the daemon does not come up");
+        for _ in 0..600 {
+            if this.ask(&["status"]).status.success() {
+                return this;
+            }
             std::thread::sleep(Duration::from_millis(100));
         }
-        this
+        panic!("the daemon does not come up");
     }
 
     fn ask(&self, words: &[&str]) -> Output {
