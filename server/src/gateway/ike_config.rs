@@ -86,6 +86,7 @@ pub(super) fn build(settings: &Settings, sites: Vec<Arc<Site>>, esp_shards: u8) 
         eap_only: remote.eap_only,
         sites,
         mobike: remote.mobike,
+        addresses: remote.listen.iter().copied().filter(|address| !address.is_unspecified()).collect(),
         reauthentication: remote.reauthentication,
         rsa_sha1: remote.rsa_sha1,
         force_udp_encap: remote.force_udp_encap,

@@ -409,3 +409,16 @@ fn the_gateway_says_goodbye_to_everybody() {
     assert_eq!(client.end(), Some(&End::DeletedByServer));
     assert!(site.gateway.has_said_goodbye() && site.routed.is_empty());
 }
+
+#[test]
+fn peers_that_move_are_told_the_addresses_that_were_chosen_to_listen_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = |listen: &str| {
+        let settings = settings(&folder, &format!("psk = \"{KEY}\"\npool = \"10.83.20.0/24\"\n{listen}"));
+        super::ike_config::build(&settings, Vec::new(), 1).unwrap().addresses
+    };
+    assert!(told("").is_empty());
+    assert!(told("listen = [\"0.0.0.0\", \"::\"]").is_empty());
+    let two: [IpAddr; 2] = ["203.0.113.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+    assert_eq!(told("listen = [\"203.0.113.1\", \"2001:db8::1\"]"), two);
+}
