@@ -54,16 +54,21 @@ async fn output_of(arguments: &[&str], input: &str) -> Result<std::process::Outp
 
 fn spawn(arguments: &[&str]) -> Result<Child, NetError> {
     for program in PROGRAMS {
-        let mut command = Command::new(program);
-        command.args(arguments).env("LC_ALL", "C").kill_on_drop(true);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        match command.spawn() {
+        match command(program, arguments).spawn() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(NetError::NftBroken(error)),
             Ok(child) => return Ok(child),
         }
     }
     Err(NetError::NftMissing)
+}
+
+/// A signal to our whole group, such as an impatient second Ctrl-C, is not for the child: what it is about would be left behind.
+fn command(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).env("LC_ALL", "C").kill_on_drop(true).process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 fn hint(message: &str) -> Option<&'static str> {
@@ -86,6 +91,15 @@ fn hint(message: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_child_has_a_group_of_its_own() {
+        let child = command("cat", &[]).spawn().unwrap();
+        let pid = child.id().unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let (_, after_name) = stat.rsplit_once(')').unwrap();
+        assert_eq!(after_name.split_whitespace().nth(2), Some(pid.to_string().as_str()), "{stat}");
+    }
 
     #[test]
     fn complaints_lead_to_advice() {
