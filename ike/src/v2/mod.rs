@@ -21,6 +21,7 @@ mod child;
 mod closing;
 mod configuration;
 mod connection;
+mod context;
 pub(crate) mod cookie;
 mod established;
 mod fit;
@@ -46,9 +47,7 @@ pub(crate) mod request;
 pub(crate) mod sa;
 #[cfg(test)]
 mod sa_tests;
-mod spis;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::mem;
 use std::sync::Arc;
@@ -57,13 +56,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tracing::debug;
 
-use crate::cert::{CertError, CertificatePath, UnixTime};
+use crate::cert::{CertError, CertificatePath};
 use crate::config::{Config, Timing};
 use crate::credential::PeerAuth;
-use crate::crypto::random::Random;
 use crate::event::{
-    AccessRequest, AuthenticatedBy, CloseReason, Counters, Denial, EapStep, Event, Grant, IkeVersion, Path, Role,
-    SessionId, SessionInfo, SessionState, Transmit,
+    AuthenticatedBy, CloseReason, Denial, EapStep, Event, Grant, IkeVersion, Path, Role, SessionId, SessionInfo,
+    SessionState,
 };
 use crate::identity::Identity;
 use crate::nat::NatStatus;
@@ -79,8 +77,9 @@ use crate::wire::{EspSpi, IkeSpi};
 use authenticating::Authenticating;
 use awaiting_list::AwaitingList;
 use closing::Closing;
+pub(crate) use context::{Context, Shared};
 use established::Established;
-use fragments::{Kept, MAX_UNPROVEN};
+use fragments::MAX_UNPROVEN;
 pub(crate) use half_open::HalfOpen;
 use initiate::{Initiating, Proving};
 use mobike::Mobility;
@@ -91,41 +90,6 @@ const LINGER: Duration = Duration::from_secs(20);
 
 /// UDP port of encapsulated ESP, RFC 3948.
 const ENCAPSULATION_PORT: u16 = 4500;
-
-/// What all sessions share.
-pub(crate) struct Shared {
-    pub(crate) random: Box<dyn Random + Send>,
-    pub(crate) wall: UnixTime,
-    pub(crate) transmits: VecDeque<Transmit>,
-    pub(crate) events: VecDeque<Event>,
-    pub(crate) counters: Counters,
-    /// The number of the next session.
-    pub(crate) next_session: u64,
-    /// Our SPIs of all IKE SAs.
-    pub(crate) ike_spis: BTreeMap<IkeSpi, SessionId>,
-    /// Our SPIs of all Child SAs.
-    pub(crate) esp_spis: BTreeSet<EspSpi>,
-    /// A session that was just authenticated. The endpoint turns this into an event, after INITIAL_CONTACT had its effect.
-    pub(crate) authenticated: Option<(SessionId, AccessRequest)>,
-    /// Sites of the sessions that are established.
-    pub(crate) connected: BTreeMap<SessionId, Arc<str>>,
-    /// What is kept of incomplete messages.
-    pub(crate) kept: Kept,
-}
-
-impl Shared {
-    /// Whether there is an established session with this site.
-    pub(crate) fn is_connected(&self, site: &str) -> bool {
-        self.connected.values().any(|name| **name == *site)
-    }
-}
-
-/// What a session is handed for one step.
-pub(crate) struct Context<'a> {
-    pub(crate) config: &'a Config,
-    pub(crate) shared: &'a mut Shared,
-    pub(crate) now: Instant,
-}
 
 /// One client.
 pub(crate) struct Session {
@@ -700,19 +664,5 @@ impl State {
             Self::Closing(state) => state.response(session, ctx, answer.0, replaced),
             other => other,
         }
-    }
-}
-
-impl Context<'_> {
-    /// Sends messages.
-    fn send(&mut self, path: Path, messages: Vec<Bytes>) {
-        self.shared.transmits.extend(messages.into_iter().map(|payload| Transmit { path, payload }));
-    }
-
-    /// The name of a new session.
-    pub(crate) fn new_session_id(&mut self) -> SessionId {
-        let id = SessionId(self.shared.next_session);
-        self.shared.next_session += 1;
-        id
     }
 }
