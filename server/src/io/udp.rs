@@ -22,7 +22,7 @@ pub(super) const SOCKET_BUFFER: c_int = 7 << 20;
 pub const MARK: u32 = 0x4359;
 
 /// How often, and how far apart, an address is looked at before it counts as in use.
-const ATTEMPTS: u32 = 6;
+const ATTEMPTS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// What the kernel grants a socket.
@@ -34,42 +34,51 @@ pub struct Offload {
     pub join: bool,
 }
 
-/// Opens a socket in the SO_REUSEPORT group of `address`. With `offload` it asks for GSO and GRO.
+/// Opens the first socket of a SO_REUSEPORT group at `address`, which nobody else may have a socket at, not even one that would
+/// share it: two gateways on one port take each other's packets. With `offload` it asks for GSO and GRO.
+///
+/// The socket that finds out is the one that stays. One that only looked could become a member of the group: a program that
+/// this process is just starting has copies of all sockets for a moment. And when it went, another one would take its place
+/// in the order by which packets are [steered](super::reuseport).
 ///
 /// # Errors
-/// What the kernel reports, with [`io::ErrorKind::AddrInUse`] if somebody else has the port.
+/// What the kernel reports, with [`io::ErrorKind::AddrInUse`] if somebody has the port.
+pub fn open_first(address: SocketAddr, offload: bool) -> io::Result<(Socket, Offload)> {
+    for _ in 1..ATTEMPTS {
+        match bound_alone(address) {
+            // Perhaps a copy of a socket that was closed already.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(PAUSE),
+            socket => return equip(socket?, address, offload),
+        }
+    }
+    equip(bound_alone(address)?, address, offload)
+}
+
+/// Opens another socket in the SO_REUSEPORT group of `address`, or the first one whoever else has the port. With `offload` it asks
+/// for GSO and GRO.
+///
+/// # Errors
+/// What the kernel reports, with [`io::ErrorKind::AddrInUse`] if somebody has the port and does not share it.
 pub fn open(address: SocketAddr, offload: bool) -> io::Result<(Socket, Offload)> {
     let socket = unbound(address)?;
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
+    equip(socket, address, offload)
+}
+
+fn bound_alone(address: SocketAddr) -> io::Result<Socket> {
+    let socket = unbound(address)?;
+    socket.bind(&address.into())?;
+    socket.set_reuse_port(true)?;
+    Ok(socket)
+}
+
+fn equip(socket: Socket, address: SocketAddr, offload: bool) -> io::Result<(Socket, Offload)> {
     mark(&socket);
     enlarge_buffers(socket.as_fd());
     receive_packet_info(socket.as_fd(), address.is_ipv6())?;
     let granted = if offload { ask_for_offload(socket.as_fd()) } else { Offload { segment: false, join: false } };
     Ok((socket, granted))
-}
-
-/// Fails if anybody has a socket at `address`, even one that would share it: two gateways on one port take each other's
-/// packets.
-///
-/// # Errors
-/// [`io::ErrorKind::AddrInUse`] in this case.
-pub fn ensure_unused(address: SocketAddr) -> io::Result<()> {
-    for _ in 1..ATTEMPTS {
-        match bind_alone(address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(PAUSE),
-            outcome => return outcome,
-        }
-    }
-    bind_alone(address)
-}
-
-/// A program that this process is starting has copies of all sockets for a moment, also of the one that looked: it must not be
-/// in the way of the next one, which shares the port.
-fn bind_alone(address: SocketAddr) -> io::Result<()> {
-    let socket = unbound(address)?;
-    socket.bind(&address.into())?;
-    socket.set_reuse_port(true)
 }
 
 fn unbound(address: SocketAddr) -> io::Result<Socket> {
@@ -205,10 +214,23 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_somebody_shares_is_not_unused() {
+    fn a_port_that_somebody_shares_is_not_ours() {
         let (socket, _) = open("127.0.0.1:0".parse().unwrap(), false).unwrap();
         let address = local(&socket);
         open(address, false).unwrap();
-        assert_eq!(ensure_unused(address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(open_first(address, false).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn the_first_of_a_group_can_be_joined() {
+        let (first, _) = open_first("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let address = local(&first);
+        let (second, _) = open(address, false).unwrap();
+        reuseport::attach_to_group(first.as_fd(), &reuseport::esp_in_udp(2)).unwrap();
+        let (from, _) = open("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        for (spi, socket) in [(1, first), (2, second)] {
+            send(&from, address, ControlMessages::default(), &[spi, 0, 0, 1, 0, 0, 0, 1]);
+            assert_eq!(ReceiveBatch::default().receive(socket.as_fd(), 64).unwrap(), 1);
+        }
     }
 }

@@ -62,12 +62,6 @@ impl Sockets {
 /// Opens the sockets of all workers. Without addresses to listen on: all, IPv6 only if the machine has it.
 pub(super) fn open(config: &DataPlaneConfig, offload: Offload) -> Result<Vec<Sockets>, StartError> {
     let listen = if config.listen.is_empty() { every_address()? } else { config.listen.clone() };
-    for address in &listen {
-        for port in [IKE_PORT, NAT_TRAVERSAL_PORT] {
-            let address = SocketAddr::new(*address, port);
-            udp::ensure_unused(address).map_err(|source| StartError::Udp { address, source })?;
-        }
-    }
     let all: Result<Vec<_>, _> =
         (0..config.workers).map(|worker| open_for(worker, &listen, config.raw_esp, offload)).collect();
     let all = all?;
@@ -77,9 +71,9 @@ pub(super) fn open(config: &DataPlaneConfig, offload: Offload) -> Result<Vec<Soc
 
 fn every_address() -> Result<Vec<IpAddr>, StartError> {
     let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
-    let address = SocketAddr::new(v6, NAT_TRAVERSAL_PORT);
-    match udp::ensure_unused(address) {
-        Ok(()) => Ok(vec![v4, v6]),
+    let address = SocketAddr::new(v6, 0);
+    match udp::open(address, false) {
+        Ok(_) => Ok(vec![v4, v6]),
         Err(source) if lacks_ipv6(&source) => Ok(vec![v4]),
         Err(source) => Err(StartError::Udp { address, source }),
     }
@@ -94,8 +88,9 @@ fn open_for(worker: u8, listen: &[IpAddr], raw: bool, offload: Offload) -> Resul
     for &address in listen {
         for (kind, port) in [(Kind::Ike, IKE_PORT), (Kind::EspInUdp, NAT_TRAVERSAL_PORT)] {
             let bound = SocketAddr::new(address, port);
-            let (socket, offload) = udp::open(bound, kind == Kind::EspInUdp && offload == Offload::AsGranted)
-                .map_err(|source| StartError::Udp { address: bound, source })?;
+            let offload = kind == Kind::EspInUdp && offload == Offload::AsGranted;
+            let opened = if worker == 0 { udp::open_first(bound, offload) } else { udp::open(bound, offload) };
+            let (socket, offload) = opened.map_err(|source| StartError::Udp { address: bound, source })?;
             ports.push(Port { kind, address, offload, socket });
         }
         if raw {
@@ -107,8 +102,11 @@ fn open_for(worker: u8, listen: &[IpAddr], raw: bool, offload: Offload) -> Resul
     Ok(Sockets(ports))
 }
 
-/// Attaches the steering program to each group on port 4500.
+/// Attaches the steering program to each group on port 4500. One socket is no group.
 fn steer(first: &Sockets, workers: u8) -> Result<(), StartError> {
+    if workers == 1 {
+        return Ok(());
+    }
     let program = reuseport::esp_in_udp(workers);
     for port in first.0.iter().filter(|port| port.kind == Kind::EspInUdp) {
         reuseport::attach_to_group(port.as_fd(), &program).map_err(StartError::Steering)?;
