@@ -1,11 +1,12 @@
 //! Two data planes on either side of a wire, and SA pairs between them.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
 use cygnet_esp::secret::Secret;
 use cygnet_esp::selector::{Selector, SelectorSet};
-use cygnet_esp::{AesBits, InboundConfig, OutboundConfig, SaKeys, Spi, Suite, Transform};
+use cygnet_esp::{AesBits, DropReason, InboundConfig, OutboundConfig, SaKeys, Spi, Suite, Transform};
 use cygnet_ike::{EspSpi, Path};
 use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Offload, Started};
 use cygnet_server::dataplane::{DataPlane, DataPlaneEvent, Device, InnerPath, Limits, Link, Owner, SaPair};
@@ -110,8 +111,38 @@ fn link(side: usize) -> Link {
 
 /// Data planes with inner addresses and routes, in namespaces of their own. The planes go before their namespaces.
 pub(crate) struct Gateways {
-    pub(crate) sides: [Started; 2],
+    pub(crate) sides: Sides,
     pub(crate) namespaces: [Namespace; 2],
+}
+
+/// Both data planes. Those of a test that fails say what they counted.
+pub(crate) struct Sides([Started; 2]);
+
+impl Index<usize> for Sides {
+    type Output = Started;
+
+    fn index(&self, side: usize) -> &Started {
+        &self.0[side]
+    }
+}
+
+impl IndexMut<usize> for Sides {
+    fn index_mut(&mut self, side: usize) -> &mut Started {
+        &mut self.0[side]
+    }
+}
+
+impl Drop for Sides {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for (name, side) in ["left", "right"].into_iter().zip(&self.0) {
+                let counters = side.plane.counters();
+                let dropped = DropReason::ALL.into_iter().map(|reason| (reason, counters.dropped(reason)));
+                let dropped: Vec<_> = dropped.filter(|(_, count)| *count > 0).collect();
+                eprintln!("{name} side dropped {dropped:?}; {counters:?}");
+            }
+        }
+    }
 }
 
 impl Gateways {
@@ -133,7 +164,7 @@ impl Gateways {
             configure_tun(&namespaces[side], side, 1380);
             started
         });
-        Self { sides, namespaces }
+        Self { sides: Sides(sides), namespaces }
     }
 
     /// Gateways with one tunnel up.
@@ -159,7 +190,7 @@ impl Gateways {
         self.namespaces[side].run("ping", &format!("-c 5 -i 0.02 -W 5 {options} {to}"));
     }
 
-    /// Waits for an event of a side, at most 5 s.
+    /// Waits for an event of a side.
     pub(crate) fn event(&mut self, side: usize) -> DataPlaneEvent {
         eventually("an event", || self.sides[side].plane.poll_event())
     }
@@ -168,11 +199,11 @@ impl Gateways {
     pub(crate) fn assert_no_drops(&self) {
         for side in [LEFT, RIGHT] {
             let counters = self.sides[side].plane.counters();
-            let dropped: Vec<_> = cygnet_esp::DropReason::ALL
+            let dropped: Vec<_> = DropReason::ALL
                 .into_iter()
                 .filter(|reason| counters.dropped(*reason) > 0)
                 // What IPv6 says to its link by itself (router solicitations, listener reports) leads to no SA.
-                .filter(|reason| *reason != cygnet_esp::DropReason::NoSa)
+                .filter(|reason| *reason != DropReason::NoSa)
                 .collect();
             assert!(dropped.is_empty(), "side {side} dropped {dropped:?}: {counters:?}");
             assert_eq!((counters.tun_failures, counters.send_failures, counters.unusable), (0, 0, 0));
@@ -200,13 +231,13 @@ pub(crate) fn configure_tun(namespace: &Namespace, side: usize, mtu: u32) {
     }
 }
 
-/// Tries until there is a result, at most 5 s.
+/// Tries until there is a result, at most 20 s: a busy machine may take seconds to start a program.
 pub(crate) fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..500 {
+    for _ in 0..2000 {
         if let Some(result) = attempt() {
             return result;
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    panic!("no {what} within 5 s");
+    panic!("no {what} within 20 s");
 }

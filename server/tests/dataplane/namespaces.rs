@@ -1,6 +1,6 @@
 //! Network namespaces with a wire between them, and programs that run inside.
 //!
-//! Everything has the process id in its name and is taken away on drop.
+//! Everything has the process id in its name and is taken away on drop. A test that fails says first what its namespaces counted.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -89,6 +89,14 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("{}:", self.name);
+            for words in ["ip -s address", "ip neigh", "ip route", "tc -s qdisc", "ss -uanm", "nstat -as"] {
+                let command = Command::new("ip").args(["netns", "exec", &self.name]).args(words.split(' ')).output();
+                let printed = command.map_or_else(|error| error.to_string().into(), |output| output.stdout);
+                eprintln!("{}", String::from_utf8_lossy(&printed));
+            }
+        }
         let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
     }
 }
