@@ -162,6 +162,18 @@ pub enum CertError {
     },
 }
 
+impl CertError {
+    /// Whether the only thing missing is a current revocation list that can be had by HTTP: it may come any moment.
+    #[must_use]
+    pub fn awaits_list(&self) -> bool {
+        let can_be_had = |uri: &String| uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
+        match self {
+            Self::CrlMissing { uris, .. } | Self::CrlExpired { uris, .. } => uris.iter().any(can_be_had),
+            _ => false,
+        }
+    }
+}
+
 fn wanted(role: Role) -> &'static str {
     match role {
         Role::Client => "clientAuth or ipsecIKE",

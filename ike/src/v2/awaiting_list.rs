@@ -5,7 +5,6 @@
 
 use std::time::Instant;
 
-use crate::cert::CertError;
 use crate::refusal::RefusalReason;
 
 use super::proof::Proof;
@@ -25,13 +24,8 @@ pub(crate) struct AwaitingList {
 impl AwaitingList {
     /// Whether this is worth waiting for.
     pub(super) fn is_for(&self, failure: &Invalid, now: Instant) -> bool {
-        let can_be_had = |uri: &String| uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
-        match &*failure.reason {
-            RefusalReason::Certificate(CertError::CrlMissing { uris, .. } | CertError::CrlExpired { uris, .. }) => {
-                self.deadline > now && uris.iter().any(can_be_had)
-            }
-            _ => false,
-        }
+        let RefusalReason::Certificate(error) = &*failure.reason else { return false };
+        self.deadline > now && error.awaits_list()
     }
 
     /// There are other lists.

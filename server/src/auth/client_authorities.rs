@@ -1,4 +1,7 @@
 //! The authorities of client certificates, for EAP-TLS: the same verification as that of IKE itself.
+//!
+//! A certificate whose revocation list may come any moment is none to be refused while TLS asks for it, which cannot wait. Whether
+//! it lets somebody in is decided afterwards, with the list.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +19,7 @@ impl ClientCertificates for ClientAuthorities {
         let certificates = [&[certificate][..], others].concat();
         match self.0.verify(&certificates, UnixTime(wall), Role::Client) {
             Ok(_) => Ok(()),
+            Err(error) if error.awaits_list() => Ok(()),
             Err(error) => Err(refused(&error)),
         }
     }
@@ -26,7 +30,7 @@ impl ClientCertificates for ClientAuthorities {
 }
 
 /// What the client hears, and a sentence with what to change.
-fn refused(error: &CertError) -> CertificateRefused {
+pub(crate) fn refused(error: &CertError) -> CertificateRefused {
     use CertificateProblem as P;
     let (problem, fix) = match error {
         CertError::Malformed | CertError::BadSignature { .. } | CertError::Missing => (P::Bad, None),

@@ -10,6 +10,7 @@ use cygnet_ike::{
 };
 use cygnet_l2tp as l2tp;
 
+use super::awaited_lists::Asker;
 use super::l2tp::calls_of;
 use super::session::{Child, Session, Stage, Via};
 use super::{Effect, Gateway, Now, Traffic, report};
@@ -206,6 +207,7 @@ impl Gateway {
             return self.site_closed(now, id, reason);
         }
         self.logins.remove(&id);
+        self.forget_asker(Asker::Ike(id));
         self.proven.remove(&id);
         self.channel_closed(now, id, reason);
         if let Some(session) = self.sessions.remove(&id) {

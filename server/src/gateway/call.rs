@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 use cygnet_ike::cert::CertificatePath;
 use cygnet_ike::{EspSpi, SessionId};
 use cygnet_l2tp::{Reason, SessionInfo, SessionKey};
-use cygnet_ppp::auth::Method;
+use cygnet_ppp::auth::{Method, Verdict};
 use cygnet_ppp::frame::{self, Protocol};
 use cygnet_ppp::{CloseReason, Event, Grant, LinkConfig, Seed};
 
+use super::awaited_lists::Asker;
 use super::l2tp::{Progress, calls_of};
 use super::session::{Session, Stage, Via};
 use super::timers::Timer;
@@ -172,20 +173,21 @@ impl Gateway {
 
     fn handle_ppp_event(&mut self, now: Now, key: SessionKey, event: Event) {
         match event {
-            Event::Credentials(credentials) => {
-                let Some(channel) = self.channels.get(&SessionId(key.channel.0)) else { return };
-                let (verdict, certificates) = self.judge_with_path(now, channel.path, "PPP", &credentials);
-                if let Some(call) = self.calls.get_mut(&key) {
-                    call.certificates = certificates;
-                    call.ppp.verdict(now.instant, verdict);
-                }
-            }
+            Event::Credentials(credentials) => self.judge_for(now, Asker::Ppp(key), credentials),
             Event::Authenticated { user, .. } => self.call_authenticated(now, key, user),
             Event::NetworkUp { .. } => self.network_up(key),
             Event::NetworkDown { .. } => self.attach(key),
             Event::Down { reason } => self.ppp_down(now, key, &reason),
             _ => {}
         }
+    }
+
+    /// What the client has shown was judged.
+    pub(super) fn call_judged(&mut self, now: Now, key: SessionKey, verdict: Verdict, certificates: CertificatePath) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.certificates = certificates;
+        call.ppp.verdict(now.instant, verdict);
+        self.stirred.insert(key);
     }
 
     /// The client has proven to be `user`.
@@ -344,6 +346,7 @@ impl Gateway {
     fn finish_call(&mut self, now: Now, key: SessionKey, text: &str, fix: Option<String>) {
         let Some(call) = self.calls.remove(&key) else { return };
         self.timers.set(Timer::Call(key), None);
+        self.forget_asker(Asker::Ppp(key));
         self.stirred.remove(&key);
         if let Some(inbound_spi) = call.attached {
             self.effects.push_back(Effect::Link { inbound_spi, link: None });

@@ -20,7 +20,7 @@ const NO_AGE: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// How long a login waits for the revocation list of its certificate: a client sends its request again within that time, and
 /// gives up much later.
-const LIST_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const LIST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why settings that parsed well cannot be used.
 #[non_exhaustive]

@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use cygnet_ike::cert::{CertificatePath, Role, VerifiedCertificate};
+use cygnet_ike::cert::CertificatePath;
 use cygnet_ike::crypto::secret::Secret;
 use cygnet_ike::{EapStep, Path, SessionId};
 use cygnet_ppp::auth::{AuthFailure, AuthSeed, Credentials, Password, Verdict};
 
+use super::awaited_lists::Asker;
 use super::session::Login;
 use super::{Gateway, Now};
 use crate::auth::certificate;
@@ -17,8 +18,9 @@ use crate::auth::eap::{EapConfig, EapMethod, EapOutcome, EapServer};
 use crate::config;
 
 /// Where a login takes place, as people are told.
-const EAP: &str = "IKE_AUTH";
+pub(super) const EAP: &str = "IKE_AUTH";
 const XAUTH: &str = "XAUTH";
+pub(super) const PPP: &str = "PPP";
 
 impl Gateway {
     /// The client has sent no AUTH payload: it wants to log in by EAP.
@@ -38,25 +40,27 @@ impl Gateway {
 
     /// The client has answered the last EAP request.
     pub(super) fn continue_login(&mut self, now: Now, session: SessionId, response: &[u8]) {
-        let Some(mut login) = self.logins.remove(&session) else { return };
-        let step = self.next_step(now, &mut login, response);
-        self.logins.insert(session, login);
-        self.ike.eap_continue(now.instant, session, step);
+        let Some(login) = self.logins.get_mut(&session) else { return };
+        match login.eap.handle(response) {
+            EapOutcome::Credentials(credentials) => self.judge_for(now, Asker::Ike(session), credentials),
+            outcome => self.next_step(now, session, outcome),
+        }
     }
 
-    fn next_step(&mut self, now: Now, login: &mut Login, response: &[u8]) -> EapStep {
-        let outcome = match login.eap.handle(response) {
-            EapOutcome::Credentials(credentials) => {
-                let verdict;
-                (verdict, login.certificates) = self.judge_with_path(now, login.path, EAP, &credentials);
-                login.eap.verdict(verdict)
-            }
-            outcome => outcome,
-        };
-        match outcome {
+    /// What the client has shown was judged.
+    pub(super) fn login_judged(&mut self, now: Now, session: SessionId, verdict: Verdict, path: CertificatePath) {
+        let Some(login) = self.logins.get_mut(&session) else { return };
+        login.certificates = path;
+        let outcome = login.eap.verdict(verdict);
+        self.next_step(now, session, outcome);
+    }
+
+    fn next_step(&mut self, now: Now, session: SessionId, outcome: EapOutcome) {
+        let Some(mut login) = self.logins.remove(&session) else { return };
+        let step = match outcome {
             EapOutcome::Request(message) => EapStep::Request(message),
             EapOutcome::Rejected { message, reason } => {
-                self.note_failure(now, login, reason.as_ref());
+                self.note_failure(now, &login, reason.as_ref());
                 EapStep::Request(message)
             }
             EapOutcome::Success { message, msk, user, method } => {
@@ -64,11 +68,13 @@ impl Gateway {
                 EapStep::Success { msk: Secret::from_slice(msk.expose()), message, mutual: method.is_mutual() }
             }
             EapOutcome::Failure { message, reason } => {
-                self.note_failure(now, login, reason.as_ref());
+                self.note_failure(now, &login, reason.as_ref());
                 EapStep::Failure { message }
             }
             EapOutcome::Credentials(_) => EapStep::Failure { message: login.eap.failure() },
-        }
+        };
+        self.logins.insert(session, login);
+        self.ike.eap_continue(now.instant, session, step);
     }
 
     /// Tells the operator why a login failed for reasons of the protocol.
@@ -99,7 +105,7 @@ impl Gateway {
     }
 
     /// Checks name and password whatever they came by: slows guessing down, notes a guess, and tells the operator. A
-    /// certificate was verified before; what is left is whose it is.
+    /// certificate was verified before (`awaited_lists.rs`); what is left is whose it is.
     pub(super) fn judge(&mut self, now: Now, path: Path, exchange: &'static str, credentials: &Credentials) -> Verdict {
         if let Credentials::Certificate { chain, .. } = credentials {
             return self.judge_certificate(now, path, exchange, chain);
@@ -129,31 +135,6 @@ impl Gateway {
                 let who = certificate::names(own).into_iter().next();
                 self.report_login_failure(now, path, exchange, who.as_deref(), &rejection.to_string());
                 Verdict::Rejected
-            }
-        }
-    }
-
-    /// [`Gateway::judge`], with what a list of revoked certificates can be held against later.
-    pub(super) fn judge_with_path(
-        &mut self,
-        now: Now,
-        path: Path,
-        exchange: &'static str,
-        credentials: &Credentials,
-    ) -> (Verdict, CertificatePath) {
-        let certificates = match (credentials, &self.ike_config.client_authorities) {
-            (Credentials::Certificate { chain, .. }, Some(authorities)) => {
-                let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
-                authorities.verify(&chain, now.unix(), Role::Client).map(VerifiedCertificate::into_path)
-            }
-            _ => Ok(CertificatePath::default()),
-        };
-        match certificates {
-            Ok(certificates) => (self.judge(now, path, exchange, credentials), certificates),
-            // It was good a moment ago, when EAP looked at it.
-            Err(error) => {
-                self.report_login_failure(now, path, exchange, Some(credentials.user()), &error.to_string());
-                (Verdict::Rejected, CertificatePath::default())
             }
         }
     }

@@ -20,6 +20,7 @@
 
 mod accounts;
 mod admission;
+mod awaited_lists;
 mod call;
 mod effect;
 mod ike_config;
@@ -60,6 +61,7 @@ use crate::config::Settings;
 use crate::explain::Memory;
 use crate::pki::crl::Lists;
 use crate::pool::LeaseTable;
+use awaited_lists::AwaitedLists;
 use call::{Call, CallIds};
 use l2tp::Channel;
 use session::{Login, Session, Via};
@@ -99,6 +101,7 @@ pub struct Gateway {
     throttle: FailureThrottle,
     leases: LeaseTable,
     logins: BTreeMap<SessionId, Login>,
+    awaited_lists: AwaitedLists,
     /// Accounts that have passed XAUTH and are about to ask for an address.
     proven: BTreeMap<SessionId, String>,
     sessions: BTreeMap<SessionId, Session>,
@@ -158,6 +161,7 @@ impl Gateway {
             meter,
             throttle: FailureThrottle::new(),
             logins: BTreeMap::new(),
+            awaited_lists: AwaitedLists::default(),
             proven: BTreeMap::new(),
             sessions: BTreeMap::new(),
             owners: BTreeMap::new(),
@@ -210,6 +214,7 @@ impl Gateway {
             match timer {
                 Timer::Call(key) => self.call_timeout(now, key),
                 Timer::Idle(id) => self.idle_timeout(now, id),
+                Timer::List(asker) => self.judge_again(now, asker),
             }
         }
         self.settle(now);

@@ -18,6 +18,7 @@ impl Gateway {
         self.revocation_lists = lists;
         self.apply_revocation();
         self.end_revoked(now);
+        self.judge_all_again(now);
         self.settle(now);
     }
 

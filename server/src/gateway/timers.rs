@@ -6,6 +6,8 @@ use std::time::Instant;
 use cygnet_ike::SessionId;
 use cygnet_l2tp::SessionKey;
 
+use super::awaited_lists::Asker;
+
 /// What can be due. Each has one instant at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
@@ -13,6 +15,8 @@ pub(super) enum Timer {
     Call(SessionKey),
     /// An IPsec peer inside of which nothing happens.
     Idle(SessionId),
+    /// The wait of a login for a revocation list.
+    List(Asker),
 }
 
 /// All that is due some time.

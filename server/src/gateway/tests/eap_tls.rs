@@ -222,6 +222,47 @@ fn a_session_ends_when_its_certificate_is_revoked_and_not_for_want_of_a_list() {
 }
 
 #[test]
+fn a_login_waits_a_moment_for_the_list_of_its_certificate() {
+    const URI: &str = "http://crl.example.org/ca.crl";
+    let mut site = with_ca("eap = [\"tls\"]\ncrl = \"strict\"");
+    let own = pki::testing::issue_with_list(&authority(&site), "alice@example.org", URI, now_unix());
+    let begin = |site: &mut Site, tls12: bool, from: &str| {
+        let config = device(site, Some(&own), tls12);
+        let client = site.connect(config, from);
+        assert!(!client.is_up() && client.end().is_none(), "{from}: {:?}", client.end());
+        assert_eq!(site.gateway.take_list_addresses(), [URI]);
+        client
+    };
+    for (tls12, from) in [(false, "198.51.100.7"), (true, "198.51.100.8")] {
+        let mut client = begin(&mut site, tls12, from);
+        revoke(&mut site, &[]);
+        site.settle(&mut client);
+        assert!(client.is_up(), "{:?} {:?}", client.end(), site.headlines(from));
+        site.gateway.set_revocation_lists(site.now, Vec::new().into());
+    }
+
+    let mut in_vain = begin(&mut site, false, "198.51.100.9");
+    let due = site.gateway.poll_timeout().unwrap();
+    assert!(due <= site.now.instant + Duration::from_secs(5));
+    while !site.gateway.awaited_lists.is_empty() {
+        site.now.instant = site.gateway.poll_timeout().unwrap();
+        site.gateway.handle_timeout(site.now);
+    }
+    site.settle(&mut in_vain);
+    assert!(!in_vain.is_up() && in_vain.end().is_some());
+    let headlines = site.headlines("198.51.100.9");
+    assert!(headlines.iter().any(|told| told.starts_with("there is no revocation list of ")), "{headlines:?}");
+    let told = told(&site, "198.51.100.9");
+    assert!(told.contains(URI), "{told}");
+
+    let mut revoked = begin(&mut site, false, "198.51.100.10");
+    revoke(&mut site, &[&own]);
+    site.settle(&mut revoked);
+    assert!(!revoked.is_up() && revoked.end().is_some());
+    assert!(site.gateway.awaited_lists.is_empty());
+}
+
+#[test]
 fn without_a_list_the_policy_decides_and_the_place_of_the_list_is_told() {
     const URI: &str = "http://crl.example.org/ca.crl";
     for (policy, with_uri, without_uri) in [("strict", false, false), ("ifuri", false, true), ("relaxed", true, true)] {
