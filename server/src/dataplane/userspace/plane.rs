@@ -40,6 +40,9 @@ use crate::io::clock::Clock;
 /// Commands that wait for a worker. The control plane waits when there are more: a worker looks after each batch.
 const COMMAND_QUEUE: usize = 1024;
 
+/// How long workers may take to let go of a device.
+const CLOSING_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The workers, seen from the control plane.
 pub struct UserspaceDataPlane {
     registry: Arc<Registry>,
@@ -288,16 +291,24 @@ impl UserspaceDataPlane {
         let device = Device::open(wanted.clone(), id, self.offload, dispatcher, &self.sockets)
             .map_err(|source| DeviceError { site: wanted.site.clone(), interface: wanted.interface.clone(), source })?;
         self.last_device = id;
-        self.tell_workers(id, Some(&device.queue));
+        for worker in &self.workers {
+            // A worker that has ended writes nothing.
+            let _ = worker.send(Command::Device(id, device.queue.clone()));
+        }
         self.devices.push(device);
         Ok(())
     }
 
-    fn tell_workers(&self, id: DeviceId, queue: Option<&Queue>) {
-        for worker in &self.workers {
-            // A worker that has ended writes nothing.
-            let _ = worker.send(Command::Device(id, queue.cloned()));
+    /// Returns when the interfaces are gone: each worker holds a queue of them.
+    fn close_devices(&self, devices: Vec<Device>) {
+        let (open, closed) = sync_channel(0);
+        for (device, worker) in devices.iter().flat_map(|device| self.workers.iter().map(move |w| (device, w))) {
+            // A worker that has ended holds none.
+            let _ = worker.send(Command::CloseDevice(device.id, open.clone()));
         }
+        drop((devices, open));
+        // Nobody sends: it ends when the last of the copies is dropped.
+        let _ = closed.recv_timeout(CLOSING_PATIENCE);
     }
 
     /// Index of the socket for packets of a pair.
@@ -396,8 +407,7 @@ impl DataPlane for UserspaceDataPlane {
     fn set_devices(&mut self, devices: &[SiteDevice]) -> Result<(), DeviceError> {
         let is_wanted = |device: &Device| devices.iter().any(|wanted| wanted.interface == device.wanted.interface);
         let obsolete: Vec<Device> = self.devices.extract_if(.., |device| !is_wanted(device)).collect();
-        obsolete.iter().for_each(|device| self.tell_workers(device.id, None));
-        drop(obsolete);
+        self.close_devices(obsolete);
         for wanted in devices {
             // The interface is what others have configured: it goes on if only the site has another name.
             match self.devices.iter_mut().find(|device| device.wanted.interface == wanted.interface) {

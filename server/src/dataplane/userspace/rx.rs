@@ -17,7 +17,7 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use cygnet_esp::table::SpiTable;
@@ -58,8 +58,10 @@ pub(super) enum Command {
     Move(Spi, Option<SocketAddr>),
     /// Carry the packets of this link, or of none.
     Link(Spi, Option<Arc<Link>>),
-    /// There is this device, or there is none of this number any more.
-    Device(DeviceId, Option<Queue>),
+    /// There is this device.
+    Device(DeviceId, Queue),
+    /// There is none of this number any more. What comes along is dropped when its queue is.
+    CloseDevice(DeviceId, SyncSender<()>),
 }
 
 /// What a receiving thread works with.
@@ -140,6 +142,8 @@ impl Receiving {
             let Ok(count) = batch.receive(port.as_fd(), *limit) else {
                 return self.counters.count(Event::Unusable);
             };
+            // A packet that a command has led to, by way of the peer, must not come before it.
+            self.commands.try_iter().for_each(|command| inner.obey(command));
             self.handle(port, batch, inner, coalescer);
             let was_full = count == *limit;
             *limit = if batch.is_joined() { JOINED_MESSAGES } else { MAX_MESSAGES };
@@ -309,10 +313,8 @@ impl Inner {
                     *link = new;
                 }
             }
-            Command::Device(id, queue) => {
-                self.devices.retain(|(other, _)| *other != id);
-                self.devices.extend(queue.map(|queue| (id, queue)));
-            }
+            Command::Device(id, queue) => self.devices.push((id, queue)),
+            Command::CloseDevice(id, _closed) => self.devices.retain(|(other, _)| *other != id),
         }
     }
 }
