@@ -14,9 +14,9 @@ capture_stop() {
   sleep 1.1     # the kernel hands packets to tcpdump up to a second late
   for file in "$OUT"/*.tcpdump.pid; do
     kill -INT "$(cat "$file")" 2>/dev/null
+    until_ok 10 not kill -0 "$(cat "$file")" || fail "the capture ${file##*/} ends"
     rm "$file"
   done
-  sleep 0.3
 }
 
 # wire_check esp|udp|any MIN_PACKETS [FLAG...]: what crossed the WAN was ESP in that form, nothing was readable.

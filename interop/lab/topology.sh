@@ -75,8 +75,9 @@ RULES
 # web_serves FOLDER: that host serves the folder by HTTP; what was asked for is in OUT/web/http.log.
 web_serves() {
   daemon web http python3 -u -m http.server --bind "$WEB_HOST" --directory "$1" 80
-  until_ok 5 on web ss -ltnH 'sport = :80'
+  until_ok 5 web_listens
 }
+web_listens() { on web ss -ltnH 'sport = :80' | grep -q .; }
 web_silent() { daemon_signal web http; until_ok 5 not daemon_alive web http; }
 
 # static_nat ROUTER SEGMENT INSIDE_NET OUTER_ADDR/LEN GATEWAY INNER_ADDR: a router that translates all of one address to one

@@ -44,12 +44,13 @@ ping_end() {
   local node=$1 name=$2 limit=${3:-0} sent lost twice numbers
   sleep 0.3
   daemon_signal "$node" "ping-$name" INT
-  sleep 0.5
-  on "$node" sync
+  until_ok 10 ping_has_counted "$node" "$name"
   read -r sent lost twice numbers < <(python3 "$INTEROP/tools/ping-count.py" "$OUT/$node/ping-$name.log")
   info "pings $name: sent=$sent lost=$lost twice=$twice${numbers:+ lost numbers: $numbers}"
   [ "$sent" -gt 10 ] && [ "$lost" -le "$limit" ] && [ "$twice" = 0 ]
 }
+
+ping_has_counted() { on "$1" sync; grep -q 'packets transmitted' "$OUT/$1/ping-$2.log"; }
 
 # seen_as NODE ADDRESS: as whom a host beyond the gateway sees the node (that host runs who_answers).
 who_answers() { daemon "$1" whoami python3 "$INTEROP/tools/whoami.py" serve; }

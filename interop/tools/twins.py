@@ -14,7 +14,7 @@ import struct
 import sys
 import time
 
-WINDOW, PATIENCE, SIZE = 32, 3.0, 200
+WINDOW, PATIENCE, SIZE = 32, 15.0, 200
 
 
 def serve(address, port, path):
