@@ -60,6 +60,10 @@ pub fn open_first(address: SocketAddr, offload: bool) -> io::Result<(Socket, Off
 /// # Errors
 /// What the kernel reports, with [`io::ErrorKind::AddrInUse`] if somebody has the port and does not share it.
 pub fn open(address: SocketAddr, offload: bool) -> io::Result<(Socket, Offload)> {
+    if address.port() == 0 {
+        // The kernel may choose a port that another socket would share.
+        return equip(bound_alone(address)?, address, offload);
+    }
     let socket = unbound(address)?;
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;

@@ -19,6 +19,7 @@ use cygnet_esp::{AesBits, DropReason, Integ, Transform};
 use cygnet_ike::{EspSpi, Path};
 use cygnet_server::dataplane::userspace::{self, DataPlaneConfig, Offload, Started, ToControl};
 use cygnet_server::dataplane::{DataPlane, DataPlaneEvent, InstallError, Usage};
+use cygnet_server::io::clock::Clock;
 
 use gateways::{Gateways, INNER_V4, INNER_V6, LEFT, RIGHT, Tunnel, config, eventually};
 use namespaces::{Namespace, Running};
@@ -212,10 +213,12 @@ fn a_peer_that_moves_is_told_and_followed_only_on_request() {
 
     let moved = Path { local: "192.0.2.101:4500".parse().unwrap(), ..tunnel.path(LEFT) };
     gateways.sides[LEFT].plane.move_peer(tunnel.spi(LEFT), moved, true);
+    let clock = Clock::start();
     gateways.ping(LEFT, INNER_V4[RIGHT], "");
     let seen = Path { local: moved.peer, peer: moved.local };
     assert_eq!(gateways.event(RIGHT), DataPlaneEvent::PeerMoved { spi: tunnel.spi(RIGHT), path: seen });
-    assert_eq!(gateways.sides[RIGHT].plane.poll_event(), None, "told once a second");
+    let told_again = std::iter::from_fn(|| gateways.sides[RIGHT].plane.poll_event()).count();
+    assert!(told_again as u64 <= clock.elapsed().as_secs(), "told once a second");
 
     // The left side sees answers to and from the new address only after the right side was told to follow.
     gateways.namespaces[LEFT].ip("addr del 192.0.2.1/24 dev wire");
