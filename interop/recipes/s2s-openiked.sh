@@ -20,7 +20,9 @@ trial_timerekey() {
   site_pings_start timerekey
   sleep "${TIMEREKEY_SECONDS:-20}"
   check "Child SA was rekeyed by time" changed iked_child_sa gw2 "$old"
-  site_pings_end timerekey 0
+  # iked takes the flows of the old SA out of the kernel while those of the new one are there: a packet that comes to its host
+  # within that moment, after its DELETE was answered, may be lost there.
+  site_pings_end timerekey 1
 }
 
 step "topology"
