@@ -20,8 +20,8 @@ trial_timerekey() {
   site_pings_start timerekey
   sleep "${TIMEREKEY_SECONDS:-20}"
   check "Child SA was rekeyed by time" changed iked_child_sa gw2 "$old"
-  # iked takes the flows of the old SA out of the kernel while those of the new one are there: a packet that comes to its host
-  # within that moment, after its DELETE was answered, may be lost there.
+  # A packet under the new SA that comes to the peer half a millisecond after its DELETE of the old one was answered may stay without
+  # answer: it was seen on the wire; presumably iked changes the flows of its kernel at that moment.
   site_pings_end timerekey 1
 }
 
